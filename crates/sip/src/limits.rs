@@ -1,0 +1,49 @@
+//! Bounds on every dimension of a message. What exceeds one is refused with a typed error, never truncated.
+
+/// Longest message, start line to last body byte, in bytes: what fits a datagram and a 16-bit offset.
+pub const MAX_MESSAGE: usize = 65_535;
+
+/// Header lines that fit a [`Message`](crate::message::Message) without an allocation.
+pub const INLINE_HEADERS: usize = 32;
+
+/// Most header lines in one message.
+pub const MAX_HEADERS: usize = 256;
+
+/// Longest header, name to the end of its last fold, in bytes.
+pub const MAX_HEADER_LINE: usize = 8_192;
+
+/// Longest header name, in bytes; its length is kept in one byte.
+pub const MAX_HEADER_NAME: usize = 255;
+
+/// Longest start line without its CRLF, in bytes.
+pub const MAX_START_LINE: usize = 4_096;
+
+/// Longest method token, in bytes.
+pub const MAX_METHOD: usize = 64;
+
+/// Longest URI, in bytes.
+pub const MAX_URI: usize = 2_048;
+
+/// Longest host name, in bytes (RFC 1035 2.3.4).
+pub const MAX_HOST: usize = 255;
+
+/// Longest single Via element, in bytes.
+pub const MAX_VIA: usize = 1_024;
+
+/// Longest Call-ID, in bytes.
+pub const MAX_CALL_ID: usize = 512;
+
+/// Longest From- or To-tag, in bytes.
+pub const MAX_TAG: usize = 256;
+
+/// Most parameters on one header value or URI.
+pub const MAX_PARAMS: usize = 64;
+
+/// Largest CSeq number is one less than this (RFC 3261 8.1.1.5).
+pub const CSEQ_BOUND: u32 = 1 << 31;
+
+/// Most empty lines a stream may send before a message or as keep-alive in one buffer (RFC 3261 7.5), in bytes.
+pub const MAX_LEADING_CRLF: usize = 64;
+
+/// A request over UDP above this size, in bytes, goes by TCP (RFC 3261 18.1.1).
+pub const MTU_REQUEST: usize = 1_300;

@@ -1,0 +1,370 @@
+//! What is configured: DNs, trunks, the dial plan and the options, validated once. A [`Directory`] is immutable and
+//! infallible to use; a reload builds another one and swaps it whole.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tandem_peer::{DrForward, TrunkOptions};
+use tandem_sip::{Transport, auth::Ha1};
+
+/// Index of an Extension DN in one [`Directory`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DnId(pub u32);
+
+/// Index of a Trunk DN in one [`Directory`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TrunkId(pub u32);
+
+/// One socket the server listens on. Its index in [`Server::listen`] is `Flow::local`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// UDP or TCP.
+    pub transport: Transport,
+    /// Bound address.
+    pub addr: SocketAddr,
+}
+
+/// The server itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Name of the SIP Server Application, e.g. `site-a`.
+    pub name: Box<str>,
+    /// Name of the switch whose DNs this server serves.
+    pub switch: Box<str>,
+    /// `sip-address`: host written in Via and Contact (an address or a name), IPv6 in brackets.
+    pub sip_address: Box<str>,
+    /// `sip-port`: port written in Via and Contact.
+    pub sip_port: u16,
+    /// Sockets; the first of a transport is used for requests towards it.
+    pub listen: Vec<Listen>,
+    /// Realm of digest authentication.
+    pub realm: Box<str>,
+    /// Secret of the nonces; random at start unless both members of a pair must share it.
+    pub nonce_secret: [u8; 32],
+}
+
+/// Which requests of an Extension are challenged (`authenticate-requests`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Authenticate {
+    /// REGISTER.
+    pub register: bool,
+    /// Requests that open a call.
+    pub invite: bool,
+}
+
+/// Application-level options, by the field's names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// `dr-forward`.
+    pub dr_forward: DrForward,
+    /// `dr-peer-trunk`.
+    pub dr_peer_trunk: Option<TrunkId>,
+    /// `authenticate-requests`.
+    pub authenticate: Authenticate,
+    /// `ring-timeout`, s: how long a call may ring before the caller gets 480.
+    pub ring_timeout: Duration,
+    /// `min-expires`, s: a REGISTER asking for less (but not 0) gets 423.
+    pub min_expires_s: u32,
+    /// `max-expires`, s: a REGISTER asking for more is granted this.
+    pub max_expires_s: u32,
+    /// `default-expires`, s: granted when a REGISTER names no time.
+    pub default_expires_s: u32,
+    /// `dialog-audit-timeout`: how long an audited leg over a lost peer trunk may stay silent before it is ended.
+    pub dialog_audit_timeout: Duration,
+    /// Calls at once (at most [`crate::limits::MAX_CALLS`]).
+    pub max_calls: usize,
+    /// RFC 3261 T1, T2, T4.
+    pub timers: tandem_sip::Timers,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            dr_forward: DrForward::Off,
+            dr_peer_trunk: None,
+            authenticate: Authenticate { register: true, invite: true },
+            ring_timeout: Duration::from_secs(180),
+            min_expires_s: 10,
+            max_expires_s: 3600,
+            default_expires_s: 300,
+            dialog_audit_timeout: Duration::from_secs(5),
+            max_calls: crate::limits::MAX_CALLS,
+            timers: tandem_sip::Timers::default(),
+        }
+    }
+}
+
+/// How an Extension proves who it is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// No password is set: challenged requests of this DN always fail.
+    None,
+    /// Clear-text password; `{number}` stands for the DN's number.
+    Password(Box<str>),
+    /// Stored hashes of `user:realm:password`.
+    Ha1(Ha1),
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Password(_) => "password(..)",
+            Self::Ha1(_) => "ha1(..)",
+        })
+    }
+}
+
+/// Where a device with a fixed address is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StaticContact {
+    /// Request-URI; `{number}` stands for the DN's number in an Extension's contact.
+    pub uri: Box<str>,
+    /// Transport of requests to it.
+    pub transport: Transport,
+    /// Address, when the URI's host is one or its name has been resolved.
+    pub addr: Option<SocketAddr>,
+    /// Host name to resolve, when the URI's host is a name.
+    pub resolve: Option<(Box<str>, u16)>,
+}
+
+/// What Extension DNs have in common: DNs that are declared alike share one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnClass {
+    /// Password or hashes.
+    pub secret: Secret,
+    /// `contact`: a static contact instead of registration.
+    pub contact: Option<StaticContact>,
+    /// `dr-forward` at DN level; wins over the Application's.
+    pub dr_forward: Option<DrForward>,
+    /// `oos-check` and its fellows, for a DN with a static contact.
+    pub oos: TrunkOptions,
+    /// `ring-timeout` at DN level.
+    pub ring_timeout: Option<Duration>,
+    /// Contacts this DN may register.
+    pub max_contacts: usize,
+    /// Switches that this DN is declared for; empty means every one.
+    pub switches: Vec<Box<str>>,
+}
+
+impl Default for DnClass {
+    fn default() -> Self {
+        Self {
+            secret: Secret::None,
+            contact: None,
+            dr_forward: None,
+            oos: TrunkOptions::default(),
+            ring_timeout: None,
+            max_contacts: crate::limits::MAX_CONTACTS,
+            switches: Vec::new(),
+        }
+    }
+}
+
+/// An Extension DN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extension {
+    /// Its number: the user part of its address of record.
+    pub number: Box<str>,
+    /// What it shares with DNs declared alike.
+    pub class: Arc<DnClass>,
+}
+
+/// A Trunk DN: a gateway, a carrier, or the peer site.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trunk {
+    /// Its name.
+    pub name: Box<str>,
+    /// `contact`.
+    pub contact: StaticContact,
+    /// `oos-check`, `oos-force`, `recovery-timeout`, `oos-options-max-forwards`, `oos-error-check`.
+    pub oos: TrunkOptions,
+    /// `oosp-transfer-enabled`: calls from here may be redirected by 302 out of the signalling path.
+    pub oosp_transfer_enabled: bool,
+    /// Further source addresses whose requests belong to this trunk.
+    pub sources: Vec<ipnet::IpNet>,
+    /// User and password with which this server answers the trunk's own challenges.
+    pub credentials: Option<(Box<str>, Box<str>)>,
+}
+
+/// One line of the dial plan. The longest matching prefix wins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DialRule {
+    /// Leading characters of the dialled number; may be empty (matches everything).
+    pub prefix: Box<str>,
+    /// Characters removed from the front.
+    pub strip: usize,
+    /// Characters then put in front.
+    pub add: Box<str>,
+    /// Trunks tried in this order; one that is out of service is passed over.
+    pub trunks: Vec<TrunkId>,
+}
+
+/// The validated whole. Build it with [`Directory::new`].
+#[derive(Debug)]
+pub struct Directory {
+    /// The server itself.
+    pub server: Server,
+    /// Application-level options.
+    pub options: Options,
+    extensions: Vec<Extension>,
+    trunks: Vec<Trunk>,
+    dial_plan: Vec<DialRule>,
+    by_number: HashMap<Box<str>, DnId, foldhash::fast::RandomState>,
+}
+
+/// Why the parts do not make a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DirectoryFault {
+    /// Two Extension DNs with this number.
+    DuplicateNumber(Box<str>),
+    /// Two Trunk DNs with this name.
+    DuplicateTrunk(Box<str>),
+    /// No socket to listen on.
+    NoListen,
+    /// More than 255 sockets.
+    TooManyListens,
+    /// `dr-peer-trunk` or a dial rule refers to a trunk that is not there.
+    UnknownTrunk(u32),
+    /// The trunk that `dr-peer-trunk` names has `oos-check = 0`: its loss could never be seen.
+    PeerTrunkUnjudged(Box<str>),
+    /// More than [`crate::limits::MAX_STAGES`] trunks in the rule with this prefix.
+    TooManyTrunks(Box<str>),
+}
+
+impl std::fmt::Display for DirectoryFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::DuplicateNumber(n) => write!(f, "Extension {n} is declared twice"),
+            Self::DuplicateTrunk(n) => write!(f, "Trunk {n} is declared twice"),
+            Self::NoListen => f.write_str("no address to listen on"),
+            Self::TooManyListens => f.write_str("more than 255 addresses to listen on"),
+            Self::UnknownTrunk(i) => write!(f, "trunk number {i} does not exist"),
+            Self::PeerTrunkUnjudged(n) => {
+                write!(f, "dr-peer-trunk names {n}, whose oos-check is 0: its loss could never be seen; set oos-check to 1..300")
+            }
+            Self::TooManyTrunks(p) => {
+                write!(f, "the dial rule for prefix '{p}' names more than {} trunks", crate::limits::MAX_STAGES)
+            }
+        }
+    }
+}
+
+impl std::error::Error for DirectoryFault {}
+
+impl Directory {
+    /// Joins the parts.
+    ///
+    /// # Errors
+    /// A [`DirectoryFault`] names the first part that contradicts another.
+    pub fn new(
+        server: Server,
+        options: Options,
+        extensions: Vec<Extension>,
+        trunks: Vec<Trunk>,
+        mut dial_plan: Vec<DialRule>,
+    ) -> Result<Self, DirectoryFault> {
+        check_server(&server)?;
+        check_trunks(&options, &trunks, &dial_plan)?;
+        let mut by_number =
+            HashMap::with_capacity_and_hasher(extensions.len(), foldhash::fast::RandomState::default());
+        for (id, extension) in (0u32..).zip(&extensions) {
+            if by_number.insert(extension.number.clone(), DnId(id)).is_some() {
+                return Err(DirectoryFault::DuplicateNumber(extension.number.clone()));
+            }
+        }
+        dial_plan.sort_by_key(|rule| std::cmp::Reverse(rule.prefix.len()));
+        Ok(Self { server, options, extensions, trunks, dial_plan, by_number })
+    }
+
+    /// Every Extension DN; the position is its [`DnId`].
+    #[must_use]
+    pub fn extensions(&self) -> &[Extension] {
+        &self.extensions
+    }
+
+    /// Every Trunk DN; the position is its [`TrunkId`].
+    #[must_use]
+    pub fn trunks(&self) -> &[Trunk] {
+        &self.trunks
+    }
+
+    /// The dial plan, longest prefix first.
+    #[must_use]
+    pub fn dial_plan(&self) -> &[DialRule] {
+        &self.dial_plan
+    }
+
+    /// The Extension with this number.
+    #[must_use]
+    pub fn find(&self, number: &[u8]) -> Option<DnId> {
+        self.by_number.get(std::str::from_utf8(number).ok()?).copied()
+    }
+
+    /// The Extension behind an id of this directory.
+    #[must_use]
+    pub fn extension(&self, id: DnId) -> Option<&Extension> {
+        self.extensions.get(id.0 as usize)
+    }
+
+    /// The Trunk behind an id of this directory.
+    #[must_use]
+    pub fn trunk(&self, id: TrunkId) -> Option<&Trunk> {
+        self.trunks.get(id.0 as usize)
+    }
+
+    /// The Trunk with this name.
+    #[must_use]
+    pub fn trunk_named(&self, name: &str) -> Option<TrunkId> {
+        (0u32..).zip(&self.trunks).find(|(_, t)| &*t.name == name).map(|(i, _)| TrunkId(i))
+    }
+
+    /// The dial rule for a number: the one with the longest prefix.
+    #[must_use]
+    pub fn dial_rule(&self, number: &[u8]) -> Option<&DialRule> {
+        self.dial_plan.iter().find(|rule| number.starts_with(rule.prefix.as_bytes()))
+    }
+
+    /// Networks that belong to some trunk, in order of the trunks.
+    pub fn trunk_sources(&self) -> impl Iterator<Item = (TrunkId, &ipnet::IpNet)> {
+        (0u32..).zip(&self.trunks).flat_map(|(i, t)| t.sources.iter().map(move |net| (TrunkId(i), net)))
+    }
+}
+
+fn check_server(server: &Server) -> Result<(), DirectoryFault> {
+    match server.listen.len() {
+        0 => Err(DirectoryFault::NoListen),
+        1..=255 => Ok(()),
+        _ => Err(DirectoryFault::TooManyListens),
+    }
+}
+
+fn check_trunks(options: &Options, trunks: &[Trunk], rules: &[DialRule]) -> Result<(), DirectoryFault> {
+    for (position, trunk) in trunks.iter().enumerate() {
+        if trunks.iter().take(position).any(|earlier| earlier.name == trunk.name) {
+            return Err(DirectoryFault::DuplicateTrunk(trunk.name.clone()));
+        }
+    }
+    for rule in rules {
+        if rule.trunks.len() > crate::limits::MAX_STAGES {
+            return Err(DirectoryFault::TooManyTrunks(rule.prefix.clone()));
+        }
+        if let Some(unknown) = rule.trunks.iter().find(|id| id.0 as usize >= trunks.len()) {
+            return Err(DirectoryFault::UnknownTrunk(unknown.0));
+        }
+    }
+    let Some(peer) = options.dr_peer_trunk else { return Ok(()) };
+    let trunk = trunks.get(peer.0 as usize).ok_or(DirectoryFault::UnknownTrunk(peer.0))?;
+    if trunk.oos.oos_check_s == 0 {
+        return Err(DirectoryFault::PeerTrunkUnjudged(trunk.name.clone()));
+    }
+    Ok(())
+}
+
+/// Whether an address belongs to a network list.
+#[must_use]
+pub fn contains(networks: &[ipnet::IpNet], ip: IpAddr) -> bool {
+    networks.iter().any(|net| net.contains(&ip))
+}

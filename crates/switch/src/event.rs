@@ -1,0 +1,36 @@
+//! What an operator or a desktop wants to know as it happens, by the T-Library's event names where it has one.
+
+use tandem_peer::Mode;
+
+/// One event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// `EventDNOutOfService` (147): an Extension lost its last contact, or a device stopped answering.
+    DnOutOfService {
+        /// `ThisDN`: number of the Extension or name of the Trunk.
+        dn: Box<str>,
+        /// Why, for a person.
+        reason: Box<str>,
+    },
+    /// `EventDNBackInService` (148).
+    DnBackInService {
+        /// `ThisDN`: number of the Extension or name of the Trunk.
+        dn: Box<str>,
+        /// Why, for a person.
+        reason: Box<str>,
+    },
+    /// The continuity mode of this server changed.
+    ModeChanged {
+        /// Mode until now.
+        from: Mode,
+        /// Mode from now on.
+        to: Mode,
+    },
+    /// A decision about a call: the reason line of `tandem why`, as it is made.
+    Decided {
+        /// Call-ID of the caller's leg.
+        call_id: Box<str>,
+        /// One sentence.
+        text: String,
+    },
+}

@@ -1,0 +1,39 @@
+//! Everything that can happen to a [`Node`](crate::Node).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tandem_sip::{Flow, Message};
+
+use crate::directory::Directory;
+
+/// One fact from outside.
+#[derive(Debug)]
+pub enum Input {
+    /// A readable message arrived.
+    Sip {
+        /// Where it came from, and by which socket or connection.
+        flow: Flow,
+        /// The message.
+        message: Message,
+    },
+    /// Sending on this flow failed (refused, unreachable), or its connection closed.
+    FlowFailed {
+        /// The flow; with `conn == 0` every transaction towards that remote is meant.
+        flow: Flow,
+    },
+    /// The batch with this sequence number, and all before it, will survive this process.
+    Persisted {
+        /// [`Batch::seq`](tandem_peer::Batch) of an [`Output::Store`](crate::Output).
+        seq: u64,
+    },
+    /// A new configuration takes effect, whole.
+    Directory(Arc<Directory>),
+    /// The name in a trunk's `contact` now resolves to this address; `None` when it does not resolve.
+    Resolved {
+        /// The trunk's name.
+        trunk: Box<str>,
+        /// The address requests to it go to.
+        addr: Option<SocketAddr>,
+    },
+}

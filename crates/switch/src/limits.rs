@@ -1,0 +1,22 @@
+//! Bounds of the switch: what happens when a table is full stands beside each number.
+
+/// Calls at once; a further INVITE gets 503 with Retry-After.
+pub const MAX_CALLS: usize = 100_000;
+/// Contacts to which one call is forked; further contacts of the DN are not tried.
+pub const MAX_BRANCHES: usize = 16;
+/// Early dialogs of one call; a provisional response that would open one more is relayed in the oldest.
+pub const MAX_PAIRS: usize = 16;
+/// Places one call is tried in turn (trunks of a rule, then local delivery).
+pub const MAX_STAGES: usize = 8;
+/// In-dialog requests of one call that wait for their answer at once; a further one gets 503 with Retry-After.
+pub const MAX_PENDING: usize = 16;
+/// Contacts per address of record unless the DN says otherwise; a REGISTER that would exceed it gets 403.
+pub const MAX_CONTACTS: usize = 10;
+/// Calls whose decisions are kept after they end, for `tandem why`; the oldest are forgotten.
+pub const MAX_EXPLAINED: usize = 10_000;
+/// Steps kept of one call's decisions; later ones are counted only.
+pub const MAX_STEPS: usize = 64;
+/// Outputs that may wait for one commit; beyond it new requests get 503 with Retry-After.
+pub const MAX_HELD_OUTPUTS: usize = 262_144;
+/// Seconds named in Retry-After when a table is full.
+pub const RETRY_AFTER_S: u32 = 5;

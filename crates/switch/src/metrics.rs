@@ -1,0 +1,69 @@
+//! Counters of the node: plain numbers, read by whoever exports them.
+
+/// What happened so far, each since start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Requests received that opened a server transaction, and ACKs.
+    pub requests: u64,
+    /// Responses received that matched a transaction.
+    pub responses: u64,
+    /// Responses that matched nothing, dropped.
+    pub stray_responses: u64,
+    /// Requests refused with 400.
+    pub bad_requests: u64,
+    /// Calls opened.
+    pub calls: u64,
+    /// Calls answered.
+    pub calls_answered: u64,
+    /// Calls redirected to the peer by 302.
+    pub forwards_redirected: u64,
+    /// Calls forwarded to the peer in the signalling path.
+    pub forwards_in_path: u64,
+    /// Calls received that the peer had forwarded.
+    pub forwards_received: u64,
+    /// In-path forwards that fell back to local delivery.
+    pub forward_fallbacks: u64,
+    /// REGISTERs accepted.
+    pub registers: u64,
+    /// Bindings that expired.
+    pub bindings_expired: u64,
+    /// Challenges sent.
+    pub challenges: u64,
+    /// Credentials that were wrong.
+    pub authentication_failures: u64,
+    /// Requests refused because a table was full.
+    pub refused_full: u64,
+    /// Changes of the continuity mode.
+    pub mode_changes: u64,
+    /// Legs audited over a lost peer trunk.
+    pub legs_audited: u64,
+    /// Legs ended by an audit.
+    pub legs_ended_by_audit: u64,
+}
+
+impl Counters {
+    /// Every counter as `(name, help, value)`, named the Prometheus way.
+    #[must_use]
+    pub fn each(&self) -> [(&'static str, &'static str, u64); 18] {
+        [
+            ("tandem_sip_requests_total", "SIP requests received, retransmissions excluded", self.requests),
+            ("tandem_sip_responses_total", "SIP responses that matched a transaction", self.responses),
+            ("tandem_sip_stray_responses_total", "SIP responses that matched nothing", self.stray_responses),
+            ("tandem_sip_bad_requests_total", "Requests refused with 400", self.bad_requests),
+            ("tandem_calls_total", "Calls opened", self.calls),
+            ("tandem_calls_answered_total", "Calls answered", self.calls_answered),
+            ("tandem_dr_forwards_redirected_total", "Calls redirected to the peer by 302", self.forwards_redirected),
+            ("tandem_dr_forwards_in_path_total", "Calls forwarded to the peer in path", self.forwards_in_path),
+            ("tandem_dr_forwards_received_total", "Calls received that the peer forwarded", self.forwards_received),
+            ("tandem_dr_forward_fallbacks_total", "Forwards that fell back to local delivery", self.forward_fallbacks),
+            ("tandem_registers_total", "REGISTER requests accepted", self.registers),
+            ("tandem_bindings_expired_total", "Bindings that expired", self.bindings_expired),
+            ("tandem_challenges_total", "Digest challenges sent", self.challenges),
+            ("tandem_authentication_failures_total", "Wrong credentials", self.authentication_failures),
+            ("tandem_refused_full_total", "Requests refused because a table was full", self.refused_full),
+            ("tandem_mode_changes_total", "Changes of the continuity mode", self.mode_changes),
+            ("tandem_legs_audited_total", "Legs audited over a lost peer trunk", self.legs_audited),
+            ("tandem_legs_ended_by_audit_total", "Legs ended by an audit", self.legs_ended_by_audit),
+        ]
+    }
+}

@@ -1,0 +1,21 @@
+//! Everything a [`Node`](crate::Node) asks of the world. Outputs leave in the order in which they are polled; a
+//! `Store` leaves before whatever it justifies, and what it justifies waits for `Input::Persisted`.
+
+use tandem_peer::Batch;
+use tandem_sip::Transmit;
+
+use crate::cdr::Cdr;
+use crate::event::Event;
+
+/// One thing for the edges to do.
+#[derive(Debug)]
+pub enum Output {
+    /// Make this batch of records durable, then answer `Input::Persisted { seq }`.
+    Store(Batch),
+    /// Send these bytes.
+    Transmit(Transmit),
+    /// Something an operator or a desktop wants to know.
+    Event(Event),
+    /// A call is over: its record.
+    Cdr(Box<Cdr>),
+}

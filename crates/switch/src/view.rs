@@ -1,0 +1,126 @@
+//! What an operator may see of a [`Node`](crate::Node): plain values, made when asked for.
+
+use serde::Serialize;
+
+/// `tandem status`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// Name of the SIP Server Application.
+    pub server: String,
+    /// Name of the switch.
+    pub switch: String,
+    /// Continuity mode: `stand-alone`, `peered` or `single-site`.
+    pub mode: String,
+    /// Name of the peer trunk, if `dr-peer-trunk` names one.
+    pub peer_trunk: Option<String>,
+    /// Calls now.
+    pub calls: usize,
+    /// Extension DNs configured.
+    pub extensions: usize,
+    /// Extension DNs in service.
+    pub in_service: usize,
+    /// Registered contacts.
+    pub bindings: usize,
+    /// Trunk DNs out of service.
+    pub trunks_out_of_service: Vec<String>,
+    /// SIP transactions alive.
+    pub transactions: usize,
+}
+
+/// `tandem dn list`: one Extension or Trunk DN.
+#[derive(Clone, Debug, Serialize)]
+pub struct Dn {
+    /// Number or name.
+    pub dn: String,
+    /// `extension` or `trunk`.
+    pub kind: &'static str,
+    /// In service?
+    pub in_service: bool,
+    /// Why it is in the state it is in.
+    pub reason: String,
+    /// Contacts registered, or 1 for a static contact.
+    pub contacts: usize,
+}
+
+/// `tandem reg list`: one binding.
+#[derive(Clone, Debug, Serialize)]
+pub struct Binding {
+    /// Number of the Extension.
+    pub dn: String,
+    /// Contact URI.
+    pub contact: String,
+    /// Preference, 0 to 1000 (thousandths of `q`).
+    pub q: u16,
+    /// Seconds until it expires.
+    pub expires_s: u64,
+    /// Transport and address requests to it go to.
+    pub reached_at: String,
+    /// Call-ID of the REGISTER that made it.
+    pub call_id: String,
+}
+
+/// `tandem call list`: one call.
+#[derive(Clone, Debug, Serialize)]
+pub struct Call {
+    /// `CallUUID`.
+    pub call_uuid: String,
+    /// Call-ID of the caller's leg.
+    pub sip_call_id: String,
+    /// Caller.
+    pub from: String,
+    /// Number dialled.
+    pub to: String,
+    /// `routing`, `ringing`, `established`, `ending`.
+    pub state: &'static str,
+    /// Seconds since the INVITE arrived.
+    pub age_s: u64,
+    /// Devices at the callee's end: DN or trunk.
+    pub devices: Vec<String>,
+}
+
+/// `tandem trunk list`: one trunk.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trunk {
+    /// Name.
+    pub name: String,
+    /// `contact`.
+    pub contact: String,
+    /// Is it the peer trunk?
+    pub peer: bool,
+    /// `in-service`, `probing` or `out-of-service`.
+    pub state: &'static str,
+    /// Why it is in that state.
+    pub reason: String,
+    /// Seconds since it entered that state.
+    pub since_s: u64,
+    /// `oos-check`, s.
+    pub oos_check_s: u32,
+    /// `oos-force`, s.
+    pub oos_force_s: u32,
+    /// Calls with a leg over it.
+    pub calls: usize,
+}
+
+/// `tandem why`: what was decided about one call, and from what.
+#[derive(Clone, Debug, Serialize)]
+pub struct Why {
+    /// `CallUUID`.
+    pub call_uuid: String,
+    /// Call-IDs of its legs, the caller's first.
+    pub sip_call_ids: Vec<String>,
+    /// Is the call still there?
+    pub alive: bool,
+    /// Steps in order.
+    pub steps: Vec<Step>,
+}
+
+/// One step of [`Why`].
+#[derive(Clone, Debug, Serialize)]
+pub struct Step {
+    /// When, ms since the Unix epoch.
+    pub unix_ms: u64,
+    /// What was decided.
+    pub text: String,
+    /// What was considered and why it was, or was not, taken.
+    pub considered: Vec<String>,
+}
