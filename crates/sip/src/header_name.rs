@@ -155,14 +155,23 @@ impl HeaderName {
             9 => &[N::Supported, N::Diversion, N::CallInfo, N::Timestamp],
             10 => &[N::UserAgent, N::SessionId, N::ErrorInfo, N::AlertInfo],
             11 => &[N::MinExpires, N::Unsupported, N::RetryAfter, N::ReferredBy],
-            12 => &[N::MaxForwards, N::ContentType, N::RecordRoute, N::HistoryInfo, N::UserToUser, N::AllowEvents],
+            12 => &[
+                N::MaxForwards,
+                N::ContentType,
+                N::RecordRoute,
+                N::HistoryInfo,
+                N::UserToUser,
+                N::AllowEvents,
+            ],
             13 => &[N::ProxyRequire, N::Authorization, N::IdentityInfo],
             14 => &[N::ContentLength, N::AcceptContact, N::RejectContact],
             15 => &[N::SessionExpires],
             16 => &[N::WwwAuthenticate, N::ContentEncoding],
             17 => &[N::XTandemDraining],
             18 => &[N::ProxyAuthenticate, N::SubscriptionState, N::XTandemForwarded],
-            19 => &[N::ProxyAuthorization, N::PAssertedIdentity, N::ContentDisposition, N::RequestDisposition],
+            19 => {
+                &[N::ProxyAuthorization, N::PAssertedIdentity, N::ContentDisposition, N::RequestDisposition]
+            }
             _ => return Self::Other,
         };
         let matches = |name: &&Self| token.eq_ignore_ascii_case(name.as_str().as_bytes());

@@ -243,7 +243,10 @@ mod tests {
         assert_eq!(split(b"a, b ,c"), [&b"a"[..], b"b", b"c"]);
         assert_eq!(split(br#""x, \"y" <sip:a@b>, c"#), [&br#""x, \"y" <sip:a@b>"#[..], b"c"]);
         assert_eq!(split(b"<sip:a,b@c;d=\"e>, f"), [&b"<sip:a,b@c;d=\"e>"[..], b"f"]);
-        assert_eq!(split(b"Softphone (beta, \\), really) , x"), [&b"Softphone (beta, \\), really)"[..], b"x"]);
+        assert_eq!(
+            split(b"Softphone (beta, \\), really) , x"),
+            [&b"Softphone (beta, \\), really)"[..], b"x"]
+        );
     }
 
     #[test]

@@ -1,1 +1,29 @@
-//! placeholder
+//! What a SIP message is, and how transactions and dialogs live. Pure: no socket, no clock, no randomness of its own.
+
+pub mod builder;
+pub mod cseq;
+pub mod error;
+pub mod flow;
+pub mod header_name;
+pub mod host;
+pub mod lexer;
+pub mod limits;
+pub mod message;
+pub mod name_addr;
+pub mod params;
+pub mod start_line;
+pub mod uri;
+pub mod via;
+
+pub use builder::{Builder, response_to};
+pub use cseq::CSeq;
+pub use error::{HeaderFault, ParseError, ParseErrorKind};
+pub use flow::{Flow, Transport};
+pub use header_name::HeaderName;
+pub use host::Host;
+pub use message::{Envelope, Header, Message};
+pub use name_addr::NameAddr;
+pub use params::Params;
+pub use start_line::{Method, StartLine};
+pub use uri::{Scheme, Uri};
+pub use via::Via;

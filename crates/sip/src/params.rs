@@ -123,7 +123,26 @@ fn check_param(cursor: &mut Cursor<'_>) -> Result<(), ParseError> {
 
 /// What an unquoted value may hold: more than a token, for hosts, and for the URIs that some devices put there.
 const fn is_value(byte: u8) -> bool {
-    is_token(byte) || matches!(byte, b'[' | b']' | b':' | b'/' | b'@' | b'&' | b'$' | b'?' | b'#' | b'=' | b'|' | b'{' | b'}' | b'^' | b'(' | b')' | 0x80..)
+    is_token(byte)
+        || matches!(
+            byte,
+            b'[' | b']'
+                | b':'
+                | b'/'
+                | b'@'
+                | b'&'
+                | b'$'
+                | b'?'
+                | b'#'
+                | b'='
+                | b'|'
+                | b'{'
+                | b'}'
+                | b'^'
+                | b'('
+                | b')'
+                | 0x80..
+        )
 }
 
 /// The parameters of a [`Params`] in order.

@@ -1,0 +1,125 @@
+//! The headers that every message has (RFC 3261 8.1.1), proven once.
+
+use super::{Message, Start};
+use crate::cseq::CSeq;
+use crate::error::{HeaderFault, ParseError, ParseErrorKind};
+use crate::header_name::HeaderName;
+use crate::lexer;
+use crate::limits;
+use crate::name_addr::NameAddr;
+use crate::via::Via;
+
+/// The mandatory headers of one message, read and checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Envelope<'a> {
+    /// The topmost Via.
+    pub via: Via<'a>,
+    /// From.
+    pub from: NameAddr<'a>,
+    /// The From-tag; an element of RFC 2543 may leave it out.
+    pub from_tag: Option<&'a [u8]>,
+    /// To.
+    pub to: NameAddr<'a>,
+    /// The To-tag, absent outside a dialog.
+    pub to_tag: Option<&'a [u8]>,
+    /// Call-ID, compared byte by byte.
+    pub call_id: &'a [u8],
+    /// CSeq; in a request its method is the request's.
+    pub cseq: CSeq<'a>,
+    /// Max-Forwards, 0 to 255, if it stands there.
+    pub max_forwards: Option<u8>,
+}
+
+/// The first value of each header, and a fault for a second one.
+#[derive(Default)]
+struct Found<'a> {
+    via: Option<&'a [u8]>,
+    from: Option<&'a [u8]>,
+    to: Option<&'a [u8]>,
+    call_id: Option<&'a [u8]>,
+    cseq: Option<&'a [u8]>,
+    max_forwards: Option<&'a [u8]>,
+}
+
+impl<'a> Found<'a> {
+    fn collect(message: &'a Message) -> Result<Self, HeaderFault> {
+        let mut found = Self::default();
+        for span in &message.headers {
+            let name = span.name;
+            let slot = if name == HeaderName::Via {
+                found.via.get_or_insert_with(|| message.slice(span.value));
+                continue;
+            } else if name == HeaderName::From {
+                &mut found.from
+            } else if name == HeaderName::To {
+                &mut found.to
+            } else if name == HeaderName::CallId {
+                &mut found.call_id
+            } else if name == HeaderName::CSeq {
+                &mut found.cseq
+            } else if name == HeaderName::MaxForwards {
+                &mut found.max_forwards
+            } else {
+                continue;
+            };
+            if slot.replace(message.slice(span.value)).is_some() {
+                return Err(HeaderFault::new(name, ParseErrorKind::Duplicate));
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl<'a> Envelope<'a> {
+    pub(super) fn read(message: &'a Message) -> Result<Self, HeaderFault> {
+        if let Some(fault) = message.fault {
+            return Err(fault);
+        }
+        let found = Found::collect(message)?;
+        let via = required(found.via, HeaderName::Via)?;
+        let via = in_header(HeaderName::Via, Via::parse(lexer::trim(lexer::split_element(via).0)))?;
+        let (from, from_tag) = address(found.from, HeaderName::From)?;
+        let (to, to_tag) = address(found.to, HeaderName::To)?;
+        let call_id = call_id(required(found.call_id, HeaderName::CallId)?)?;
+        let cseq = in_header(HeaderName::CSeq, CSeq::parse(required(found.cseq, HeaderName::CSeq)?))?;
+        if let Start::Request { token, .. } = message.start
+            && message.slice(token) != cseq.method_token
+        {
+            return Err(HeaderFault::new(HeaderName::CSeq, ParseErrorKind::CSeqMethod));
+        }
+        let max_forwards = found.max_forwards.map(max_forwards).transpose()?;
+        Ok(Self { via, from, from_tag, to, to_tag, call_id, cseq, max_forwards })
+    }
+}
+
+fn required(value: Option<&[u8]>, name: HeaderName) -> Result<&[u8], HeaderFault> {
+    value.ok_or(HeaderFault::new(name, ParseErrorKind::Missing))
+}
+
+fn in_header<T>(name: HeaderName, result: Result<T, ParseError>) -> Result<T, HeaderFault> {
+    result.map_err(|e| HeaderFault::new(name, e.kind))
+}
+
+type Tagged<'a> = (NameAddr<'a>, Option<&'a [u8]>);
+
+fn address(value: Option<&[u8]>, name: HeaderName) -> Result<Tagged<'_>, HeaderFault> {
+    let address = in_header(name, NameAddr::parse(required(value, name)?))?;
+    let tag = address.tag();
+    if tag.is_some_and(|tag| tag.len() > limits::MAX_TAG) {
+        return Err(HeaderFault::new(name, ParseErrorKind::TooLong));
+    }
+    Ok((address, tag))
+}
+
+fn call_id(value: &[u8]) -> Result<&[u8], HeaderFault> {
+    let fits = !value.is_empty()
+        && value.len() <= limits::MAX_CALL_ID
+        && value.iter().all(|b| *b > b' ' && *b != 0x7f);
+    if fits { Ok(value) } else { Err(HeaderFault::new(HeaderName::CallId, ParseErrorKind::CallId)) }
+}
+
+fn max_forwards(value: &[u8]) -> Result<u8, HeaderFault> {
+    lexer::number(value)
+        .and_then(|n| u8::try_from(n).ok())
+        .ok_or(HeaderFault::new(HeaderName::MaxForwards, ParseErrorKind::Number))
+}
