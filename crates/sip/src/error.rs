@@ -138,9 +138,10 @@ impl HeaderFault {
 
 impl fmt::Display for HeaderFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.header {
-            HeaderName::Other => write!(f, "start line: {:?}", self.kind),
-            header => write!(f, "{}: {:?}", header.as_str(), self.kind),
+        if self.header == HeaderName::Other {
+            write!(f, "start line: {:?}", self.kind)
+        } else {
+            write!(f, "{}: {:?}", self.header, self.kind)
         }
     }
 }

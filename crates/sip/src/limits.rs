@@ -42,8 +42,8 @@ pub const MAX_PARAMS: usize = 64;
 /// Largest CSeq number is one less than this (RFC 3261 8.1.1.5).
 pub const CSEQ_BOUND: u32 = 1 << 31;
 
-/// Most empty lines a stream may send before a message or as keep-alive in one buffer (RFC 3261 7.5), in bytes.
-pub const MAX_LEADING_CRLF: usize = 64;
-
 /// A request over UDP above this size, in bytes, goes by TCP (RFC 3261 18.1.1).
 pub const MTU_REQUEST: usize = 1_300;
+
+/// Most bytes a stream may hold back: one message, and what one read may bring behind it.
+pub const MAX_STREAM_BUFFER: usize = 2 * MAX_MESSAGE;

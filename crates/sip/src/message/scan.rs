@@ -107,7 +107,7 @@ fn start_line(input: &[u8], from: usize, to: usize) -> Result<(Start, Option<Hea
 }
 
 fn status_line(line: &[u8], from: usize) -> Result<(Start, Option<HeaderFault>), ParseError> {
-    if !line.get(4..8).is_some_and(|version| version == b"2.0 ") {
+    if line.get(4..8).is_none_or(|version| version != b"2.0 ") {
         return Err(ParseError::new(ParseErrorKind::Version, from + 4));
     }
     let rest = line.get(8..).unwrap_or_default();
@@ -137,7 +137,7 @@ fn request_line(line: &[u8], from: usize) -> Result<(Start, Option<HeaderFault>)
     if !version.get(..4).is_some_and(|sip| sip.eq_ignore_ascii_case(b"SIP/")) {
         return Err(ParseError::new(ParseErrorKind::StartLine, from + last + 1));
     }
-    let kind = if !lexer::trim(version).get(4..).is_some_and(|v| v == b"2.0") {
+    let kind = if lexer::trim(version).get(4..).is_none_or(|v| v != b"2.0") {
         Some(ParseErrorKind::Version)
     } else if uri != lexer::trim(uri) || version != lexer::trim(version) {
         Some(ParseErrorKind::StartLineSpaces)
