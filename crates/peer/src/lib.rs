@@ -17,3 +17,8 @@ pub mod limits;
 pub mod replica;
 pub mod time;
 pub mod trunk;
+
+pub use continuity::{DrForward, Mode};
+pub use replica::{Batch, Change, ChangeLog, Record, RecordKey, ReplicaSet, Replicated, Seq, Stamp};
+pub use time::Deadline;
+pub use trunk::{TrunkHealth, TrunkOptions, TrunkRole};

@@ -217,6 +217,14 @@ fn an_answer_to_an_earlier_probe_proves_nothing_about_now() {
 }
 
 #[test]
+fn a_device_that_is_slower_than_oos_force_does_not_flap() {
+    let mut bench = Bench::lost(TrunkRole::Peer);
+    let probe = bench.at(2 * CHECK_S).probe();
+    assert_eq!(bench.at(2 * CHECK_S + FORCE_S + 1).answer(probe, 200), None);
+    assert!(!bench.trunk.in_service());
+}
+
+#[test]
 fn with_oos_force_above_oos_check_a_slow_answer_still_counts() {
     let slow = TrunkOptions { oos_check_s: 2, oos_force_s: 5, ..options(TrunkRole::Peer) };
     let mut bench = Bench::new(slow);
