@@ -20,3 +20,11 @@ pub const MAX_STEPS: usize = 64;
 pub const MAX_HELD_OUTPUTS: usize = 262_144;
 /// Seconds named in Retry-After when a table is full.
 pub const RETRY_AFTER_S: u32 = 5;
+/// Longest contact URI with its parameters that a REGISTER may bring, bytes; a longer one gets 400.
+pub const MAX_CONTACT_BYTES: usize = 1_024;
+/// Granted for an `expires` that is no number, seconds (RFC 3261 20.10); `max-expires` still applies.
+pub const MALFORMED_EXPIRES_S: u32 = 3_600;
+/// How long a nonce of digest authentication is good, ms; an older one is answered with `stale=true`.
+pub const NONCE_LIFETIME_MS: u64 = 300_000;
+/// Used nonces whose counts are remembered; when there are more the oldest is forgotten, and stale.
+pub const MAX_NONCES: usize = 262_144;

@@ -1,0 +1,142 @@
+//! The digest gate: a request of an Extension DN passes when its sender has proven to be that DN (RFC 3261 22,
+//! RFC 7616, RFC 8760).
+//!
+//! Whatever is wrong with credentials (the password, the user, a DN that does not exist or has no password, a realm of
+//! somebody else) gets one answer, a 401 with a fresh challenge, after the same work. Nobody learns from it which
+//! numbers exist. A phone that gets a second 401 without `stale` asks its user instead of trying again (RFC 3261 22.2).
+
+use tandem_sip::auth::{Asked, Credentials, Ha1, Nonces, Offer, Verdict, verify};
+use tandem_sip::{Envelope, HeaderName, Message};
+
+use crate::directory::{Directory, DnId, Extension, Secret};
+use crate::limits::{MAX_NONCES, NONCE_LIFETIME_MS};
+use crate::reject::Reject;
+use crate::time::Now;
+
+/// What the sender wants: `authenticate-requests` says which of it must be proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To register.
+    Register,
+    /// To open a call, or anything else outside a dialog.
+    Invite,
+}
+
+/// Challenges and judges.
+#[derive(Debug)]
+pub struct Admission {
+    nonces: Nonces,
+    challenges: u64,
+    failures: u64,
+}
+
+impl Admission {
+    /// `secret` seals the nonces: servers that share it accept each other's.
+    #[must_use]
+    pub fn new(secret: [u8; 32]) -> Self {
+        Self { nonces: Nonces::new(&secret, NONCE_LIFETIME_MS, MAX_NONCES), challenges: 0, failures: 0 }
+    }
+
+    /// Challenges sent since start.
+    #[must_use]
+    pub const fn challenges(&self) -> u64 {
+        self.challenges
+    }
+
+    /// Credentials since start that were wrong or unreadable.
+    #[must_use]
+    pub const fn failures(&self) -> u64 {
+        self.failures
+    }
+
+    /// Lets the request of `dn` pass, or says why not. `dn` is the DN that the sender claims to be, `None` if there is
+    /// none of that number. ACK and CANCEL cannot be challenged and must not be asked about.
+    ///
+    /// # Errors
+    /// 401 with a challenge for SHA-256 and one for MD5: `stale=true` when the password was right but the nonce is
+    /// used up or too old, otherwise as the module says. 400 for credentials made for another Request-URI
+    /// (RFC 7616 3.4.6).
+    pub fn check(
+        &mut self,
+        request: &Message,
+        env: &Envelope<'_>,
+        directory: &Directory,
+        dn: Option<DnId>,
+        purpose: Purpose,
+        now: Now,
+    ) -> Result<(), Reject> {
+        let required = match purpose {
+            Purpose::Register => directory.options.authenticate.register,
+            Purpose::Invite => directory.options.authenticate.invite,
+        };
+        if !required {
+            return Ok(());
+        }
+        let realm = directory.server.realm.as_bytes();
+        let stale = match Credentials::for_realm(request.lines(HeaderName::Authorization), realm) {
+            None => false,
+            Some(Err(_)) => {
+                self.failures += 1;
+                false
+            }
+            Some(Ok(credentials)) => {
+                let ha1 = ha1(&credentials, directory, dn);
+                let asked = Asked {
+                    realm,
+                    method: env.cseq.method_token,
+                    request_uri: request.request_uri().unwrap_or_default(),
+                    unix_ms: now.unix_ms,
+                };
+                match verify(&mut self.nonces, &credentials, ha1.as_ref(), asked) {
+                    Verdict::Ok => return Ok(()),
+                    Verdict::OtherUri => {
+                        self.failures += 1;
+                        return Err(Reject::because(400, "Credentials Are for Another Request-URI"));
+                    }
+                    Verdict::Stale => true,
+                    Verdict::Wrong => {
+                        self.failures += 1;
+                        false
+                    }
+                }
+            }
+        };
+        Err(self.challenge(realm, stale, now))
+    }
+
+    fn challenge(&mut self, realm: &[u8], stale: bool, now: Now) -> Reject {
+        self.challenges += 1;
+        let offer = Offer::new(&mut self.nonces, realm, None, stale, now.unix_ms);
+        Offer::ALGORITHMS.into_iter().fold(Reject::new(401), |reject, algorithm| {
+            let mut value = Vec::with_capacity(256);
+            offer.write(algorithm, &mut value);
+            reject.with(HeaderName::WwwAuthenticate, value)
+        })
+    }
+}
+
+/// The HA1 that the credentials must match; `None` if nothing can match. A hash is computed in either case.
+fn ha1(credentials: &Credentials<'_>, directory: &Directory, dn: Option<DnId>) -> Option<Ha1> {
+    let extension = dn.and_then(|dn| directory.extension(dn));
+    let number = extension.map_or("", |e| &e.number);
+    let known = extension.is_some() && is_user(&credentials.user(), number, &directory.server.realm);
+    // Somebody unknown costs what the first Extension costs.
+    let (password, stored) =
+        match extension.or(directory.extensions().first()).map(|e: &Extension| &e.class.secret) {
+            Some(Secret::Password(password)) => (Some(&**password), None),
+            Some(Secret::Ha1(stored)) => (None, Some(*stored)),
+            Some(Secret::None) | None => (None, None),
+        };
+    let made = password.map(|password| {
+        let password = password.replace("{number}", number);
+        Ha1::from_password(credentials.username, directory.server.realm.as_bytes(), password.as_bytes())
+    });
+    made.or(stored).filter(|_| known)
+}
+
+/// `1001` or `1001@realm`.
+fn is_user(user: &[u8], number: &str, realm: &str) -> bool {
+    user.strip_prefix(number.as_bytes()).is_some_and(|rest| {
+        rest.is_empty() || rest.strip_prefix(b"@").is_some_and(|domain| domain == realm.as_bytes())
+    })
+}

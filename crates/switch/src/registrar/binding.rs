@@ -1,0 +1,287 @@
+//! One binding of an address of record to a contact (RFC 3261 10.3), and its stored form.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use tandem_peer::replica::{Reader, Record, Writer};
+use tandem_sip::{Flow, Transport, Uri};
+
+use super::reach;
+use crate::time::Deadline;
+
+/// A registered contact. The texts lie in one buffer: number, contact URI, contact parameters, Call-ID.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    text: Box<[u8]>,
+    number_len: u16,
+    uri_len: u16,
+    params_len: u16,
+    q: u16,
+    cseq: u32,
+    expires: Deadline,
+    updated_unix_ms: u64,
+    flow: Flow,
+    /// Where the REGISTER came from, when that is not where requests go.
+    source: Option<Box<SocketAddr>>,
+    /// The contact names an address at which the phone can be dialled when its connection is gone.
+    dialable: bool,
+    reachable: bool,
+}
+
+/// The texts of a binding, joined: what a new binding is made of and an old one is compared with.
+#[derive(Debug)]
+pub(super) struct Texts<'a> {
+    pub text: &'a [u8],
+    pub number_len: u16,
+    pub uri_len: u16,
+    pub params_len: u16,
+}
+
+/// What a REGISTER says about a binding besides its texts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts {
+    pub q: u16,
+    pub cseq: u32,
+    pub expires: Deadline,
+    pub updated_unix_ms: u64,
+    pub flow: Flow,
+    pub source: SocketAddr,
+    pub dialable: bool,
+}
+
+impl Binding {
+    pub(super) fn new(texts: &Texts<'_>, facts: &Facts) -> Self {
+        let mut binding = Self {
+            text: Box::default(),
+            number_len: 0,
+            uri_len: 0,
+            params_len: 0,
+            q: facts.q,
+            cseq: facts.cseq,
+            expires: facts.expires,
+            updated_unix_ms: facts.updated_unix_ms,
+            flow: facts.flow,
+            source: None,
+            dialable: false,
+            reachable: true,
+        };
+        binding.refresh(texts, facts);
+        binding
+    }
+
+    /// Takes over what a later REGISTER says. Allocates only when a text changed.
+    pub(super) fn refresh(&mut self, texts: &Texts<'_>, facts: &Facts) {
+        if *self.text != *texts.text {
+            self.text = texts.text.into();
+        }
+        (self.number_len, self.uri_len, self.params_len) =
+            (texts.number_len, texts.uri_len, texts.params_len);
+        (self.q, self.cseq, self.expires) = (facts.q, facts.cseq, facts.expires);
+        self.updated_unix_ms = facts.updated_unix_ms;
+        self.flow = facts.flow;
+        if self.source() != facts.source {
+            self.source = (facts.source != facts.flow.remote).then(|| Box::new(facts.source));
+        }
+        (self.dialable, self.reachable) = (facts.dialable, true);
+    }
+
+    /// The connection that leads to the phone is gone. What remains is its contact's own address, if it has one that
+    /// can be dialled; otherwise the phone cannot be reached until it registers again.
+    pub(super) fn lose_connection(&mut self) {
+        if self.flow.conn == 0 {
+            return;
+        }
+        let source = self.source();
+        let dialled =
+            Uri::parse(self.uri()).ok().and_then(|uri| reach::address_of(&uri, self.flow.transport));
+        match dialled.filter(|_| self.dialable) {
+            Some(remote) => {
+                self.flow.remote = remote;
+                self.source = (source != remote).then(|| Box::new(source));
+            }
+            None => self.reachable = false,
+        }
+        self.flow.conn = 0;
+    }
+
+    /// Number of the Extension DN it belongs to.
+    #[must_use]
+    pub fn number(&self) -> &[u8] {
+        self.part(0, self.number_len)
+    }
+
+    /// The contact URI, as the phone wrote it.
+    #[must_use]
+    pub fn uri(&self) -> &[u8] {
+        self.part(usize::from(self.number_len), self.uri_len)
+    }
+
+    /// The contact's parameters other than `q` and `expires`, each with its leading `;`.
+    #[must_use]
+    pub fn params(&self) -> &[u8] {
+        self.part(usize::from(self.number_len) + usize::from(self.uri_len), self.params_len)
+    }
+
+    /// Call-ID of the REGISTER that made or refreshed it last.
+    #[must_use]
+    pub fn call_id(&self) -> &[u8] {
+        let at = usize::from(self.number_len) + usize::from(self.uri_len) + usize::from(self.params_len);
+        self.text.get(at..).unwrap_or_default()
+    }
+
+    /// CSeq number of that REGISTER.
+    #[must_use]
+    pub const fn cseq(&self) -> u32 {
+        self.cseq
+    }
+
+    /// Preference in thousandths of `q`, 0 to 1000.
+    #[must_use]
+    pub const fn q(&self) -> u16 {
+        self.q
+    }
+
+    /// When it ends unless it is refreshed.
+    #[must_use]
+    pub const fn expires(&self) -> Deadline {
+        self.expires
+    }
+
+    /// When it was made or refreshed, ms since the Unix epoch.
+    #[must_use]
+    pub const fn updated_unix_ms(&self) -> u64 {
+        self.updated_unix_ms
+    }
+
+    /// Where requests to this contact go.
+    #[must_use]
+    pub const fn flow(&self) -> Flow {
+        self.flow
+    }
+
+    /// Where the REGISTER came from.
+    #[must_use]
+    pub fn source(&self) -> SocketAddr {
+        self.source.as_deref().copied().unwrap_or(self.flow.remote)
+    }
+
+    /// False when the contact could be reached only over a connection that is gone.
+    #[must_use]
+    pub const fn reachable(&self) -> bool {
+        self.reachable
+    }
+
+    /// Whether what came over `flow` came from this phone.
+    #[must_use]
+    pub fn is_from(&self, flow: Flow) -> bool {
+        if self.flow.conn != 0 {
+            return self.flow.conn == flow.conn;
+        }
+        self.flow.transport == flow.transport
+            && (flow.remote == self.source() || flow.remote == self.flow.remote)
+    }
+
+    fn part(&self, at: usize, len: u16) -> &[u8] {
+        self.text.get(at..at + usize::from(len)).unwrap_or_default()
+    }
+}
+
+impl Record for Binding {
+    const KIND: u8 = 1;
+
+    /// A connection does not outlive the process, so its number is not stored: only that there was one.
+    fn encode(&self, out: &mut Writer<'_>) {
+        out.bytes(&self.text);
+        out.u16(self.number_len);
+        out.u16(self.uri_len);
+        out.u16(self.params_len);
+        out.u16(self.q);
+        out.u32(self.cseq);
+        out.deadline(self.expires);
+        out.u64(self.updated_unix_ms);
+        out.u8(transport_code(self.flow.transport));
+        out.u8(self.flow.local);
+        out.bool(self.flow.conn != 0);
+        put_address(out, self.flow.remote);
+        out.option(self.source.as_deref().copied(), put_address);
+        out.bool(self.dialable);
+        out.bool(self.reachable);
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut fields = Reader::new(bytes);
+        let mut binding = Self {
+            text: fields.bytes()?.into(),
+            number_len: fields.u16()?,
+            uri_len: fields.u16()?,
+            params_len: fields.u16()?,
+            q: fields.u16()?,
+            cseq: fields.u32()?,
+            expires: fields.deadline()?,
+            updated_unix_ms: fields.u64()?,
+            flow: Flow {
+                transport: transport_of(fields.u8()?)?,
+                local: fields.u8()?,
+                conn: u64::from(fields.bool()?),
+                remote: address(&mut fields)?,
+            },
+            source: fields.option(address)?.map(Box::new),
+            dialable: fields.bool()?,
+            reachable: fields.bool()?,
+        };
+        fields.end()?;
+        let texts = [binding.number_len, binding.uri_len, binding.params_len];
+        if texts.into_iter().map(usize::from).sum::<usize>() > binding.text.len() || binding.q > 1000 {
+            return None;
+        }
+        binding.lose_connection();
+        Some(binding)
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        Some(self.expires)
+    }
+}
+
+const TRANSPORTS: [Transport; 5] =
+    [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss];
+
+fn transport_code(transport: Transport) -> u8 {
+    (0u8..).zip(TRANSPORTS).find(|(_, t)| *t == transport).map_or(0, |(code, _)| code)
+}
+
+fn transport_of(code: u8) -> Option<Transport> {
+    TRANSPORTS.get(usize::from(code)).copied()
+}
+
+fn put_address(out: &mut Writer<'_>, address: SocketAddr) {
+    match address {
+        SocketAddr::V4(v4) => {
+            out.u8(4);
+            out.u32(v4.ip().to_bits());
+        }
+        SocketAddr::V6(v6) => {
+            let bits = v6.ip().to_bits();
+            out.u8(6);
+            out.u64((bits >> 64) as u64);
+            out.u64(bits as u64);
+            out.u32(v6.scope_id());
+        }
+    }
+    out.u16(address.port());
+}
+
+fn address(fields: &mut Reader<'_>) -> Option<SocketAddr> {
+    match fields.u8()? {
+        4 => {
+            let ip = Ipv4Addr::from_bits(fields.u32()?);
+            Some(SocketAddr::new(IpAddr::V4(ip), fields.u16()?))
+        }
+        6 => {
+            let bits = (u128::from(fields.u64()?) << 64) | u128::from(fields.u64()?);
+            let scope = fields.u32()?;
+            let port = fields.u16()?;
+            Some(std::net::SocketAddrV6::new(Ipv6Addr::from_bits(bits), port, 0, scope).into())
+        }
+        _ => None,
+    }
+}

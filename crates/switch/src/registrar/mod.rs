@@ -1,0 +1,298 @@
+//! The registrar: which contacts an Extension DN is reached at (RFC 3261 section 10).
+//!
+//! A binding is a [`Replicated`] value: what a 200 OK to a REGISTER promised has been logged before. A request either
+//! takes effect whole or not at all.
+//!
+//! Choices the standard leaves open: domains of From, To and contacts' owners do not count, because a number is unique
+//! in its switch; a `sips:` contact is kept and reached like a `sip:` one; any other scheme is refused with 400;
+//! contact parameters other than `q` and `expires` are kept and told back; two equal contacts in one request count as
+//! the later one.
+
+mod binding;
+mod contact;
+mod plan;
+mod print;
+mod reach;
+mod store;
+
+use tandem_peer::ChangeLog;
+use tandem_peer::replica::{Change, Replicated};
+use tandem_sip::{Builder, Envelope, Flow, Message, NameAddr};
+
+pub use binding::Binding;
+
+use crate::directory::{Directory, DnId, Extension};
+use crate::limits::MAX_CONTACTS;
+use crate::reject::Reject;
+use crate::time::{Deadline, Now};
+use binding::{Facts, Texts};
+use contact::{Asked, Contact};
+use plan::Plan;
+use store::{Aor, Store};
+
+/// The bindings of all Extension DNs of one directory.
+#[derive(Debug)]
+pub struct Registrar {
+    store: Store,
+    last_record: u64,
+    scratch: Vec<u8>,
+}
+
+/// What an accepted REGISTER did to the DN.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Registered {
+    /// It had no binding and has one now.
+    pub came_in_service: bool,
+    /// It had a binding and has none now.
+    pub went_out_of_service: bool,
+}
+
+impl Registrar {
+    /// Nobody is registered.
+    #[must_use]
+    pub fn new(directory: &Directory) -> Self {
+        Self { store: Store::new(directory.extensions().len()), last_record: 0, scratch: Vec::new() }
+    }
+
+    /// Carries out a REGISTER whose To names `dn` and whose sender has proven to be that DN (RFC 3261 10.3, steps 6
+    /// to 8); the answer's Contact lines are [`write_contacts`](Self::write_contacts).
+    ///
+    /// # Errors
+    /// 400 for contacts that cannot be read or routed to and for a misused `*`; 403 for a third party's registration,
+    /// for a DN with a static contact and for too many contacts; 423 for a time below `min-expires`; 500 for a request
+    /// older than what it would change. Nothing has changed then.
+    #[allow(clippy::too_many_arguments, reason = "a request, where it came from, and what it acts upon")]
+    pub fn register(
+        &mut self,
+        dn: DnId,
+        request: &Message,
+        env: &Envelope<'_>,
+        flow: Flow,
+        directory: &Directory,
+        log: &mut ChangeLog,
+        now: Now,
+    ) -> Result<Registered, Reject> {
+        let extension = directory.extension(dn).ok_or_else(|| Reject::new(404))?;
+        check_parties(extension, env)?;
+        let max_contacts = extension.class.max_contacts;
+        let bindings = self.store.get(dn);
+        let was_registered = !bindings.is_empty();
+        match contact::read(request, &directory.options, 2 * max_contacts.max(MAX_CONTACTS))? {
+            Asked::Fetch => return Ok(Registered::default()),
+            Asked::RemoveAll => {
+                plan::remove_all(bindings, env, now.unix_ms)?;
+                self.store.change(dn, |aor| aor.drain(..).for_each(|b| drop(b.delete(log))));
+            }
+            Asked::Change(contacts) => {
+                let plan = plan::change(bindings, &contacts, env, max_contacts, now.unix_ms)?;
+                let news = News { extension, contacts: &contacts, env, flow, directory, now };
+                self.carry_out(dn, &plan, &news, log);
+            }
+        }
+        let is_registered = self.registered(dn);
+        Ok(Registered {
+            came_in_service: !was_registered && is_registered,
+            went_out_of_service: was_registered && !is_registered,
+        })
+    }
+
+    /// Writes the Contact lines of the answer to a REGISTER: every binding with its `q` and the seconds it has left.
+    pub fn write_contacts(&self, dn: DnId, builder: &mut Builder<'_>, now: Now) {
+        self.bindings(dn).for_each(|binding| print::contact_line(binding, builder, now));
+    }
+
+    /// The bindings of a DN, by `q` descending, then most recent first. One that is past its time is here until
+    /// [`expire`](Self::expire) is called.
+    pub fn bindings(&self, dn: DnId) -> impl Iterator<Item = &Binding> {
+        self.store.get(dn).iter().map(|binding| &**binding)
+    }
+
+    /// Whether the DN has a binding.
+    #[must_use]
+    pub fn registered(&self, dn: DnId) -> bool {
+        !self.store.get(dn).is_empty()
+    }
+
+    /// Bindings of all DNs.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.store.len()
+    }
+
+    /// Is nobody registered?
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The moment at which the next binding expires.
+    #[must_use]
+    pub fn next_expiry(&self) -> Option<Deadline> {
+        self.store.next_expiry()
+    }
+
+    /// Removes the bindings whose time has come and says how many; appends to `gone` the DNs that lost their last
+    /// one. Costs nothing when none is due.
+    pub fn expire(&mut self, log: &mut ChangeLog, now: Now, gone: &mut Vec<DnId>) -> usize {
+        let before = self.len();
+        while let Some(dn) = self.store.first_expired(now.unix_ms) {
+            self.store.change(dn, |aor| {
+                let (due, alive): (Aor, Aor) =
+                    std::mem::take(aor).into_iter().partition(|b| b.expires().is_past(now.unix_ms));
+                due.into_iter().for_each(|b| drop(b.delete(log)));
+                *aor = alive;
+            });
+            if !self.registered(dn) {
+                gone.push(dn);
+            }
+        }
+        before - self.len()
+    }
+
+    /// A connection closed. A contact reached over it is from now on dialled at its own address, if that was also
+    /// where the connection came from; otherwise it is kept until it expires but not
+    /// [`reachable`](Binding::reachable), until the phone registers again. A datagram flow has no such end.
+    pub fn flow_failed(&mut self, flow: Flow, log: &mut ChangeLog) {
+        if flow.conn == 0 {
+            return;
+        }
+        while let Some(dn) = self.store.first_over(flow.conn) {
+            self.store.change(dn, |aor| {
+                for binding in aor.iter_mut().filter(|b| b.flow().conn == flow.conn) {
+                    binding.update(log, Binding::lose_connection);
+                }
+            });
+        }
+    }
+
+    /// A new directory takes effect: bindings follow their number, those of DNs that are no more are dropped.
+    pub fn adopt(&mut self, old: &Directory, new: &Directory, log: &mut ChangeLog) {
+        let store = std::mem::replace(&mut self.store, Store::new(new.extensions().len()));
+        for (dn, aor) in store.into_aors() {
+            match old.extension(dn).and_then(|e| new.find(e.number.as_bytes())) {
+                Some(dn) => drop(self.store.change(dn, |slot| *slot = aor)),
+                None => aor.into_iter().for_each(|b| drop(b.delete(log))),
+            }
+        }
+    }
+
+    /// Whether this flow belongs to a binding of the DN.
+    #[must_use]
+    pub fn is_from_binding(&self, dn: DnId, flow: Flow) -> bool {
+        self.bindings(dn).any(|binding| binding.is_from(flow))
+    }
+
+    /// Takes up a stored binding after a restart or a takeover; a phone that came over a connection is then reached as
+    /// after [`flow_failed`](Self::flow_failed). False if the record is no binding; the record of a DN that is no more
+    /// is deleted.
+    pub fn restore(&mut self, change: &Change, directory: &Directory, log: &mut ChangeLog) -> bool {
+        let Some(binding) = Replicated::<Binding>::restore(change) else { return false };
+        self.last_record = self.last_record.max(change.key.id);
+        match directory.find(binding.number()) {
+            Some(dn) => drop(self.store.change(dn, |aor| {
+                aor.push(binding);
+                aor.sort_by_key(|b| (std::cmp::Reverse((b.q(), b.updated_unix_ms())), b.key().id));
+            })),
+            None => drop(binding.delete(log)),
+        }
+        true
+    }
+
+    fn carry_out(&mut self, dn: DnId, plan: &Plan, news: &News<'_>, log: &mut ChangeLog) {
+        let Self { store, last_record, scratch } = self;
+        store.change(dn, |aor| {
+            let mut old: smallvec::SmallVec<[Option<Replicated<Binding>>; 1]> =
+                std::mem::take(aor).into_iter().map(Some).collect();
+            for slot in plan {
+                let existing = slot.binding.and_then(|at| old.get_mut(at)).and_then(Option::take);
+                let contact = slot.contact.and_then(|at| news.contacts.get(at));
+                let binding = match (existing, contact) {
+                    (existing, None) => existing,
+                    (Some(mut binding), Some(contact)) => {
+                        let facts = news.facts(contact);
+                        binding.update(log, |b| b.refresh(&news.texts(contact, scratch), &facts));
+                        Some(binding)
+                    }
+                    (None, Some(contact)) => {
+                        *last_record += 1;
+                        let value = Binding::new(&news.texts(contact, scratch), &news.facts(contact));
+                        Some(Replicated::create(*last_record, value, log))
+                    }
+                };
+                aor.extend(binding);
+            }
+            old.into_iter().flatten().for_each(|b| drop(b.delete(log)));
+            aor.sort_by_key(|b| std::cmp::Reverse(b.q()));
+        });
+    }
+}
+
+/// A REGISTER that was found good.
+struct News<'a> {
+    extension: &'a Extension,
+    contacts: &'a [Contact<'a>],
+    env: &'a Envelope<'a>,
+    flow: Flow,
+    directory: &'a Directory,
+    now: Now,
+}
+
+impl News<'_> {
+    fn facts(&self, contact: &Contact<'_>) -> Facts {
+        let reach = reach::reach(&contact.uri, self.env, self.flow, self.directory);
+        Facts {
+            q: contact.q,
+            cseq: self.env.cseq.number,
+            expires: Deadline::after(
+                self.now.unix_ms,
+                std::time::Duration::from_secs(u64::from(contact.expires_s)),
+            ),
+            updated_unix_ms: self.now.unix_ms,
+            flow: reach.flow,
+            source: self.flow.remote,
+            dialable: reach.dialable,
+        }
+    }
+
+    /// Joins the texts in a buffer that is used again.
+    fn texts<'s>(&self, contact: &Contact<'_>, scratch: &'s mut Vec<u8>) -> Texts<'s> {
+        scratch.clear();
+        scratch.extend_from_slice(self.extension.number.as_bytes());
+        let number_len = scratch.len();
+        scratch.extend_from_slice(contact.uri.raw());
+        let uri_end = scratch.len();
+        print::kept_params(contact.params, scratch);
+        let params_end = scratch.len();
+        scratch.extend_from_slice(self.env.call_id);
+        // Each part is bounded far below 64 KiB by the limits of a message and of a configured number.
+        let short = |len: usize| u16::try_from(len).unwrap_or(u16::MAX);
+        Texts {
+            text: scratch,
+            number_len: short(number_len),
+            uri_len: short(uri_end - number_len),
+            params_len: short(params_end - uri_end),
+        }
+    }
+}
+
+/// The To must be the DN, and the From the same: nobody registers for somebody else.
+fn check_parties(extension: &Extension, env: &Envelope<'_>) -> Result<(), Reject> {
+    if extension.class.contact.is_some() {
+        return Err(Reject::because(403, "DN Has a Static Contact"));
+    }
+    if !names(&env.to, &extension.number) {
+        return Err(Reject::new(404));
+    }
+    if !names(&env.from, &extension.number) {
+        return Err(Reject::because(403, "Third-Party Registration Refused"));
+    }
+    Ok(())
+}
+
+/// Whether an address is that of the DN with this number.
+fn names(address: &NameAddr<'_>, number: &str) -> bool {
+    address.uri().is_ok_and(|uri| {
+        uri.user_unescaped().is_some_and(|user| *user == *number.as_bytes())
+            || uri.number().is_some_and(|plain| plain == number.as_bytes())
+    })
+}

@@ -1,0 +1,111 @@
+//! The bindings of every DN, and two indexes over them: who expires next, and who is reached over which connection.
+
+use std::collections::BTreeSet;
+
+use smallvec::SmallVec;
+use tandem_peer::replica::Replicated;
+
+use super::binding::Binding;
+use crate::directory::DnId;
+use crate::time::Deadline;
+
+/// The bindings of one address of record, by `q` descending, then most recent first.
+pub(super) type Aor = SmallVec<[Replicated<Binding>; 1]>;
+
+/// See the module. A DN without bindings costs one word.
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    aors: Vec<Option<Box<Aor>>>,
+    /// The earliest expiry of each DN that has bindings.
+    by_expiry: BTreeSet<(Deadline, DnId)>,
+    by_connection: BTreeSet<(u64, DnId)>,
+    len: usize,
+}
+
+/// What the indexes hold of one DN.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Keys {
+    expiry: Option<Deadline>,
+    connections: SmallVec<[u64; 2]>,
+    len: usize,
+}
+
+impl Keys {
+    fn of(aor: &Aor) -> Self {
+        Self {
+            expiry: aor.iter().map(|b| b.expires()).min(),
+            connections: aor.iter().map(|b| b.flow().conn).filter(|conn| *conn != 0).collect(),
+            len: aor.len(),
+        }
+    }
+}
+
+impl Store {
+    /// Room for this many DNs.
+    pub fn new(dns: usize) -> Self {
+        Self { aors: std::iter::repeat_with(|| None).take(dns).collect(), ..Self::default() }
+    }
+
+    /// Bindings of all DNs.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The bindings of one DN.
+    pub fn get(&self, dn: DnId) -> &[Replicated<Binding>] {
+        self.aors.get(dn.0 as usize).and_then(Option::as_deref).map_or(&[], |aor| aor.as_slice())
+    }
+
+    /// Changes the bindings of one DN and keeps the indexes true. The one door through which they change; `None` if
+    /// there is no such DN.
+    pub fn change<R>(&mut self, dn: DnId, change: impl FnOnce(&mut Aor) -> R) -> Option<R> {
+        let slot = self.aors.get_mut(dn.0 as usize)?;
+        let mut aor = slot.take().unwrap_or_default();
+        let before = Keys::of(&aor);
+        let answer = change(&mut aor);
+        let after = Keys::of(&aor);
+        if !aor.is_empty() {
+            *slot = Some(aor);
+        }
+        self.reindex(dn, &before, &after);
+        Some(answer)
+    }
+
+    /// The moment at which the next binding expires.
+    pub fn next_expiry(&self) -> Option<Deadline> {
+        self.by_expiry.first().map(|(deadline, _)| *deadline)
+    }
+
+    /// A DN with a binding that has expired.
+    pub fn first_expired(&self, now_unix_ms: u64) -> Option<DnId> {
+        self.by_expiry.first().filter(|(deadline, _)| deadline.is_past(now_unix_ms)).map(|(_, dn)| *dn)
+    }
+
+    /// A DN that is reached over this connection.
+    pub fn first_over(&self, conn: u64) -> Option<DnId> {
+        self.by_connection.range((conn, DnId(0))..=(conn, DnId(u32::MAX))).next().map(|(_, dn)| *dn)
+    }
+
+    /// Takes every DN that has bindings out, in order.
+    pub fn into_aors(self) -> impl Iterator<Item = (DnId, Aor)> {
+        (0u32..).zip(self.aors).filter_map(|(id, aor)| Some((DnId(id), *aor?)))
+    }
+
+    fn reindex(&mut self, dn: DnId, before: &Keys, after: &Keys) {
+        self.len = self.len + after.len - before.len;
+        if before.expiry != after.expiry {
+            if let Some(deadline) = before.expiry {
+                self.by_expiry.remove(&(deadline, dn));
+            }
+            if let Some(deadline) = after.expiry {
+                self.by_expiry.insert((deadline, dn));
+            }
+        }
+        if before.connections != after.connections {
+            for conn in &before.connections {
+                self.by_connection.remove(&(*conn, dn));
+            }
+            self.by_connection.extend(after.connections.iter().map(|conn| (*conn, dn)));
+        }
+    }
+}
