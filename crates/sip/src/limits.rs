@@ -47,3 +47,12 @@ pub const MTU_REQUEST: usize = 1_300;
 
 /// Most bytes a stream may hold back: one message, and what one read may bring behind it.
 pub const MAX_STREAM_BUFFER: usize = 2 * MAX_MESSAGE;
+
+/// Most transactions alive at once, unless configured otherwise.
+pub const MAX_TRANSACTIONS: usize = 400_000;
+
+/// One part in this many of the transaction table is kept for what belongs to running calls.
+pub const TRANSACTION_HEADROOM: usize = 16;
+
+/// Most Route or Record-Route values in a dialog.
+pub const MAX_ROUTES: usize = 32;
