@@ -128,6 +128,9 @@ impl<'a> Uri<'a> {
         if cursor.eat(b':') {
             self.port = Some(read_port(&mut cursor)?);
         }
+        if !matches!(cursor.peek(), None | Some(b';' | b'?')) {
+            return Err(cursor.error(ParseErrorKind::UriByte));
+        }
         self.read_params(&mut cursor)?;
         if cursor.eat(b'?') {
             self.headers = cursor.take(usize::MAX);

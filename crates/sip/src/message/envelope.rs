@@ -7,6 +7,7 @@ use crate::header_name::HeaderName;
 use crate::lexer;
 use crate::limits;
 use crate::name_addr::NameAddr;
+use crate::params::Params;
 use crate::via::Via;
 
 /// The mandatory headers of one message, read and checked.
@@ -78,6 +79,7 @@ impl<'a> Envelope<'a> {
         let found = Found::collect(message)?;
         let via = required(found.via, HeaderName::Via)?;
         let via = in_header(HeaderName::Via, Via::parse(lexer::trim(lexer::split_element(via).0)))?;
+        once(&via.params, b"branch", HeaderName::Via)?;
         let (from, from_tag) = address(found.from, HeaderName::From)?;
         let (to, to_tag) = address(found.to, HeaderName::To)?;
         let call_id = call_id(required(found.call_id, HeaderName::CallId)?)?;
@@ -100,10 +102,19 @@ fn in_header<T>(name: HeaderName, result: Result<T, ParseError>) -> Result<T, He
     result.map_err(|e| HeaderFault::new(name, e.kind))
 }
 
+/// A second `branch` or `tag` would let two elements see two transactions or dialogs (RFC 3261 7.3.1).
+fn once(params: &Params<'_>, param: &[u8], name: HeaderName) -> Result<(), HeaderFault> {
+    match params.iter().filter(|(n, _)| n.eq_ignore_ascii_case(param)).nth(1) {
+        Some(_) => Err(HeaderFault::new(name, ParseErrorKind::Duplicate)),
+        None => Ok(()),
+    }
+}
+
 type Tagged<'a> = (NameAddr<'a>, Option<&'a [u8]>);
 
 fn address(value: Option<&[u8]>, name: HeaderName) -> Result<Tagged<'_>, HeaderFault> {
     let address = in_header(name, NameAddr::parse(required(value, name)?))?;
+    once(&address.params, b"tag", name)?;
     let tag = address.tag();
     if tag.is_some_and(|tag| tag.len() > limits::MAX_TAG) {
         return Err(HeaderFault::new(name, ParseErrorKind::TooLong));

@@ -6,6 +6,7 @@ use crate::header_name::HeaderName;
 use crate::lexer::{self, is_token};
 use crate::limits;
 use crate::start_line::Method;
+use crate::uri::Uri;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
@@ -143,7 +144,10 @@ fn request_line(line: &[u8], from: usize) -> Result<(Start, Option<HeaderFault>)
         Some(ParseErrorKind::StartLineSpaces)
     } else if uri.len() > limits::MAX_URI {
         Some(ParseErrorKind::UriTooLong)
-    } else if uri.is_empty() || uri.iter().any(|b| lexer::is_lws(*b) || matches!(b, b'<' | b'>' | b'"')) {
+    } else if uri.is_empty()
+        || uri.iter().any(|b| lexer::is_lws(*b) || matches!(b, b'<' | b'>' | b'"'))
+        || has_headers(uri)
+    {
         Some(ParseErrorKind::RequestUri)
     } else {
         None
@@ -155,6 +159,11 @@ fn request_line(line: &[u8], from: usize) -> Result<(Start, Option<HeaderFault>)
         uri: trimmed(line, uri_at, uri_end).shifted(from),
     };
     Ok((start, kind.map(|kind| HeaderFault::new(HeaderName::Other, kind))))
+}
+
+/// A Request-URI carries no header part (RFC 3261 19.1.1, table 1); a `?` in its user part is none.
+fn has_headers(uri: &[u8]) -> bool {
+    memchr::memchr(b'?', uri).is_some() && Uri::parse(uri).is_ok_and(|uri| !uri.headers.is_empty())
 }
 
 /// The body by Content-Length, or the rest of the bytes.
