@@ -230,7 +230,8 @@ impl Record for Binding {
         };
         fields.end()?;
         let texts = [binding.number_len, binding.uri_len, binding.params_len];
-        if texts.into_iter().map(usize::from).sum::<usize>() > binding.text.len() || binding.q > 1000 {
+        let within = texts.into_iter().map(usize::from).sum::<usize>() <= binding.text.len();
+        if !within || binding.q > 1000 || Uri::parse(binding.uri()).is_err() {
             return None;
         }
         binding.lose_connection();

@@ -26,6 +26,10 @@ pub(super) struct Contact<'a> {
 
 /// What is asked.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "lives on the stack for one request; a box would be an allocation"
+)]
 pub(super) enum Asked<'a> {
     /// No Contact: tell the bindings, change nothing.
     Fetch,
