@@ -1,5 +1,6 @@
 //! A host and its port, as URIs and Via headers hold them (RFC 3261 25.1 `hostport`).
 
+use crate::class::is_host;
 use crate::error::{ParseError, ParseErrorKind};
 use crate::lexer::Cursor;
 use crate::limits;
@@ -102,11 +103,6 @@ pub(crate) fn read_port(cursor: &mut Cursor<'_>) -> Result<u16, ParseError> {
     let start = *cursor;
     let digits = cursor.take_while(|b| b.is_ascii_digit());
     crate::lexer::number(digits).and_then(|n| u16::try_from(n).ok()).ok_or(start.error(ParseErrorKind::Port))
-}
-
-/// The letters of a host name, and the underscore that names of containers and service records hold.
-const fn is_host(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')
 }
 
 fn ascii(bytes: &[u8]) -> Option<&str> {

@@ -1,20 +1,8 @@
-//! The basic rules of RFC 3261 25.1: character classes, linear whitespace, quoted strings, comma-separated lists.
+//! The basic rules of RFC 3261 25.1: linear whitespace, quoted strings, comma-separated lists.
 
+pub use crate::class::{is_lws, is_token};
 use crate::error::{ParseError, ParseErrorKind};
 use std::borrow::Cow;
-
-/// `token` characters.
-#[must_use]
-pub const fn is_token(byte: u8) -> bool {
-    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9'
-        | b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
-}
-
-/// Linear whitespace, the bytes of a fold included.
-#[must_use]
-pub const fn is_lws(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
-}
 
 /// `value` without the linear whitespace at both ends.
 #[must_use]

@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod builder;
+pub mod class;
 pub mod cseq;
 pub mod dialog;
 pub mod endpoint;

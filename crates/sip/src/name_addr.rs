@@ -1,10 +1,11 @@
 //! `"Alice" <sip:alice@example.com>;tag=1` and the bare form without `<>` (RFC 3261 20.10, 25.1 `name-addr`).
 
+use crate::class::{is_display, is_lws, is_uri};
 use crate::error::{ParseError, ParseErrorKind};
-use crate::lexer::{self, Cursor, is_lws};
+use crate::lexer::{self, Cursor};
 use crate::limits;
 use crate::params::Params;
-use crate::uri::{Uri, is_uri_byte};
+use crate::uri::Uri;
 use std::borrow::Cow;
 
 /// An address with its display name and header parameters.
@@ -35,7 +36,6 @@ impl<'a> NameAddr<'a> {
         let Some(angle) = memchr::memchr(b'<', cursor.rest()) else { return Self::read_bare(cursor) };
         let start = cursor;
         let before = cursor.take(angle);
-        // A `<` after a `;` belongs to a parameter of an address that stands bare.
         if let Some(at) = before.iter().position(|b| !is_display(*b)) {
             return Err(ParseError::new(ParseErrorKind::DisplayName, start.at() + at));
         }
@@ -97,16 +97,11 @@ impl<'a> NameAddr<'a> {
     }
 }
 
-/// What may stand before a `<` without quotes: more than tokens, but nothing that moves the end of an element.
-const fn is_display(byte: u8) -> bool {
-    !matches!(byte, b',' | b';' | b'"' | b'\\' | b'>' | 0x00..=0x08 | 0x0b..=0x0c | 0x0e..=0x1f | 0x7f)
-}
-
 fn check_uri(uri: &[u8], at: usize) -> Result<(), ParseError> {
     if uri.len() > limits::MAX_URI {
         return Err(ParseError::new(ParseErrorKind::UriTooLong, at));
     }
-    if let Some(bad) = uri.iter().position(|b| !is_uri_byte(*b)) {
+    if let Some(bad) = uri.iter().position(|b| !is_uri(*b)) {
         return Err(ParseError::new(ParseErrorKind::UriByte, at + bad));
     }
     let colon = memchr::memchr(b':', uri);

@@ -1,7 +1,8 @@
 //! Parameters: `;name`, `;name=token`, `;name="quoted"` (RFC 3261 7.3.1, `generic-param`).
 
+use crate::class::{is_lws, is_value};
 use crate::error::{ParseError, ParseErrorKind};
-use crate::lexer::{self, Cursor, is_lws, is_token};
+use crate::lexer::{self, Cursor};
 use crate::limits;
 use std::borrow::Cow;
 
@@ -119,30 +120,6 @@ fn check_param(cursor: &mut Cursor<'_>) -> Result<(), ParseError> {
         cursor.skip_lws();
     }
     Ok(())
-}
-
-/// What an unquoted value may hold: more than a token, for hosts, and for the URIs that some devices put there.
-const fn is_value(byte: u8) -> bool {
-    is_token(byte)
-        || matches!(
-            byte,
-            b'[' | b']'
-                | b':'
-                | b'/'
-                | b'@'
-                | b'&'
-                | b'$'
-                | b'?'
-                | b'#'
-                | b'='
-                | b'|'
-                | b'{'
-                | b'}'
-                | b'^'
-                | b'('
-                | b')'
-                | 0x80..
-        )
 }
 
 /// The parameters of a [`Params`] in order.

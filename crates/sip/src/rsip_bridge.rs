@@ -70,6 +70,22 @@ pub fn print_response(code: u16, reason: &str, headers: &[(&str, &str)], body: &
     with_body(response.to_string(), body)
 }
 
+/// Whether `rsip` can read `message` and finds `value` in a header that it calls `name`: the second opinion of
+/// the differential test.
+#[must_use]
+pub fn reads_as(message: &[u8], name: &[u8], value: &[u8]) -> bool {
+    let Ok(message) = rsip::SipMessage::try_from(message) else { return false };
+    let headers = match &message {
+        rsip::SipMessage::Request(request) => &request.headers,
+        rsip::SipMessage::Response(response) => &response.headers,
+    };
+    headers.iter().any(|header| {
+        let line = header.to_string();
+        let Some((n, v)) = line.split_once(": ") else { return false };
+        n.as_bytes().eq_ignore_ascii_case(name) && v.as_bytes() == value
+    })
+}
+
 /// `rsip` prints a body as text and corrupts what is none, so it prints the head alone.
 fn with_body(head: String, body: &[u8]) -> Bytes {
     let mut bytes = head.into_bytes();

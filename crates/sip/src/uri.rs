@@ -2,6 +2,7 @@
 
 mod compare;
 
+use crate::class::{is_uri, is_uri_param, is_user};
 use crate::error::{ParseError, ParseErrorKind};
 pub use crate::host::Host;
 use crate::host::read_port;
@@ -134,7 +135,7 @@ impl<'a> Uri<'a> {
         self.read_params(&mut cursor)?;
         if cursor.eat(b'?') {
             self.headers = cursor.take(usize::MAX);
-            if let Some(at) = self.headers.iter().position(|b| !is_header_byte(*b)) {
+            if let Some(at) = self.headers.iter().position(|b| !is_header(*b)) {
                 return Err(ParseError::new(
                     ParseErrorKind::UriByte,
                     self.raw.len() - self.headers.len() + at,
@@ -149,7 +150,7 @@ impl<'a> Uri<'a> {
         let userinfo = cursor.take(at);
         let colon = memchr::memchr(b':', userinfo);
         let user = userinfo.get(..colon.unwrap_or(at)).unwrap_or_default();
-        let bad = user.iter().position(|b| !is_user_byte(*b));
+        let bad = user.iter().position(|b| !is_user(*b));
         if user.is_empty() || bad.is_some() {
             return Err(ParseError::new(ParseErrorKind::UriUser, start.at() + bad.unwrap_or(0)));
         }
@@ -184,11 +185,11 @@ impl<'a> Uri<'a> {
             if count > limits::MAX_PARAMS {
                 return Err(ParseError::new(ParseErrorKind::TooManyParams, start.at() + inner.at()));
             }
-            if !inner.eat(b';') || inner.take_while(is_param_byte).is_empty() {
+            if !inner.eat(b';') || inner.take_while(is_uri_param).is_empty() {
                 return Err(ParseError::new(ParseErrorKind::Param, start.at() + inner.at()));
             }
             if inner.eat(b'=') {
-                inner.take_while(is_param_byte);
+                inner.take_while(is_uri_param);
             }
         }
         self.params = Params::trusted(raw);
@@ -216,7 +217,7 @@ fn read_scheme(cursor: &mut Cursor<'_>) -> Result<Scheme, ParseError> {
 /// Printable ASCII without the delimiters that no URI holds, and whole escapes.
 fn check_bytes(cursor: &Cursor<'_>) -> Result<(), ParseError> {
     let rest = cursor.rest();
-    if let Some(at) = rest.iter().position(|b| !is_uri_byte(*b)) {
+    if let Some(at) = rest.iter().position(|b| !is_uri(*b)) {
         return Err(ParseError::new(ParseErrorKind::UriByte, cursor.at() + at));
     }
     for at in memchr::memchr_iter(b'%', rest) {
@@ -227,29 +228,9 @@ fn check_bytes(cursor: &Cursor<'_>) -> Result<(), ParseError> {
     Ok(())
 }
 
-/// A byte that may stand in a URI of any scheme (RFC 2396 2.4.3 lists the others).
-#[must_use]
-pub const fn is_uri_byte(byte: u8) -> bool {
-    matches!(byte, 0x21..=0x7e)
-        && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}')
-}
-
-const fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'\'' | b'(' | b')')
-}
-
-/// `user` of RFC 3261 25.1, and the `#` that phones dial without escaping it.
-const fn is_user_byte(byte: u8) -> bool {
-    is_unreserved(byte) || matches!(byte, b'%' | b'&' | b'=' | b'+' | b'$' | b',' | b';' | b'?' | b'/' | b'#')
-}
-
-const fn is_param_byte(byte: u8) -> bool {
-    is_unreserved(byte) || matches!(byte, b'%' | b'[' | b']' | b'/' | b':' | b'&' | b'+' | b'$')
-}
-
-const fn is_header_byte(byte: u8) -> bool {
-    is_unreserved(byte) || matches!(byte, b'%' | b'[' | b']' | b'/' | b'?' | b':' | b'+' | b'$' | b'&' | b'=')
+/// `hname` and `hvalue` with what joins them, escapes included.
+fn is_header(byte: u8) -> bool {
+    is_uri_param(byte) || matches!(byte, b'?' | b'=')
 }
 
 /// What people put between digits to read them (RFC 3966 3).

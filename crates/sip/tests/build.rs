@@ -1,5 +1,7 @@
 //! Printing messages: nothing that goes in breaks out of its line, and what a response owes its request is there.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use std::net::SocketAddr;

@@ -1,5 +1,7 @@
 //! Reading messages (RFC 3261 7): what is kept, what is refused, and where the limits are.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use bytes::Bytes;
 use tandem_sip::error::ParseErrorKind as Kind;
 use tandem_sip::{HeaderName, Message, Method, limits};

@@ -1,5 +1,12 @@
 //! Whatever bytes arrive, reading them ends in a value or a typed error.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use std::path::PathBuf;

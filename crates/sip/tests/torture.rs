@@ -1,6 +1,8 @@
 //! The torture messages of RFC 4475, as vectors in `tests/vectors/rfc4475`: the valid ones are read, each invalid one is
 //! refused for its own sin.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use bytes::Bytes;
 use std::path::PathBuf;
 use tandem_sip::error::ParseErrorKind as Kind;
