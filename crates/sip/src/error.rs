@@ -5,7 +5,6 @@ use std::fmt;
 
 /// Which rule the bytes broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
 pub enum ParseErrorKind {
     /// Nothing but line ends.
     Empty,
@@ -91,6 +90,62 @@ pub enum ParseErrorKind {
     TelNumber,
 }
 
+impl ParseErrorKind {
+    /// A few words for a log line, a Warning or a reason phrase.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Empty => "nothing but line ends",
+            Self::MessageTooLong => "message too long",
+            Self::Truncated => "no empty line after the headers",
+            Self::BareLf => "line feed without carriage return",
+            Self::BareCr => "carriage return without line feed",
+            Self::NulByte => "NUL outside a quoted pair",
+            Self::StartLine => "neither a request line nor a status line",
+            Self::StartLineTooLong => "start line too long",
+            Self::StartLineSpaces => "stray blanks in the start line",
+            Self::Method => "not a method",
+            Self::Version => "SIP version other than 2.0",
+            Self::StatusCode => "not a status code",
+            Self::RequestUri => "not a Request-URI",
+            Self::HeaderName => "not a header name",
+            Self::HeaderNameTooLong => "header name too long",
+            Self::HeaderTooLong => "header too long",
+            Self::TooManyHeaders => "too many headers",
+            Self::Missing => "missing",
+            Self::Duplicate => "given twice",
+            Self::Number => "not a number in range",
+            Self::ContentLengthTooLong => "length beyond the end of the message",
+            Self::CSeqTooLarge => "number of 2^31 or more",
+            Self::CSeqMethod => "method differs from the request",
+            Self::CallId => "not a Call-ID",
+            Self::ViaProtocol => "not SIP/2.0 and a transport",
+            Self::TooLong => "value too long",
+            Self::Host => "not a host",
+            Self::Port => "not a port",
+            Self::Param => "malformed parameter",
+            Self::TooManyParams => "too many parameters",
+            Self::UnclosedQuote => "quoted string without end",
+            Self::UnclosedAngle => "no closing angle bracket",
+            Self::DisplayName => "malformed display name",
+            Self::BareAddress => "address needs angle brackets",
+            Self::Trailing => "bytes after the value",
+            Self::UriScheme => "no URI scheme",
+            Self::UriUser => "malformed user part",
+            Self::UriEscape => "malformed escape in URI",
+            Self::UriByte => "byte that no URI holds",
+            Self::UriTooLong => "URI too long",
+            Self::TelNumber => "not a telephone number",
+        }
+    }
+}
+
+impl fmt::Display for ParseErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// Where reading stopped, and why. Offsets are relative to the slice that was handed to the parser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ParseError {
@@ -110,7 +165,7 @@ impl ParseError {
 
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} at byte {}", self.kind, self.at)
+        write!(f, "{} at byte {}", self.kind, self.at)
     }
 }
 
@@ -134,16 +189,44 @@ impl HeaderFault {
     pub const fn new(header: HeaderName, kind: ParseErrorKind) -> Self {
         Self { header, kind }
     }
+
+    /// What a request with this fault is answered with (RFC 3261 8.2, 21.4.1, 21.4.15, 21.5.6).
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match (self.header, self.kind) {
+            (HeaderName::Other, ParseErrorKind::Version) => 505,
+            (HeaderName::Other, ParseErrorKind::UriTooLong) => 414,
+            _ => 400,
+        }
+    }
 }
 
 impl fmt::Display for HeaderFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.header == HeaderName::Other {
-            write!(f, "start line: {:?}", self.kind)
+            write!(f, "start line: {}", self.kind)
         } else {
-            write!(f, "{}: {:?}", self.header, self.kind)
+            write!(f, "{}: {}", self.header, self.kind)
         }
     }
 }
 
 impl std::error::Error for HeaderFault {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_says_what_is_wrong_and_what_to_answer() {
+        let fault = HeaderFault::new(HeaderName::CSeq, ParseErrorKind::CSeqTooLarge);
+        assert_eq!((fault.to_string().as_str(), fault.status()), ("CSeq: number of 2^31 or more", 400));
+        let version = HeaderFault::new(HeaderName::Other, ParseErrorKind::Version);
+        assert_eq!(
+            (version.to_string().as_str(), version.status()),
+            ("start line: SIP version other than 2.0", 505)
+        );
+        assert_eq!(HeaderFault::new(HeaderName::Other, ParseErrorKind::UriTooLong).status(), 414);
+        assert_eq!(HeaderFault::new(HeaderName::From, ParseErrorKind::UriTooLong).status(), 400);
+    }
+}

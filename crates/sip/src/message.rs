@@ -216,3 +216,19 @@ impl Message {
         self.bytes.get(at..at + usize::from(span.len)).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usual_number_of_headers_needs_no_allocation() {
+        let with = |count: usize| {
+            let text = format!("BYE sip:a SIP/2.0\r\n{}\r\n", "n: v\r\n".repeat(count));
+            Message::parse(text.into()).unwrap()
+        };
+        assert!(!with(limits::INLINE_HEADERS).headers.spilled());
+        assert!(with(limits::INLINE_HEADERS + 1).headers.spilled());
+        assert_eq!(size_of::<HeaderSpan>(), 8);
+    }
+}

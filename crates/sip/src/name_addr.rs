@@ -33,7 +33,11 @@ impl<'a> NameAddr<'a> {
             cursor.skip_lws();
             return Self::read_angle(cursor, display);
         }
-        let Some(angle) = memchr::memchr(b'<', cursor.rest()) else { return Self::read_bare(cursor) };
+        // A `<` behind a `;` stands in a parameter of an address without brackets of its own.
+        let angle = memchr::memchr2(b'<', b';', cursor.rest());
+        let Some(angle) = angle.filter(|at| cursor.rest().get(*at) == Some(&b'<')) else {
+            return Self::read_bare(cursor);
+        };
         let start = cursor;
         let before = cursor.take(angle);
         if let Some(at) = before.iter().position(|b| !is_display(*b)) {
@@ -133,6 +137,8 @@ mod tests {
         assert_eq!((addr.uri, addr.tag()), (&b"sip:x@y"[..], Some(&b"19n"[..])));
         assert!(addr.uri().unwrap().params.is_empty());
         assert_eq!(kind(b"sip:x@y?Route=z"), ParseErrorKind::BareAddress);
+        let addr = NameAddr::parse(b"sip:x@y;+sip.instance=\"<urn:a>\"").unwrap();
+        assert_eq!(addr.params.unquoted(b"+sip.instance").unwrap().as_ref(), b"<urn:a>");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Printing messages: nothing that goes in breaks out of its line, and what a response owes its request is there.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -107,6 +107,15 @@ fn a_response_carries_what_it_owes_its_request() {
     assert_eq!(envelope.cseq.number, 7);
     assert_eq!(response.header(HeaderName::Timestamp), None);
     assert_eq!(respond(REQUEST, 100, None, None).header(HeaderName::Timestamp), Some(&b"54"[..]));
+}
+
+#[test]
+fn blanks_around_the_elements_of_a_via_line_do_no_harm() {
+    let request = REQUEST.replace("x=\"a,b\", SIP", "x=\"a,b\" \r\n , \r\n SIP");
+    let response = respond(&request, 180, None, Some("10.0.0.1:5070"));
+    let vias: Vec<_> = response.values(HeaderName::Via).collect();
+    assert_eq!(vias[0], b"SIP/2.0/UDP 10.0.0.1:5070;branch=z9hG4bK1;x=\"a,b\";received=10.0.0.1;rport=5070");
+    assert_eq!(vias[1..], [&b"SIP/2.0/TCP p1;branch=z9hG4bK0"[..], b"SIP/2.0/TLS p0;branch=z9hG4bKz"]);
 }
 
 #[test]

@@ -45,13 +45,14 @@ impl Builder<'_> {
     fn marked_via(&mut self, line: &[u8], envelope: &Envelope<'_>, source: SocketAddr) {
         let via = &envelope.via;
         let (element, others) = lexer::split_element(line);
+        let element = lexer::trim(element);
         let ip = source.ip().to_canonical();
         let asks_rport = via.rport().is_some();
         let marks_received = asks_rport || via.host.ip().is_none_or(|host| host.to_canonical() != ip);
         if !self.begin(HeaderName::Via) {
             return;
         }
-        let head_len = element.len() - via.params.raw().len();
+        let head_len = element.len().saturating_sub(via.params.raw().len());
         self.push_verbatim(lexer::trim(element.get(..head_len).unwrap_or(element)));
         for (name, value) in via.params {
             if name.eq_ignore_ascii_case(b"received") || name.eq_ignore_ascii_case(b"rport") {
