@@ -190,6 +190,13 @@ impl Message {
         self.values(name).any(|value| value.eq_ignore_ascii_case(token))
     }
 
+    /// The same message in a buffer of its own size: what is kept for long does not hold on to the block that it was
+    /// received into.
+    #[must_use]
+    pub fn detach(&self) -> Self {
+        Self { bytes: Bytes::copy_from_slice(&self.bytes), ..self.clone() }
+    }
+
     /// The body: Content-Length bytes, or the rest of the datagram.
     #[must_use]
     pub fn body(&self) -> &[u8] {

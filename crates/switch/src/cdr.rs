@@ -16,6 +16,19 @@ pub enum EndedBy {
     Network,
 }
 
+impl EndedBy {
+    /// The printed form.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Caller => "by the caller",
+            Self::Callee => "by the callee",
+            Self::Server => "by this server",
+            Self::Network => "by nobody: the network",
+        }
+    }
+}
+
 /// One leg of the call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LegRecord {

@@ -243,10 +243,17 @@ impl std::fmt::Display for DirectoryFault {
             Self::TooManyListens => f.write_str("more than 255 addresses to listen on"),
             Self::UnknownTrunk(i) => write!(f, "trunk number {i} does not exist"),
             Self::PeerTrunkUnjudged(n) => {
-                write!(f, "dr-peer-trunk names {n}, whose oos-check is 0: its loss could never be seen; set oos-check to 1..300")
+                write!(
+                    f,
+                    "dr-peer-trunk names {n}, whose oos-check is 0: its loss could never be seen; set oos-check to 1..300"
+                )
             }
             Self::TooManyTrunks(p) => {
-                write!(f, "the dial rule for prefix '{p}' names more than {} trunks", crate::limits::MAX_STAGES)
+                write!(
+                    f,
+                    "the dial rule for prefix '{p}' names more than {} trunks",
+                    crate::limits::MAX_STAGES
+                )
             }
         }
     }

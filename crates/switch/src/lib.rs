@@ -4,19 +4,33 @@
 //! no socket, reads no clock and rolls no dice, so the same inputs always give the same outputs.
 
 pub mod admission;
+mod arena;
+pub mod call;
 pub mod cdr;
 pub mod directory;
 pub mod event;
+pub mod explain;
+pub mod ids;
+mod input;
 pub mod limits;
 pub mod metrics;
+mod node;
+mod outbox;
+mod output;
 pub mod registrar;
 pub mod reject;
+pub mod rooms;
+pub mod routing;
 pub mod time;
+pub mod trunks;
 pub mod view;
 
 pub use cdr::Cdr;
 pub use directory::Directory;
 pub use event::Event;
+pub use input::Input;
 pub use metrics::Counters;
+pub use node::{Node, Reason};
+pub use output::Output;
 pub use reject::Reject;
 pub use time::{Deadline, Now};

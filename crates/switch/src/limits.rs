@@ -18,6 +18,8 @@ pub const MAX_EXPLAINED: usize = 10_000;
 pub const MAX_STEPS: usize = 64;
 /// Outputs that may wait for one commit; beyond it new requests get 503 with Retry-After.
 pub const MAX_HELD_OUTPUTS: usize = 262_144;
+/// Legs of a lost peer trunk that are audited in one second.
+pub const AUDITS_PER_SECOND: u32 = 100;
 /// Seconds named in Retry-After when a table is full.
 pub const RETRY_AFTER_S: u32 = 5;
 /// Longest contact URI with its parameters that a REGISTER may bring, bytes; a longer one gets 400.

@@ -1,0 +1,134 @@
+//! What passes from one leg to the other and what stays: everything does, unless it belongs to the hop or the dialog
+//! (RFC 7092 section 3: a signalling-only B2BUA).
+
+use tandem_sip::{Builder, HeaderName, Message, NameAddr, Uri};
+
+/// Option tags whose meaning survives two dialogs: the parties agree on them end to end.
+const END_TO_END: [&[u8]; 9] = [
+    b"100rel",
+    b"timer",
+    b"histinfo",
+    b"privacy",
+    b"early-session",
+    b"uui",
+    b"answermode",
+    b"resource-priority",
+    b"precondition",
+];
+
+/// URI parameter of a 302's Contact that marks the call as forwarded once (loop guard b).
+pub const MARKER_PARAM: &[u8] = b"x-tandem-forwarded";
+
+/// Whether a header belongs to one hop or one dialog, or is written anew by this server.
+fn stays(name: HeaderName) -> bool {
+    matches!(
+        name,
+        HeaderName::Via
+            | HeaderName::From
+            | HeaderName::To
+            | HeaderName::CallId
+            | HeaderName::CSeq
+            | HeaderName::Contact
+            | HeaderName::MaxForwards
+            | HeaderName::ContentLength
+            | HeaderName::Route
+            | HeaderName::RecordRoute
+            | HeaderName::Authorization
+            | HeaderName::ProxyAuthorization
+            | HeaderName::WwwAuthenticate
+            | HeaderName::ProxyAuthenticate
+            | HeaderName::Allow
+            | HeaderName::Supported
+            | HeaderName::Require
+            | HeaderName::ProxyRequire
+            | HeaderName::Unsupported
+            | HeaderName::UserAgent
+            | HeaderName::Server
+            | HeaderName::Path
+            | HeaderName::RAck
+            | HeaderName::Replaces
+            | HeaderName::Timestamp
+            | HeaderName::XTandemForwarded
+            | HeaderName::XTandemDraining
+    )
+}
+
+/// Passes the headers of `message` on, into a request or response of the other leg.
+pub fn relay(builder: &mut Builder<'_>, message: &Message) {
+    for header in message.headers() {
+        if !stays(header.name) {
+            builder.copy_line(&header);
+        }
+    }
+    option_tags(builder, message, HeaderName::Supported);
+    option_tags(builder, message, HeaderName::Require);
+}
+
+fn option_tags(builder: &mut Builder<'_>, message: &Message, name: HeaderName) {
+    for tag in message.values(name) {
+        if is_end_to_end(tag) {
+            builder.header(name, tag);
+        }
+    }
+}
+
+fn is_end_to_end(tag: &[u8]) -> bool {
+    END_TO_END.iter().any(|known| known.eq_ignore_ascii_case(tag))
+}
+
+/// Option tags in `Require` that this server can neither do nor pass on, joined for `Unsupported` (RFC 3261 8.2.2.3).
+#[must_use]
+pub fn unsupported(message: &Message) -> Option<Vec<u8>> {
+    let mut joined: Vec<u8> = Vec::new();
+    for tag in message.values(HeaderName::Require).filter(|tag| !is_end_to_end(tag)) {
+        if !joined.is_empty() {
+            joined.extend_from_slice(b", ");
+        }
+        joined.extend_from_slice(tag);
+    }
+    (!joined.is_empty()).then_some(joined)
+}
+
+/// Whether a request carries the mark of a call that was forwarded once (loop guard b).
+#[must_use]
+pub fn has_marker(message: &Message) -> bool {
+    if message.header(HeaderName::XTandemForwarded).is_some() {
+        return true;
+    }
+    let uri = message.request_uri().and_then(|uri| Uri::parse(uri).ok());
+    uri.is_some_and(|uri| uri.params.get(MARKER_PARAM).is_some())
+}
+
+/// Prints the From of the callee's leg: display name and user are the caller's, the host is this server's, so that
+/// the caller's own address stays hidden; `anonymous@anonymous.invalid` and tel URIs pass as they are.
+pub fn print_from(builder: &mut Builder<'_>, from: &NameAddr<'_>, host: &[u8], tag: &[u8]) {
+    let uri = from.uri().ok();
+    let hidden = uri.as_ref().and_then(|uri| uri.host_is_hideable().then_some(uri.user()).flatten());
+    let space: &[u8] = if from.display.is_empty() { b"" } else { b" " };
+    match hidden {
+        Some(user) => {
+            let parts: [&[u8]; 8] = [from.display, space, b"<sip:", user, b"@", host, b">;tag=", tag];
+            builder.parts(HeaderName::From, &parts);
+        }
+        None => {
+            builder.parts(HeaderName::From, &[from.display, space, b"<", from.uri, b">;tag=", tag]);
+        }
+    }
+}
+
+/// Whether a URI's host may be replaced by ours.
+trait Hideable {
+    fn host_is_hideable(&self) -> bool;
+}
+
+impl Hideable for Uri<'_> {
+    fn host_is_hideable(&self) -> bool {
+        match self.scheme {
+            tandem_sip::Scheme::Sip | tandem_sip::Scheme::Sips => match self.host {
+                tandem_sip::Host::Name(name) => !name.eq_ignore_ascii_case(b"anonymous.invalid"),
+                tandem_sip::Host::V4(_) | tandem_sip::Host::V6(_) => true,
+            },
+            tandem_sip::Scheme::Tel | tandem_sip::Scheme::Other => false,
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! One side of an answered call: its dialog, and where requests within it go.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use tandem_peer::replica::{Reader, Writer};
+use tandem_sip::dialog::{Dialog, ViaLine};
+use tandem_sip::{Endpoint, Flow, HeaderName, Host, Message, NameAddr, Transport, TxnId, Uri};
+
+use super::headers;
+use crate::directory::{DnId, TrunkId};
+use crate::rooms::{Device, Rooms, Use, own_headers};
+
+/// Which end of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// The one who called.
+    Caller,
+    /// The one who was called.
+    Callee,
+}
+
+impl Side {
+    /// The opposite end.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Caller => Self::Callee,
+            Self::Callee => Self::Caller,
+        }
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Caller => "caller's",
+            Self::Callee => "callee's",
+        })
+    }
+}
+
+/// One side of a call.
+#[derive(Debug)]
+pub struct Leg {
+    /// RFC 3261 section 12.
+    pub dialog: Dialog,
+    /// Where requests in the dialog go.
+    pub flow: Flow,
+    /// The far end.
+    pub device: Device,
+    /// The far end is behind a NAT: its Contact is not where it is reached.
+    pub nat: bool,
+}
+
+/// A request of ours within a dialog.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// Method token.
+    pub method: &'a [u8],
+    /// CSeq number.
+    pub cseq: u32,
+    /// Max-Forwards.
+    pub max_forwards: u8,
+    /// The other side's message whose headers and body are passed on.
+    pub like: Option<&'a Message>,
+    /// `RAck` of a PRACK, counted in this leg's numbers.
+    pub rack: Option<&'a [u8]>,
+    /// `Reason` (RFC 3326).
+    pub reason: Option<&'a [u8]>,
+}
+
+impl<'a> Ask<'a> {
+    /// A request of this server's own.
+    #[must_use]
+    pub fn own(method: &'a [u8], cseq: u32) -> Self {
+        Self { method, cseq, max_forwards: 70, like: None, rack: None, reason: None }
+    }
+}
+
+impl Leg {
+    /// A leg whose far end sent `message` by `flow`.
+    #[must_use]
+    pub fn new(dialog: Dialog, flow: Flow, device: Device, nat: bool) -> Self {
+        let mut leg = Self { dialog, flow, device, nat };
+        leg.aim();
+        leg
+    }
+
+    /// Finds where requests go: the first hop of the dialog when that is an address of its own, the flow otherwise.
+    pub fn aim(&mut self) {
+        if self.nat || self.flow.transport.is_reliable() {
+            return;
+        }
+        let hop = NameAddr::parse(self.dialog.next_hop())
+            .ok()
+            .and_then(|hop| hop.uri().ok().and_then(|u| address(&u)));
+        if let Some(remote) = hop {
+            self.flow.remote = remote;
+        }
+    }
+
+    /// Sends a request in the dialog. `None` when the transaction table is full.
+    pub fn ask(&self, rooms: &mut Rooms, ask: &Ask<'_>, used_for: Use) -> Option<TxnId> {
+        let (txn, branch) = rooms.endpoint.reserve()?;
+        let mut flow = self.flow;
+        let mut payload = self.print(rooms, ask, flow, branch.as_ref());
+        let wanted = Endpoint::<Use>::pick_transport(flow, payload.len());
+        if wanted.transport != flow.transport {
+            flow = wanted;
+            payload = self.print(rooms, ask, flow, branch.as_ref());
+        }
+        let method = tandem_sip::Method::parse(ask.method);
+        rooms.endpoint.start(txn, method, flow, payload, used_for, rooms.now.mono);
+        Some(txn)
+    }
+
+    /// Sends an ACK for a 2xx and gives its bytes, in case the 2xx comes again.
+    pub fn acknowledge(&self, rooms: &mut Rooms, cseq: u32, like: Option<&Message>) -> bytes::Bytes {
+        let branch = format!("z9hG4bK{:016x}", rooms.ids.bits());
+        let ask = Ask { like, ..Ask::own(b"ACK", cseq) };
+        let payload = self.print(rooms, &ask, self.flow, branch.as_bytes());
+        rooms.endpoint.send(self.flow, payload.clone());
+        payload
+    }
+
+    /// Takes back an INVITE of ours in the dialog.
+    pub fn cancel(&self, rooms: &mut Rooms, invite: TxnId, cseq: u32) {
+        let Some(branch) = rooms.endpoint.branch(invite) else { return };
+        let payload = self.print(rooms, &Ask::own(b"CANCEL", cseq), self.flow, branch.as_ref());
+        rooms.endpoint.cancel(invite, &payload, rooms.now.mono);
+    }
+
+    /// Whether a response belongs to the dialog.
+    #[must_use]
+    pub fn owns(&self, response: &tandem_sip::Envelope<'_>) -> bool {
+        response.call_id == self.dialog.call_id()
+            && response.from_tag == Some(self.dialog.local_tag())
+            && response.to_tag.unwrap_or_default() == self.dialog.remote_tag()
+    }
+
+    fn print(&self, rooms: &mut Rooms, ask: &Ask<'_>, flow: Flow, branch: &[u8]) -> bytes::Bytes {
+        let via = ViaLine { transport: flow.transport, sent_by: rooms.lines.sent_by.as_bytes(), branch };
+        let mut builder =
+            self.dialog.request(&mut rooms.scratch, ask.method, ask.cseq, via, ask.max_forwards);
+        if matches!(ask.method, b"INVITE" | b"UPDATE") {
+            own_headers(&mut builder, rooms.lines.contact(flow.transport));
+        }
+        if let Some(rack) = ask.rack {
+            builder.header(HeaderName::RAck, rack);
+        }
+        if let Some(reason) = ask.reason {
+            builder.header(HeaderName::Reason, reason);
+        }
+        match ask.like {
+            Some(like) => {
+                headers::relay(&mut builder, like);
+                builder.finish(like.body())
+            }
+            None => builder.finish(b""),
+        }
+    }
+
+    pub(super) fn encode(&self, out: &mut Writer<'_>) {
+        out.bytes(&self.dialog.encode());
+        out.u8(self.flow.transport as u8);
+        out.u8(self.flow.local);
+        out.u64(self.flow.conn);
+        out.str(&self.flow.remote.to_string());
+        match self.device {
+            Device::Extension(id) => {
+                out.u8(0);
+                out.u32(id.0);
+            }
+            Device::Trunk(id) => {
+                out.u8(1);
+                out.u32(id.0);
+            }
+        }
+        out.bool(self.nat);
+    }
+
+    pub(super) fn decode(fields: &mut Reader<'_>) -> Option<Self> {
+        let dialog = Dialog::decode(fields.bytes()?)?;
+        let transport = match fields.u8()? {
+            0 => Transport::Udp,
+            1 => Transport::Tcp,
+            2 => Transport::Tls,
+            3 => Transport::Ws,
+            4 => Transport::Wss,
+            _ => return None,
+        };
+        let (local, conn) = (fields.u8()?, fields.u64()?);
+        let remote = fields.str()?.parse().ok()?;
+        let device = match (fields.u8()?, fields.u32()?) {
+            (0, id) => Device::Extension(DnId(id)),
+            (1, id) => Device::Trunk(TrunkId(id)),
+            _ => return None,
+        };
+        Some(Self { dialog, flow: Flow { transport, local, remote, conn }, device, nat: fields.bool()? })
+    }
+}
+
+/// The address a URI names, if its host is one.
+#[must_use]
+pub fn address(uri: &Uri<'_>) -> Option<SocketAddr> {
+    let ip = match uri.host {
+        Host::V4(ip) => ip.into(),
+        Host::V6(ip) => ip.into(),
+        Host::Name(_) => return None,
+    };
+    Some(SocketAddr::new(ip, uri.port.unwrap_or(5060)))
+}
+
+/// Whether a request's sender sits behind a NAT: its Via names another address than the one it came from.
+#[must_use]
+pub fn behind_nat(env: &tandem_sip::Envelope<'_>, source: SocketAddr) -> bool {
+    let ip: std::net::IpAddr = match env.via.host {
+        Host::V4(ip) => ip.into(),
+        Host::V6(ip) => ip.into(),
+        Host::Name(_) => return env.via.rport().is_some(),
+    };
+    ip != source.ip() || (env.via.rport().is_some() && env.via.port.unwrap_or(5060) != source.port())
+}

@@ -1,0 +1,261 @@
+//! Calls. A [`Call`] is a struct and a `match`: this server stands between the caller's leg and the callee's, each a
+//! dialog of its own (B2BUA, RFC 7092), so that neither side sees the other's topology.
+//!
+//! | file | what |
+//! |---|---|
+//! | `setup` | from the INVITE to its answer: places tried in turn, forked branches, early dialogs |
+//! | `branch` | one INVITE to one possible callee |
+//! | `talk` | the answered call: two dialogs, the exchange of INVITEs within them |
+//! | `relay` | requests within the dialogs, passed to the other side |
+//! | `teardown` | how a call ends, from any state |
+//! | `headers` | what is passed from leg to leg and what is not |
+
+mod branch;
+mod headers;
+mod leg;
+mod record;
+mod relay;
+mod setup;
+mod table;
+mod talk;
+mod teardown;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use smallvec::SmallVec;
+use tandem_peer::Replicated;
+use tandem_peer::audit::AuditRound;
+use tandem_sip::{Message, TxnId};
+
+pub use branch::{Branch, Target, hang_up_stray};
+pub use headers::{has_marker, unsupported};
+pub use leg::{Leg, Side, address};
+pub use record::{EndReason, LegFacts};
+pub use setup::{Opening, Stage};
+pub use table::Calls;
+pub use talk::{Exchange, Talk};
+
+use crate::arena::Key;
+use crate::cdr::{Cdr, EndedBy};
+use crate::directory::Directory;
+use crate::explain::{Explained, Trace, What};
+use crate::ids::Tag;
+use crate::rooms::{Device, Fact, Rooms};
+use crate::time::Now;
+use crate::view;
+
+use setup::Setup;
+
+/// One call.
+#[derive(Debug)]
+pub struct Call {
+    key: Key,
+    uuid: u128,
+    directory: Arc<Directory>,
+    started: Now,
+    from: Box<[u8]>,
+    to: Box<[u8]>,
+    phase: Phase,
+    /// Branches that were not chosen and still owe a final response.
+    losers: Vec<Branch>,
+    /// Relayed requests that wait for their answer.
+    pending: SmallVec<[Pending; 1]>,
+    next_pending: u16,
+    /// BYEs that wait for their answer.
+    byes: u8,
+    /// Local tags that lead here.
+    tags: SmallVec<[Tag; 2]>,
+    /// Facts of the legs: the caller's, then one for each branch.
+    legs: SmallVec<[LegFacts; 2]>,
+    trace: Trace,
+}
+
+/// Where the call stands.
+#[derive(Debug)]
+enum Phase {
+    /// Looking for somebody who answers.
+    Setup(Box<Setup>),
+    /// Answered.
+    Talk(Box<Talking>),
+    /// Nothing is left but the answers to what was sent last.
+    Ending,
+}
+
+/// An answered call: what must survive this process, and what need not.
+#[derive(Debug)]
+struct Talking {
+    talk: Replicated<Talk>,
+    exchange: Exchange,
+    audit: [Option<Audit>; 2],
+}
+
+/// An OPTIONS in the dialog of a leg whose trunk was lost.
+#[derive(Clone, Copy, Debug)]
+struct Audit {
+    /// The round it belongs to, and its place in it.
+    round: AuditRound,
+    place: u32,
+    /// When it is asked (again); `None` while a question is out.
+    ask_at: Option<Instant>,
+}
+
+/// A relayed request other than INVITE.
+#[derive(Debug)]
+struct Pending {
+    id: u16,
+    /// Side that sent it.
+    from: Side,
+    server: TxnId,
+    client: TxnId,
+    request: Message,
+    flow: tandem_sip::Flow,
+}
+
+/// Which of a call's timers is next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallTimer {
+    /// `ring-timeout`.
+    Ring,
+    /// A 2xx that is not acknowledged is sent again, or given up (RFC 3261 13.3.1.4).
+    Answer,
+    /// The kept ACK is no longer needed.
+    Ack,
+    /// An audit is due, or stays unanswered.
+    Audit,
+}
+
+impl Call {
+    /// Its key in the table.
+    #[must_use]
+    pub fn key(&self) -> Key {
+        self.key
+    }
+
+    /// The next moment at which [`Call::handle_timeout`] has something to do.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<(Instant, CallTimer)> {
+        match &self.phase {
+            Phase::Setup(setup) => Some((setup.ring_until(), CallTimer::Ring)),
+            Phase::Talk(talking) => talking.poll_timeout(),
+            Phase::Ending => None,
+        }
+    }
+
+    /// Runs what is due.
+    pub fn handle_timeout(&mut self, rooms: &mut Rooms) {
+        match &self.phase {
+            Phase::Setup(setup) if setup.ring_until() <= rooms.now.mono => self.ring_timeout(rooms),
+            Phase::Talk(_) => self.talk_timeout(rooms),
+            Phase::Setup(_) | Phase::Ending => {}
+        }
+    }
+
+    /// Whether nothing of the call is left.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Ending)
+            && self.losers.is_empty()
+            && self.pending.is_empty()
+            && self.byes == 0
+    }
+
+    /// Whether it is answered and runs over this device.
+    #[must_use]
+    pub fn runs_over(&self, device: Device) -> bool {
+        match &self.phase {
+            Phase::Talk(talking) => talking.talk.legs.iter().any(|leg| leg.device == device),
+            Phase::Setup(_) | Phase::Ending => false,
+        }
+    }
+
+    /// Trunk names at its two ends while it lasts.
+    #[must_use]
+    pub fn uses_trunk(&self, name: &str) -> bool {
+        let is = |device: Device| {
+            matches!(device, Device::Trunk(_)) && Rooms::name_of(&self.directory, device) == name
+        };
+        !matches!(self.phase, Phase::Ending)
+            && self.legs.iter().any(|leg| leg.ended.is_none() && is(leg.device))
+    }
+
+    fn note(&mut self, rooms: &Rooms, what: What) {
+        self.trace.note(rooms.now.unix_ms, what);
+    }
+
+    fn leg_ended(&mut self, rooms: &Rooms, place: usize, by: EndedBy, reason: EndReason) {
+        let side = if place == 0 { Side::Caller } else { Side::Callee };
+        let Some(leg) = self.legs.get_mut(place) else { return };
+        if leg.ended.is_none() {
+            leg.ended = Some((rooms.now.unix_ms, by, reason));
+            self.trace.note(rooms.now.unix_ms, What::Ended(side, by, reason));
+        }
+    }
+
+    /// Everything that stays of it: its record, and why it went where it went.
+    pub fn conclude(mut self, rooms: &mut Rooms) -> Explained {
+        for tag in &self.tags {
+            rooms.tags.remove(tag);
+        }
+        let end = rooms.now.unix_ms;
+        let legs = self.legs.iter().map(|leg| leg.record(&self.directory, end)).collect();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let cdr = Cdr {
+            call_uuid: format!("{:032x}", self.uuid),
+            server: self.directory.server.name.to_string(),
+            from: text(&self.from),
+            to: text(&self.to),
+            start_unix_ms: self.started.unix_ms,
+            end_unix_ms: end,
+            legs,
+        };
+        rooms.facts.push(Fact::Ended(Box::new(cdr)));
+        let call_ids = self.call_ids();
+        Explained {
+            uuid: self.uuid,
+            call_ids,
+            directory: self.directory,
+            trace: std::mem::take(&mut self.trace),
+        }
+    }
+
+    /// Call-IDs of its legs, the caller's first.
+    #[must_use]
+    pub fn call_ids(&self) -> Vec<Box<str>> {
+        self.legs.iter().map(LegFacts::call_id).collect()
+    }
+
+    /// Why it went where it went, so far.
+    #[must_use]
+    pub fn why(&self) -> view::Why {
+        let call_ids = self.call_ids();
+        let directory = Arc::clone(&self.directory);
+        Explained { uuid: self.uuid, call_ids, directory, trace: self.trace.clone() }.view(true)
+    }
+
+    /// The line of `tandem call list`.
+    #[must_use]
+    pub fn view(&self, now: Now) -> view::Call {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        view::Call {
+            call_uuid: format!("{:032x}", self.uuid),
+            sip_call_id: self.legs.first().map(|leg| leg.call_id().into()).unwrap_or_default(),
+            from: text(&self.from),
+            to: text(&self.to),
+            state: match &self.phase {
+                Phase::Setup(setup) if setup.is_ringing() => "ringing",
+                Phase::Setup(_) => "routing",
+                Phase::Talk(_) => "established",
+                Phase::Ending => "ending",
+            },
+            age_s: now.unix_ms.saturating_sub(self.started.unix_ms) / 1000,
+            devices: self
+                .legs
+                .iter()
+                .skip(1)
+                .filter(|leg| leg.ended.is_none())
+                .map(|leg| Rooms::name_of(&self.directory, leg.device).to_owned())
+                .collect(),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What a leg's record will say.
+
+use std::fmt;
+
+use tandem_peer::audit::AuditEnd;
+
+use crate::cdr::{EndedBy, LegRecord};
+use crate::directory::Directory;
+use crate::ids::LegCallId;
+use crate::rooms::{Device, Rooms, phrase};
+
+/// Why a leg ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// BYE.
+    Bye,
+    /// CANCEL.
+    Cancel,
+    /// A final response.
+    Status(u16),
+    /// `ring-timeout` was over.
+    RingTimeout,
+    /// Another contact answered first.
+    AnsweredElsewhere,
+    /// The caller gave up before this contact answered.
+    CallerGone,
+    /// A 2xx was not acknowledged for 64*T1.
+    NoAck,
+    /// No response within Timer B or F.
+    NoResponse,
+    /// The transport could not deliver.
+    TransportFailed,
+    /// The audit over a lost trunk ended it.
+    Audit(AuditEnd),
+    /// The answer could not be used (it named no Contact).
+    UnusableAnswer,
+}
+
+impl fmt::Display for EndReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bye => f.write_str("BYE"),
+            Self::Cancel => f.write_str("CANCEL"),
+            Self::Status(status) => write!(f, "{status} {}", phrase(*status)),
+            Self::RingTimeout => f.write_str("ring timeout"),
+            Self::AnsweredElsewhere => f.write_str("answered elsewhere"),
+            Self::CallerGone => f.write_str("the caller gave up"),
+            Self::NoAck => f.write_str("the answer was not acknowledged"),
+            Self::NoResponse => f.write_str("no response"),
+            Self::TransportFailed => f.write_str("the transport could not deliver"),
+            Self::Audit(end) => write!(f, "{end}"),
+            Self::UnusableAnswer => f.write_str("the answer named no usable Contact"),
+        }
+    }
+}
+
+/// Which dialog a leg is.
+#[derive(Clone, Debug)]
+pub(super) enum LegId {
+    /// The caller's own Call-ID.
+    Theirs(Box<[u8]>),
+    /// One of ours.
+    Ours(LegCallId),
+}
+
+/// Facts of one leg, gathered as it lives.
+#[derive(Clone, Debug)]
+pub struct LegFacts {
+    /// The far end.
+    pub device: Device,
+    pub(super) id: LegId,
+    /// Final status of its INVITE.
+    pub status: u16,
+    /// When it began to ring, ms since the Unix epoch.
+    pub ringing: Option<u64>,
+    /// When it was answered, ms since the Unix epoch.
+    pub answered: Option<u64>,
+    /// When it ended, ms since the Unix epoch, by whom and why.
+    pub ended: Option<(u64, EndedBy, EndReason)>,
+}
+
+impl LegFacts {
+    pub(super) fn new(device: Device, id: LegId) -> Self {
+        Self { device, id, status: 0, ringing: None, answered: None, ended: None }
+    }
+
+    /// Its Call-ID.
+    #[must_use]
+    pub fn call_id(&self) -> Box<str> {
+        match &self.id {
+            LegId::Theirs(text) => String::from_utf8_lossy(text).into(),
+            LegId::Ours(id) => String::from_utf8_lossy(&id.text()).into(),
+        }
+    }
+
+    pub(super) fn record(&self, directory: &Directory, end: u64) -> LegRecord {
+        let (ended, by, reason) = self.ended.unwrap_or((end, EndedBy::Server, EndReason::Bye));
+        LegRecord {
+            side: match self.id {
+                LegId::Theirs(_) => "caller",
+                LegId::Ours(_) => "callee",
+            },
+            sip_call_id: self.call_id().into(),
+            device: Rooms::name_of(directory, self.device).to_owned(),
+            status: self.status,
+            ringing_unix_ms: self.ringing,
+            answered_unix_ms: self.answered,
+            ended_unix_ms: ended,
+            ended_by: by,
+            reason: reason.to_string(),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! All calls of a node, and when each wants to be woken.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Instant;
+
+use super::{Call, CallTimer, Opening};
+use crate::arena::{Arena, Key};
+use crate::explain::Explained;
+use crate::rooms::Rooms;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Calls {
+    arena: Arena<Slot>,
+    wakes: BinaryHeap<Reverse<(Instant, Key)>>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    call: Box<Call>,
+    /// The entry of `wakes` that counts for this call; older ones are dead.
+    armed: Option<Instant>,
+}
+
+impl Calls {
+    /// A table for at most `bound` calls.
+    #[must_use]
+    pub fn new(bound: usize) -> Self {
+        Self { arena: Arena::new(bound), wakes: BinaryHeap::new() }
+    }
+
+    /// Calls now.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.arena.len()
+    }
+
+    /// Whether no further call fits.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.arena.is_full()
+    }
+
+    /// Every call, in order of its slot.
+    pub fn iter(&self) -> impl Iterator<Item = &Call> {
+        self.arena.iter().map(|(_, slot)| &*slot.call)
+    }
+
+    /// Keys of every call, in order of the slots.
+    #[must_use]
+    pub fn keys(&self) -> Vec<Key> {
+        self.arena.iter().map(|(key, _)| key).collect()
+    }
+
+    /// Opens a call. What is left of it comes back when it is over at once.
+    pub fn open(&mut self, rooms: &mut Rooms, opening: Opening) -> Option<Explained> {
+        let key = self
+            .arena
+            .insert_with(|key| Slot { call: Box::new(Call::open(rooms, key, opening)), armed: None })?;
+        self.settle(rooms, key)
+    }
+
+    /// Lets a call handle something. What is left of it comes back when it is over.
+    pub fn with(
+        &mut self,
+        rooms: &mut Rooms,
+        key: Key,
+        act: impl FnOnce(&mut Call, &mut Rooms),
+    ) -> Option<Explained> {
+        act(&mut self.arena.get_mut(key)?.call, rooms);
+        self.settle(rooms, key)
+    }
+
+    fn settle(&mut self, rooms: &mut Rooms, key: Key) -> Option<Explained> {
+        let slot = self.arena.get_mut(key)?;
+        if slot.call.is_over() {
+            let slot = self.arena.remove(key)?;
+            return Some(slot.call.conclude(rooms));
+        }
+        if let Some((at, _)) = slot.call.poll_timeout()
+            && slot.armed.is_none_or(|armed| at < armed)
+        {
+            slot.armed = Some(at);
+            self.wakes.push(Reverse((at, key)));
+        }
+        None
+    }
+
+    /// The next moment at which some call wants to be woken, and what for.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<(Instant, CallTimer)> {
+        let Reverse((at, key)) = self.wakes.peek()?;
+        let timer = self.arena.get(*key).and_then(|slot| slot.call.poll_timeout()).map(|(_, timer)| timer);
+        Some((*at, timer.unwrap_or(CallTimer::Ack)))
+    }
+
+    /// A call that is due, if one is: hand it to [`Calls::with`] and `Call::handle_timeout`.
+    pub fn next_due(&mut self, now: Instant) -> Option<Key> {
+        loop {
+            let Reverse((at, key)) = *self.wakes.peek()?;
+            if at > now {
+                return None;
+            }
+            self.wakes.pop();
+            let Some(slot) = self.arena.get_mut(key) else { continue };
+            if slot.armed == Some(at) {
+                slot.armed = None;
+                return Some(key);
+            }
+        }
+    }
+
+    /// Drops dead entries from the front, so that [`Calls::poll_timeout`] never names one.
+    pub fn tidy(&mut self) {
+        while let Some(Reverse((at, key))) = self.wakes.peek()
+            && self.arena.get(*key).is_none_or(|slot| slot.armed != Some(*at))
+        {
+            self.wakes.pop();
+        }
+    }
+}

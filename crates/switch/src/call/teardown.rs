@@ -1,0 +1,164 @@
+//! How an answered call ends: by BYE from either side, by silence, or by this server. Each side that is still there
+//! gets a BYE; whatever waits is answered 487 (RFC 3261 15).
+
+use tandem_peer::audit::{AuditEnd, AuditOutcome, AuditRound, AuditVerdict};
+use tandem_sip::{HeaderName, Message};
+
+use super::leg::{Ask, Side};
+use super::record::EndReason;
+use super::talk::Exchange;
+use super::{Audit, Call, Phase, Talking};
+use crate::cdr::EndedBy;
+use crate::explain::What;
+use crate::reject::Reject;
+use crate::rooms::{Device, Rooms, Use};
+
+impl Audit {
+    pub(super) fn due(&self) -> std::time::Instant {
+        let give_up = self.round.give_up_at(self.place);
+        self.ask_at.map_or(give_up, |at| at.min(give_up))
+    }
+}
+
+impl Call {
+    /// BYE from one side: it is answered already; the other side gets its own.
+    pub(super) fn bye_from(&mut self, rooms: &mut Rooms, side: Side, bye: &Message) {
+        let by = match side {
+            Side::Caller => EndedBy::Caller,
+            Side::Callee => EndedBy::Callee,
+        };
+        self.close(rooms, by, EndReason::Bye, &[side.other()], Some(bye));
+    }
+
+    /// The dialog at `side` is gone at its far end (408, 481, silence): the other side is told.
+    pub(super) fn dialog_gone(&mut self, rooms: &mut Rooms, side: Side, reason: EndReason) {
+        self.close(rooms, EndedBy::Network, reason, &[side.other(), side], None);
+    }
+
+    /// This server ends the call; `side` is where the cause lies.
+    pub(super) fn hang_up(
+        &mut self,
+        rooms: &mut Rooms,
+        side: Side,
+        by: EndedBy,
+        reason: EndReason,
+        like: Option<&Message>,
+    ) {
+        self.close(rooms, by, reason, &[side, side.other()], like);
+    }
+
+    fn close(
+        &mut self,
+        rooms: &mut Rooms,
+        by: EndedBy,
+        reason: EndReason,
+        to: &[Side],
+        like: Option<&Message>,
+    ) {
+        let Phase::Talk(talking) = std::mem::replace(&mut self.phase, Phase::Ending) else { return };
+        let Talking { talk, exchange, .. } = *talking;
+        let mut talk = talk.delete(&mut rooms.log);
+        match exchange {
+            Exchange::Idle { .. } => {}
+            Exchange::Relayed { server, flow, request, .. } => {
+                rooms.respond(server, flow, &request, &Reject::new(487));
+            }
+            Exchange::Answered { from, client_cseq, .. } => {
+                talk.leg(from.other()).acknowledge(rooms, client_cseq, None);
+            }
+        }
+        for pending in std::mem::take(&mut self.pending) {
+            rooms.endpoint.abandon(pending.client);
+            rooms.respond(pending.server, pending.flow, &pending.request, &Reject::new(487));
+        }
+        let reason_header = like.and_then(|like| like.header(HeaderName::Reason));
+        for side in to {
+            let cseq = talk.leg_mut(*side).dialog.next_cseq();
+            let ask = Ask { reason: reason_header, ..Ask::own(b"BYE", cseq) };
+            if talk.leg(*side).ask(rooms, &ask, Use::Bye(self.key, *side)).is_some() {
+                self.byes += 1;
+            }
+        }
+        let open: Vec<usize> = (0..self.legs.len()).collect();
+        for place in open {
+            self.leg_ended(rooms, place, by, reason);
+        }
+        self.forget_tags(rooms);
+    }
+
+    fn forget_tags(&mut self, rooms: &mut Rooms) {
+        for tag in std::mem::take(&mut self.tags) {
+            rooms.tags.remove(&tag);
+        }
+    }
+
+    /// A BYE of ours was answered, or never will be.
+    pub fn bye_over(&mut self) {
+        self.byes = self.byes.saturating_sub(1);
+    }
+
+    /// The trunk of this name was lost: legs over it are asked, in their turn, whether they still live (BCA-08).
+    pub fn audit(&mut self, rooms: &mut Rooms, trunk: &str, round: &AuditRound, place: &mut u32) {
+        for side in [Side::Caller, Side::Callee] {
+            let Phase::Talk(talking) = &mut self.phase else { return };
+            let device = talking.talk.leg(side).device;
+            let over = matches!(device, Device::Trunk(_)) && Rooms::name_of(&self.directory, device) == trunk;
+            let slot = slot(&mut talking.audit, side);
+            if !over || slot.is_some() {
+                continue;
+            }
+            *slot = Some(Audit { round: *round, place: *place, ask_at: Some(round.ask_at(*place)) });
+            *place += 1;
+            rooms.counters.legs_audited += 1;
+            self.note(rooms, What::Audited(side));
+        }
+        self.audit_timeout(rooms);
+    }
+
+    pub(super) fn audit_timeout(&mut self, rooms: &mut Rooms) {
+        let now = rooms.now.mono;
+        for side in [Side::Caller, Side::Callee] {
+            let Phase::Talk(talking) = &mut self.phase else { return };
+            let Some(audit) = slot(&mut talking.audit, side) else { continue };
+            if audit.due() > now {
+                continue;
+            }
+            if audit.round.give_up_at(audit.place) <= now {
+                self.audit_ends(rooms, side, AuditEnd::NoAnswer);
+                continue;
+            }
+            audit.ask_at = None;
+            let cseq = talking.talk.update(&mut rooms.log, |talk| talk.leg_mut(side).dialog.next_cseq());
+            let sent =
+                talking.talk.leg(side).ask(rooms, &Ask::own(b"OPTIONS", cseq), Use::Audit(self.key, side));
+            if sent.is_none() {
+                self.audited(rooms, side, AuditOutcome::Unanswered);
+            }
+        }
+    }
+
+    /// The audit of one side was answered, or its transaction ended without an answer.
+    pub fn audited(&mut self, rooms: &mut Rooms, side: Side, outcome: AuditOutcome) {
+        let Phase::Talk(talking) = &mut self.phase else { return };
+        let slot = slot(&mut talking.audit, side);
+        let Some(audit) = slot else { return };
+        match audit.round.judge(audit.place, outcome, rooms.now.mono) {
+            AuditVerdict::Keep => *slot = None,
+            AuditVerdict::AskAgain(at) => audit.ask_at = Some(at),
+            AuditVerdict::End(end) => self.audit_ends(rooms, side, end),
+        }
+    }
+
+    fn audit_ends(&mut self, rooms: &mut Rooms, side: Side, end: AuditEnd) {
+        rooms.counters.legs_ended_by_audit += 1;
+        self.dialog_gone(rooms, side, EndReason::Audit(end));
+    }
+}
+
+fn slot(audits: &mut [Option<Audit>; 2], side: Side) -> &mut Option<Audit> {
+    let [caller, callee] = audits;
+    match side {
+        Side::Caller => caller,
+        Side::Callee => callee,
+    }
+}

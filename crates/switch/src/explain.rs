@@ -1,0 +1,229 @@
+//! Why a call went where it went: the steps of each call, kept as facts and put into words only when somebody asks.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tandem_peer::continuity::{Decision, DrForward, Mode};
+
+use crate::call::{EndReason, Side};
+use crate::cdr::EndedBy;
+use crate::directory::Directory;
+use crate::limits::{MAX_EXPLAINED, MAX_STEPS};
+use crate::rooms::{Device, Rooms};
+use crate::view;
+
+/// One thing that was decided or seen.
+#[derive(Clone, Debug)]
+pub enum What {
+    /// The INVITE was accepted for routing.
+    Arrived {
+        /// Who calls.
+        origin: Device,
+        /// How he was recognised.
+        known_by: KnownBy,
+    },
+    /// The dialled number is this Extension.
+    IsExtension(Device),
+    /// The dialled number matched the dial rule at this place of the plan.
+    MatchedRule(usize),
+    /// Deliver here or at the peer.
+    Continuity {
+        /// The decision.
+        decision: Decision,
+        /// Mode when it was made.
+        mode: Mode,
+        /// `dr-forward` in effect.
+        dr_forward: DrForward,
+    },
+    /// Nothing to send the call to at this device: out of service, not registered, or its name does not resolve.
+    PassedOver(Device, Absent),
+    /// An INVITE went to this device.
+    Offered(Device),
+    /// The device refused.
+    Refused(Device, u16),
+    /// The device did not answer at all.
+    Unreachable(Device, EndReason),
+    /// The in-path forward came back and the call is delivered here.
+    FellBack(u16),
+    /// The device answered.
+    Answered(Device),
+    /// The caller was answered with this final status.
+    Failed(u16),
+    /// A leg was audited because the trunk it runs over was lost.
+    Audited(Side),
+    /// A side's leg ended.
+    Ended(Side, EndedBy, EndReason),
+}
+
+/// How a caller was recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KnownBy {
+    /// Source address and port are a trunk's contact.
+    TrunkAddress,
+    /// Source address lies in a trunk's networks.
+    TrunkNetwork,
+    /// The request came by the flow of a registered contact of this DN, or authentication is off.
+    Registration,
+    /// Digest credentials.
+    Credentials,
+    /// Authentication is off for calls.
+    Trust,
+}
+
+/// Why a device could not be offered the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absent {
+    /// Its trunk or static contact is out of service.
+    OutOfService,
+    /// No contact is registered.
+    NotRegistered,
+    /// The name in its contact has no address.
+    Unresolved,
+}
+
+/// One step.
+#[derive(Clone, Debug)]
+struct Step {
+    unix_ms: u64,
+    what: What,
+}
+
+/// The steps of one call.
+#[derive(Clone, Debug, Default)]
+pub struct Trace {
+    steps: Vec<Step>,
+}
+
+impl Trace {
+    /// Notes a step; beyond [`MAX_STEPS`] it is dropped.
+    pub fn note(&mut self, unix_ms: u64, what: What) {
+        if self.steps.len() < MAX_STEPS {
+            self.steps.push(Step { unix_ms, what });
+        }
+    }
+
+    /// In words.
+    #[must_use]
+    pub fn render(&self, directory: &Directory) -> Vec<view::Step> {
+        self.steps.iter().map(|step| render(step, directory)).collect()
+    }
+}
+
+/// What is kept of a call that is over.
+#[derive(Debug)]
+pub struct Explained {
+    /// `CallUUID`.
+    pub uuid: u128,
+    /// Call-IDs of the legs, the caller's first.
+    pub call_ids: Vec<Box<str>>,
+    /// The configuration under which it ran.
+    pub directory: Arc<Directory>,
+    /// Its steps.
+    pub trace: Trace,
+}
+
+impl Explained {
+    /// In words.
+    #[must_use]
+    pub fn view(&self, alive: bool) -> view::Why {
+        view::Why {
+            call_uuid: format!("{:032x}", self.uuid),
+            sip_call_ids: self.call_ids.iter().map(|id| id.to_string()).collect(),
+            alive,
+            steps: self.trace.render(&self.directory),
+        }
+    }
+
+    /// Whether this is the call with that Call-ID or `CallUUID`.
+    #[must_use]
+    pub fn is(&self, id: &str) -> bool {
+        self.call_ids.iter().any(|own| &**own == id) || u128::from_str_radix(id, 16) == Ok(self.uuid)
+    }
+}
+
+/// The latest calls that are over.
+#[derive(Debug, Default)]
+pub struct Archive {
+    calls: VecDeque<Explained>,
+}
+
+impl Archive {
+    /// Keeps one more; the oldest beyond [`MAX_EXPLAINED`] is forgotten.
+    pub fn keep(&mut self, explained: Explained) {
+        if self.calls.len() >= MAX_EXPLAINED {
+            self.calls.pop_front();
+        }
+        self.calls.push_back(explained);
+    }
+
+    /// The latest call with this Call-ID or `CallUUID`.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<&Explained> {
+        self.calls.iter().rev().find(|call| call.is(id))
+    }
+}
+
+fn render(step: &Step, directory: &Directory) -> view::Step {
+    let name = |device: Device| match device {
+        Device::Extension(_) => format!("Extension {}", Rooms::name_of(directory, device)),
+        Device::Trunk(_) => format!("Trunk {}", Rooms::name_of(directory, device)),
+    };
+    let mut considered = Vec::new();
+    let text = match &step.what {
+        What::Arrived { origin, known_by } => format!("call from {}, known by {known_by}", name(*origin)),
+        What::IsExtension(device) => format!("the number is {}", name(*device)),
+        What::MatchedRule(place) => {
+            let rule = directory.dial_plan().get(*place);
+            considered = directory
+                .dial_plan()
+                .iter()
+                .take(*place)
+                .map(|r| format!("no: prefix '{}'", r.prefix))
+                .collect();
+            let (prefix, strip, add) = rule.map_or(("", 0, ""), |r| (&*r.prefix, r.strip, &*r.add));
+            format!("dial plan: prefix '{prefix}', strip {strip}, add '{add}'")
+        }
+        What::Continuity { decision, mode, dr_forward } => {
+            considered = decision
+                .considered()
+                .map(|(rule, matched)| format!("{}: {rule}", if matched { "yes" } else { "no" }))
+                .collect();
+            format!("{decision} (mode {mode}, dr-forward {dr_forward})")
+        }
+        What::PassedOver(device, absent) => format!("{} passed over: {absent}", name(*device)),
+        What::Offered(device) => format!("offered to {}", name(*device)),
+        What::Refused(device, status) => format!("{} refused with {status}", name(*device)),
+        What::Unreachable(device, reason) => format!("{} gave no answer: {reason}", name(*device)),
+        What::FellBack(0) => "the peer did not answer the forwarded call; delivered here".to_owned(),
+        What::FellBack(status) => {
+            format!("the peer refused the forwarded call with {status}; delivered here")
+        }
+        What::Answered(device) => format!("answered by {}", name(*device)),
+        What::Failed(status) => format!("caller answered with {status}"),
+        What::Audited(side) => format!("the {side} leg was audited: its trunk is out of service"),
+        What::Ended(side, by, reason) => format!("the {side} leg ended ({}): {reason}", by.as_str()),
+    };
+    view::Step { unix_ms: step.unix_ms, text, considered }
+}
+
+impl std::fmt::Display for KnownBy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::TrunkAddress => "the trunk's own address",
+            Self::TrunkNetwork => "a source network of the trunk",
+            Self::Registration => "its registered contact",
+            Self::Credentials => "its credentials",
+            Self::Trust => "its From header (authenticate-requests does not name invite)",
+        })
+    }
+}
+
+impl std::fmt::Display for Absent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::OutOfService => "out of service",
+            Self::NotRegistered => "no contact is registered",
+            Self::Unresolved => "the name in its contact does not resolve",
+        })
+    }
+}

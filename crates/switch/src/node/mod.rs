@@ -1,0 +1,208 @@
+//! [`Node`]: the whole server of one site as one value, and the only place where the rooms meet.
+//!
+//! A message walks: endpoint (is it a retransmission?) → registrar, call or nothing → outputs. Outputs leave in the
+//! order `Store`, then what it justifies.
+
+mod probes;
+mod register;
+mod requests;
+mod responses;
+mod views;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tandem_sip::Received;
+
+use crate::call::{CallTimer, Calls};
+use crate::directory::Directory;
+use crate::event::Event;
+use crate::explain::{Archive, Explained};
+use crate::input::Input;
+use crate::metrics::Counters;
+use crate::outbox::Outbox;
+use crate::output::Output;
+use crate::rooms::{Device, Fact, Rooms};
+use crate::time::Now;
+use tandem_peer::continuity::Mode;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Node {
+    rooms: Rooms,
+    calls: Calls,
+    archive: Archive,
+    outbox: Outbox,
+    mode: Mode,
+}
+
+/// What the next timer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// A SIP transaction.
+    Transaction(tandem_sip::TimerName),
+    /// A call.
+    Call(CallTimer),
+    /// A binding expires.
+    Expiry,
+    /// A trunk's or probed device's own timer.
+    Device(tandem_peer::trunk::TrunkTimer),
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Transaction(timer) => write!(f, "transaction timer {timer:?}"),
+            Self::Call(timer) => write!(f, "call timer {timer:?}"),
+            Self::Expiry => f.write_str("a binding expires"),
+            Self::Device(timer) => write!(f, "device timer {timer:?}"),
+        }
+    }
+}
+
+impl Node {
+    /// A node that knows its configuration and nothing else. `seed` is all the randomness it will ever have.
+    #[must_use]
+    pub fn new(directory: Arc<Directory>, seed: [u8; 32], now: Now) -> Self {
+        let calls = Calls::new(directory.options.max_calls.min(crate::limits::MAX_CALLS));
+        let rooms = Rooms::new(directory, seed, now);
+        let mode = rooms.trunks.mode(&rooms.directory);
+        Self { rooms, calls, archive: Archive::default(), outbox: Outbox::default(), mode }
+    }
+
+    /// Handles one fact from outside; then drain [`Node::poll_output`].
+    pub fn handle_input(&mut self, input: Input, now: Now) {
+        self.rooms.now = now;
+        match input {
+            Input::Sip { flow, message } => {
+                let received = self.rooms.endpoint.receive(flow, message, now.mono);
+                self.received(received);
+            }
+            Input::FlowFailed { flow } => {
+                self.rooms.endpoint.transport_failed(flow, now.mono);
+                self.rooms.registrar.flow_failed(flow, &mut self.rooms.log);
+                self.endpoint_events();
+            }
+            Input::Persisted { seq } => self.outbox.persisted(seq),
+            Input::Directory(directory) => {
+                self.rooms.adopt(directory);
+                self.mode_may_have_changed();
+            }
+            Input::Resolved { trunk, addr } => {
+                if let Some(id) = self.rooms.directory.trunk_named(&trunk) {
+                    self.rooms.trunks.resolved(id, addr);
+                }
+            }
+        }
+        self.flush();
+    }
+
+    /// Runs every timer that is due; then drain [`Node::poll_output`].
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.rooms.now = now;
+        self.rooms.endpoint.handle_timeout(now.mono);
+        self.endpoint_events();
+        while let Some(key) = self.calls.next_due(now.mono) {
+            let over = self.calls.with(&mut self.rooms, key, |call, rooms| call.handle_timeout(rooms));
+            self.keep(over);
+        }
+        self.expire();
+        self.run_devices();
+        self.flush();
+    }
+
+    /// What to do next; `None` when there is nothing until the next input or timer.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outbox.poll()
+    }
+
+    /// The next moment at which [`Node::handle_timeout`] has something to do, and what.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<(Instant, Reason)> {
+        let transaction =
+            self.rooms.endpoint.next_timeout().map(|(at, timer)| (at, Reason::Transaction(timer)));
+        let call = self.calls.poll_timeout().map(|(at, timer)| (at, Reason::Call(timer)));
+        let expiry = self.rooms.registrar.next_expiry();
+        let expiry = expiry.map(|deadline| (self.rooms.now.instant_of(deadline), Reason::Expiry));
+        let device = self.rooms.trunks.poll_timeout().map(|(at, _, timer)| (at, Reason::Device(timer)));
+        [transaction, call, expiry, device].into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+
+    fn received(&mut self, received: Received<crate::rooms::Use>) {
+        match received {
+            Received::Absorbed => {}
+            Received::Request { txn, flow, message } => self.request(txn, flow, &message),
+            Received::Merged { txn, flow, message } => {
+                self.rooms.respond(txn, flow, &message, &crate::reject::Reject::new(482));
+            }
+            Received::Cancel { txn, invite, message, flow } => self.cancel(txn, invite, flow, &message),
+            Received::Ack { flow: _, message } => self.ack(&message),
+            Received::Response { txn, user, message, flow } => self.response(txn, user, flow, &message),
+            Received::Stray { message: _ } => self.rooms.counters.stray_responses += 1,
+            Received::BadRequest { flow, message, fault } => self.bad_request(flow, &message, fault),
+            Received::Full { flow, message } => {
+                self.rooms.counters.refused_full += 1;
+                self.rooms.respond_stateless(flow, &message, &crate::reject::Reject::full());
+            }
+        }
+    }
+
+    /// What a call that is over leaves behind.
+    fn keep(&mut self, over: Option<Explained>) {
+        if let Some(explained) = over {
+            self.archive.keep(explained);
+        }
+    }
+
+    fn mode_may_have_changed(&mut self) {
+        let to = self.rooms.trunks.mode(&self.rooms.directory);
+        let from = std::mem::replace(&mut self.mode, to);
+        if from != to {
+            self.rooms.counters.mode_changes += 1;
+            self.rooms.report(Event::ModeChanged { from, to });
+        }
+    }
+
+    /// Moves what the rooms produced to the outbox, in the order in which it may leave.
+    fn flush(&mut self) {
+        self.settle_facts();
+        if let Some(batch) = self.rooms.log.take_batch() {
+            self.outbox.store(batch);
+        }
+        while let Some(transmit) = self.rooms.endpoint.poll_transmit() {
+            self.outbox.push(Output::Transmit(transmit));
+        }
+        for fact in self.rooms.facts.drain(..) {
+            match fact {
+                Fact::Event(event) => self.outbox.push(Output::Event(event)),
+                Fact::Ended(cdr) => self.outbox.push(Output::Cdr(cdr)),
+                Fact::CallFailed(..) => {}
+            }
+        }
+        self.calls.tidy();
+    }
+
+    /// A failed call attempt makes its device suspect; what follows from that may fail further calls.
+    fn settle_facts(&mut self) {
+        let failed = |fact: &Fact| match fact {
+            Fact::CallFailed(device, how) => Some((*device, *how)),
+            Fact::Event(_) | Fact::Ended(_) => None,
+        };
+        let all: Vec<(Device, tandem_peer::trunk::CallFailure)> =
+            self.rooms.facts.iter().filter_map(failed).collect();
+        for (device, how) in all {
+            let action = self.rooms.trunks.call_failed(device, how, self.rooms.now);
+            self.act(device, action);
+        }
+    }
+
+    /// Counters since start.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        Counters {
+            challenges: self.rooms.admission.challenges(),
+            authentication_failures: self.rooms.admission.failures(),
+            ..self.rooms.counters.clone()
+        }
+    }
+}

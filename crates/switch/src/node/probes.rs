@@ -1,0 +1,105 @@
+//! OPTIONS probes of trunks and devices, and what follows when one is lost or comes back.
+
+use tandem_peer::audit::{AuditOptions, AuditRound};
+use tandem_peer::trunk::{Action, ProbeId};
+use tandem_sip::{Builder, Flow, HeaderName, Method};
+
+use super::Node;
+use crate::directory::StaticContact;
+use crate::limits::AUDITS_PER_SECOND;
+use crate::rooms::{Device, Rooms, Use};
+use crate::trunks::event_of;
+
+impl Node {
+    pub(super) fn run_devices(&mut self) {
+        let mut actions = Vec::new();
+        self.rooms.trunks.handle_timeout(self.rooms.now, &mut actions);
+        for (device, action) in actions {
+            self.act(device, Some(action));
+        }
+    }
+
+    /// Carries out what a device's state machine asks for.
+    pub(super) fn act(&mut self, device: Device, action: Option<Action>) {
+        let Some(action) = action else { return };
+        match action {
+            Action::SendProbe { probe, max_forwards } => {
+                if let Some(action) = self.probe(device, probe, max_forwards) {
+                    self.act(device, Some(action));
+                }
+                return;
+            }
+            Action::DnOutOfService(_) | Action::DnBackInService(_) => {}
+        }
+        let name = Rooms::name_of(&self.rooms.directory, device).to_owned();
+        self.rooms.facts.extend(event_of(&name, action));
+        let is_peer =
+            matches!(device, Device::Trunk(id) if self.rooms.directory.options.dr_peer_trunk == Some(id));
+        if is_peer {
+            self.mode_may_have_changed();
+            if matches!(action, Action::DnOutOfService(_)) {
+                self.audit_legs(&name);
+            }
+        }
+    }
+
+    /// Sends OPTIONS; where that cannot be done, says so to the state machine.
+    fn probe(&mut self, device: Device, probe: ProbeId, max_forwards: u8) -> Option<Action> {
+        let sent = self.probe_target(device).and_then(|(uri, flow)| {
+            let (txn, branch) = self.rooms.endpoint.reserve()?;
+            let payload = print_probe(&mut self.rooms, &uri, flow, branch.as_ref(), max_forwards);
+            let now = self.rooms.now.mono;
+            self.rooms.endpoint.start(txn, Method::Options, flow, payload, Use::Probe(device, probe), now);
+            Some(())
+        });
+        match sent {
+            Some(()) => None,
+            None => self.rooms.trunks.probe_failed(device, probe, self.rooms.now),
+        }
+    }
+
+    fn probe_target(&self, device: Device) -> Option<(Box<str>, Flow)> {
+        let directory = &self.rooms.directory;
+        let (contact, addr): (&StaticContact, _) = match device {
+            Device::Trunk(id) => (&directory.trunk(id)?.contact, self.rooms.trunks.addr(id)?),
+            Device::Extension(id) => {
+                let contact = directory.extension(id)?.class.contact.as_ref()?;
+                (contact, contact.addr?)
+            }
+        };
+        let uri = match device {
+            Device::Trunk(_) => contact.uri.clone(),
+            Device::Extension(id) => contact.uri.replace("{number}", &directory.extension(id)?.number).into(),
+        };
+        Some((uri, self.rooms.flow_to(contact.transport, addr)))
+    }
+
+    /// Legs over a lost peer trunk are asked whether they live; nothing else ends them (BCA-08, BCA-09).
+    fn audit_legs(&mut self, trunk: &str) {
+        let patience = self.rooms.directory.options.dialog_audit_timeout.as_secs();
+        let no_answer_s = u32::try_from(patience).unwrap_or(u32::MAX);
+        let round =
+            AuditRound::new(AuditOptions { no_answer_s, per_second: AUDITS_PER_SECOND }, self.rooms.now.mono);
+        let mut place = 0;
+        for key in self.calls.keys() {
+            self.call(key, |call, rooms| call.audit(rooms, trunk, &round, &mut place));
+        }
+    }
+}
+
+fn print_probe(rooms: &mut Rooms, uri: &str, flow: Flow, branch: &[u8], max_forwards: u8) -> bytes::Bytes {
+    let (tag, call_id) = (rooms.ids.tag().text(), rooms.ids.call_id().text());
+    let lines = &rooms.lines;
+    let sent_by = lines.sent_by.as_bytes();
+    let mut builder = Builder::request(&mut rooms.scratch, b"OPTIONS", uri.as_bytes());
+    builder
+        .via(flow.transport, sent_by, branch)
+        .number(HeaderName::MaxForwards, u64::from(max_forwards))
+        .parts(HeaderName::From, &[b"<sip:", sent_by, b">;tag=", &tag])
+        .parts(HeaderName::To, &[b"<", uri.as_bytes(), b">"])
+        .header(HeaderName::CallId, &call_id)
+        .cseq(1, b"OPTIONS")
+        .header(HeaderName::Contact, lines.contact(flow.transport))
+        .header(HeaderName::Accept, b"application/sdp");
+    builder.finish(b"")
+}

@@ -1,0 +1,123 @@
+//! REGISTER, and bindings that expire.
+
+use tandem_sip::{Envelope, Flow, HeaderName, Message, TxnId, Uri, response_to};
+
+use super::Node;
+use crate::admission::Purpose;
+use crate::directory::DnId;
+use crate::event::Event;
+use crate::reject::Reject;
+
+impl Node {
+    pub(super) fn register(&mut self, txn: TxnId, flow: Flow, request: &Message, env: &Envelope<'_>) {
+        if let Err(reject) = self.try_register(txn, flow, request, env) {
+            self.rooms.respond(txn, flow, request, &reject);
+        }
+    }
+
+    fn try_register(
+        &mut self,
+        txn: TxnId,
+        flow: Flow,
+        request: &Message,
+        env: &Envelope<'_>,
+    ) -> Result<(), Reject> {
+        let rooms = &mut self.rooms;
+        let aor: Uri<'_> = env.to.uri().map_err(|_| Reject::because(400, "Bad To"))?;
+        let dn = aor.user_unescaped().and_then(|user| rooms.directory.find(&user));
+        if rooms.directory.options.authenticate.register {
+            rooms.admission.check(request, env, &rooms.directory, dn, Purpose::Register, rooms.now)?;
+        }
+        let dn = dn.ok_or_else(|| Reject::new(404))?;
+        let directory = std::sync::Arc::clone(&rooms.directory);
+        let done = rooms.registrar.register(dn, request, env, flow, &directory, &mut rooms.log, rooms.now)?;
+        rooms.counters.registers += 1;
+        self.accept_register(txn, flow, request, env, dn);
+        let number = || directory.extension(dn).map(|e| e.number.clone()).unwrap_or_default();
+        if done.came_in_service {
+            self.rooms.report(Event::DnBackInService { dn: number(), reason: "registered".into() });
+        }
+        if done.went_out_of_service {
+            self.rooms.report(Event::DnOutOfService { dn: number(), reason: "unregistered".into() });
+        }
+        Ok(())
+    }
+
+    fn accept_register(&mut self, txn: TxnId, flow: Flow, request: &Message, env: &Envelope<'_>, dn: DnId) {
+        let rooms = &mut self.rooms;
+        let tag = rooms.ids.tag().text();
+        let source = Some(flow.remote);
+        let mut builder = response_to(&mut rooms.scratch, request, env, 200, b"OK", Some(&tag), source);
+        rooms.registrar.write_contacts(dn, &mut builder, rooms.now);
+        builder.header(HeaderName::Date, &http_date(rooms.now.unix_ms));
+        let payload = builder.finish(b"");
+        rooms.endpoint.respond(txn, 200, payload, rooms.now.mono);
+    }
+
+    pub(super) fn expire(&mut self) {
+        let rooms = &mut self.rooms;
+        let mut gone: Vec<DnId> = Vec::new();
+        let expired = rooms.registrar.expire(&mut rooms.log, rooms.now, &mut gone);
+        rooms.counters.bindings_expired += expired as u64;
+        for dn in gone {
+            let number = rooms.directory.extension(dn).map(|e| e.number.clone()).unwrap_or_default();
+            rooms.report(Event::DnOutOfService { dn: number, reason: "its registration expired".into() });
+        }
+    }
+}
+
+/// RFC 1123 date in GMT, as RFC 3261 20.17 wants it.
+fn http_date(unix_ms: u64) -> [u8; 29] {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let seconds = unix_ms / 1000;
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = civil(days);
+    let mut out = *b"Thu, 01 Jan 1970 00:00:00 GMT";
+    let mut put = |at: usize, text: &[u8]| {
+        for (slot, byte) in out.iter_mut().skip(at).zip(text) {
+            *slot = *byte;
+        }
+    };
+    let two = |number: u64| [b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8];
+    put(0, DAYS.get((days % 7) as usize).copied().unwrap_or("Thu").as_bytes());
+    put(5, &two(day));
+    put(8, MONTHS.get((month as usize).wrapping_sub(1)).copied().unwrap_or("Jan").as_bytes());
+    put(12, &two(year / 100));
+    put(14, &two(year % 100));
+    put(17, &two(second / 3600));
+    put(20, &two(second / 60 % 60));
+    put(23, &two(second % 60));
+    out
+}
+
+/// Year, month and day of a number of days since 1970-01-01 in the proleptic Gregorian calendar.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let z = days + 719_468;
+    let era = z / 146_097;
+    let of_era = z % 146_097;
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::http_date;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (unix_s, wanted) in [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"),
+            (1_289_692_799, "Sat, 13 Nov 2010 23:59:59 GMT"),
+            (4_107_542_400, "Mon, 01 Mar 2100 00:00:00 GMT"),
+        ] {
+            assert_eq!(std::str::from_utf8(&http_date(unix_s * 1000)).unwrap(), wanted);
+        }
+    }
+}

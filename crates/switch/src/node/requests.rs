@@ -1,0 +1,243 @@
+//! Requests: checked in the order of RFC 3261 8.2 (method, Request-URI, Require), then handed to their room.
+
+use tandem_sip::{
+    Builder, Envelope, Flow, HeaderFault, HeaderName, Message, Method, Scheme, TxnId, Uri, response_to,
+};
+
+use super::Node;
+use crate::admission::Purpose;
+use crate::call::{Opening, unsupported};
+use crate::explain::KnownBy;
+use crate::ids::Tag;
+use crate::limits::MAX_HELD_OUTPUTS;
+use crate::reject::Reject;
+use crate::rooms::{ALLOW, Device, Use, phrase};
+use crate::routing::route;
+
+impl Node {
+    pub(super) fn request(&mut self, txn: TxnId, flow: Flow, request: &Message) {
+        self.rooms.counters.requests += 1;
+        let Ok(env) = request.envelope() else { return };
+        self.came_from_a_trunk(flow);
+        if let Err(reject) = self.dispatch(txn, flow, request, &env) {
+            self.rooms.respond(txn, flow, request, &reject);
+        }
+    }
+
+    fn dispatch(
+        &mut self,
+        txn: TxnId,
+        flow: Flow,
+        request: &Message,
+        env: &Envelope<'_>,
+    ) -> Result<(), Reject> {
+        if env.max_forwards == Some(0) && env.cseq.method != Method::Options {
+            return Err(Reject::new(483));
+        }
+        if self.outbox.len() > MAX_HELD_OUTPUTS {
+            self.rooms.counters.refused_full += 1;
+            return Err(Reject::full());
+        }
+        if env.to_tag.is_some() {
+            return self.within_dialog(txn, flow, request, env);
+        }
+        match env.cseq.method {
+            Method::Invite => {
+                check_uri(request)?;
+                check_require(request)?;
+                self.invite(txn, flow, request, env)
+            }
+            Method::Register => {
+                check_uri(request)?;
+                check_require(request)?;
+                self.register(txn, flow, request, env);
+                Ok(())
+            }
+            Method::Options => {
+                check_require(request)?;
+                self.options(txn, flow, request, env);
+                Ok(())
+            }
+            Method::Bye
+            | Method::Update
+            | Method::Prack
+            | Method::Info
+            | Method::Notify
+            | Method::Message => {
+                // Known methods that mean nothing outside a dialog (RFC 3261 12.2.2).
+                Err(Reject::new(481))
+            }
+            Method::Ack | Method::Cancel => Ok(()),
+            Method::Subscribe | Method::Refer | Method::Publish | Method::Other => {
+                Err(Reject::new(405).with(HeaderName::Allow, ALLOW))
+            }
+        }
+    }
+
+    fn within_dialog(
+        &mut self,
+        txn: TxnId,
+        flow: Flow,
+        request: &Message,
+        env: &Envelope<'_>,
+    ) -> Result<(), Reject> {
+        let tag = env.to_tag.and_then(Tag::parse).ok_or_else(|| Reject::new(481))?;
+        let key = self.rooms.tags.get(&tag).copied().ok_or_else(|| Reject::new(481))?;
+        check_require(request)?;
+        if self.call(key, |call, rooms| call.request(rooms, tag, txn, flow, request, env)) {
+            Ok(())
+        } else {
+            Err(Reject::new(481))
+        }
+    }
+
+    fn invite(
+        &mut self,
+        txn: TxnId,
+        flow: Flow,
+        request: &Message,
+        env: &Envelope<'_>,
+    ) -> Result<(), Reject> {
+        let (origin, known_by) = self.origin(flow, request, env)?;
+        if self.calls.is_full() {
+            self.rooms.counters.refused_full += 1;
+            return Err(Reject::full());
+        }
+        if request.header(HeaderName::Contact).is_none() {
+            return Err(Reject::because(400, "Missing Contact"));
+        }
+        let found = route(&mut self.rooms, origin, request, env);
+        let opening = Opening {
+            txn,
+            flow,
+            request: request.detach(),
+            origin,
+            known_by,
+            outcome: found.outcome,
+            steps: found.steps,
+            ring_timeout: found.ring_timeout,
+        };
+        let over = self.calls.open(&mut self.rooms, opening);
+        self.keep(over);
+        Ok(())
+    }
+
+    /// Who calls: a trunk by its address, a phone by the flow it registered over, anybody else by credentials.
+    fn origin(
+        &mut self,
+        flow: Flow,
+        request: &Message,
+        env: &Envelope<'_>,
+    ) -> Result<(Device, KnownBy), Reject> {
+        let rooms = &mut self.rooms;
+        let trunk = rooms.trunks.identify(&rooms.directory, flow.remote);
+        if let Some((id, KnownBy::TrunkAddress)) = trunk {
+            return Ok((Device::Trunk(id), KnownBy::TrunkAddress));
+        }
+        let user = env.from.uri().ok().and_then(|uri| uri.user_unescaped());
+        let dn = user.and_then(|user| rooms.directory.find(&user));
+        let registered = dn.filter(|dn| rooms.registrar.is_from_binding(*dn, flow));
+        if let (None, Some((id, known_by))) = (registered, trunk) {
+            return Ok((Device::Trunk(id), known_by));
+        }
+        if rooms.directory.options.authenticate.invite {
+            rooms.admission.check(request, env, &rooms.directory, dn, Purpose::Invite, rooms.now)?;
+            let dn = dn.ok_or_else(|| Reject::new(403))?;
+            return Ok((Device::Extension(dn), KnownBy::Credentials));
+        }
+        let known_by = if registered.is_some() { KnownBy::Registration } else { KnownBy::Trust };
+        let dn = dn.ok_or_else(|| Reject::because(403, "Unknown Caller"))?;
+        Ok((Device::Extension(dn), known_by))
+    }
+
+    /// OPTIONS outside a dialog: what this server can do, and that it is there (RFC 3261 11.2).
+    fn options(&mut self, txn: TxnId, flow: Flow, request: &Message, env: &Envelope<'_>) {
+        let rooms = &mut self.rooms;
+        let tag = rooms.ids.tag().text();
+        let source = Some(flow.remote);
+        let lines = &rooms.lines;
+        let mut builder = response_to(&mut rooms.scratch, request, env, 200, b"OK", Some(&tag), source);
+        builder
+            .header(HeaderName::Contact, lines.contact(flow.transport))
+            .header(HeaderName::Allow, ALLOW)
+            .header(HeaderName::Accept, b"application/sdp")
+            .header(HeaderName::Supported, b"timer, histinfo, uui");
+        let payload = builder.finish(b"");
+        rooms.endpoint.respond(txn, 200, payload, rooms.now.mono);
+    }
+
+    pub(super) fn cancel(
+        &mut self,
+        txn: TxnId,
+        invite: Option<(TxnId, Option<Use>)>,
+        flow: Flow,
+        cancel: &Message,
+    ) {
+        self.rooms.counters.requests += 1;
+        let status = if invite.is_some() { 200 } else { 481 };
+        self.rooms.respond(txn, flow, cancel, &Reject::new(status));
+        match invite.and_then(|(_, user)| user) {
+            Some(Use::Invite(key)) => {
+                self.call(key, |call, rooms| call.cancelled(rooms, Some(cancel)));
+            }
+            Some(Use::ReinviteFrom(key)) => {
+                self.call(key, |call, rooms| call.reinvite_cancelled(rooms));
+            }
+            Some(
+                Use::Branch(..)
+                | Use::ReinviteTo(_)
+                | Use::Relay(..)
+                | Use::Bye(..)
+                | Use::Audit(..)
+                | Use::Probe(..)
+                | Use::Nobody,
+            )
+            | None => {}
+        }
+    }
+
+    /// A readable request with a broken mandatory header: 400, naming it. Nothing can be said to an ACK, or to a
+    /// sender whose Via is the broken part.
+    pub(super) fn bad_request(&mut self, flow: Flow, request: &Message, fault: HeaderFault) {
+        self.rooms.counters.bad_requests += 1;
+        if request.method() == Some(Method::Ack) || fault.header == HeaderName::Via {
+            return;
+        }
+        let reason = format!("{} ({fault})", phrase(400));
+        let mut builder = Builder::response(&mut self.rooms.scratch, 400, reason.as_bytes());
+        for name in [HeaderName::Via, HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq]
+        {
+            builder.copy(request, name);
+        }
+        let payload = builder.finish(b"");
+        self.rooms.endpoint.reply_stateless(flow, payload);
+    }
+
+    /// A trunk that sends requests is alive; that brings back every trunk but the peer's (semantics 2.2).
+    fn came_from_a_trunk(&mut self, flow: Flow) {
+        let Some((id, KnownBy::TrunkAddress)) =
+            self.rooms.trunks.identify(&self.rooms.directory, flow.remote)
+        else {
+            return;
+        };
+        let device = Device::Trunk(id);
+        let action = self.rooms.trunks.request_received(device, self.rooms.now);
+        self.act(device, action);
+    }
+}
+
+fn check_uri(request: &Message) -> Result<(), Reject> {
+    let uri = request.request_uri().and_then(|uri| Uri::parse(uri).ok());
+    match uri.map(|uri| uri.scheme) {
+        Some(Scheme::Sip | Scheme::Sips | Scheme::Tel) => Ok(()),
+        Some(Scheme::Other) => Err(Reject::new(416)),
+        None => Err(Reject::because(400, "Bad Request-URI")),
+    }
+}
+
+fn check_require(request: &Message) -> Result<(), Reject> {
+    match unsupported(request) {
+        Some(tags) => Err(Reject::new(420).with(HeaderName::Unsupported, tags)),
+        None => Ok(()),
+    }
+}

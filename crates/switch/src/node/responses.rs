@@ -1,0 +1,112 @@
+//! Responses, ACKs, and what timers of transactions bring.
+
+use tandem_peer::audit::AuditOutcome;
+use tandem_peer::trunk::CallFailure;
+use tandem_sip::{Flow, Message, TxnId};
+
+use super::Node;
+use crate::arena::Key;
+use crate::call::{Call, EndReason, Side};
+use crate::ids::Tag;
+use crate::rooms::{Rooms, Use};
+
+impl Node {
+    pub(super) fn response(&mut self, txn: TxnId, user: Use, flow: Flow, message: &Message) {
+        self.rooms.counters.responses += 1;
+        let code = message.code().unwrap_or_default();
+        match user {
+            Use::Branch(key, id) => {
+                let told = self.call(key, |call, rooms| call.branch_response(rooms, id, message, flow));
+                if !told && (200..300).contains(&code) {
+                    let device = crate::rooms::Device::Extension(crate::directory::DnId(u32::MAX));
+                    crate::call::hang_up_stray(&mut self.rooms, device, flow, message);
+                }
+            }
+            Use::ReinviteTo(key) => {
+                self.call(key, |call, rooms| call.reinvite_response(rooms, txn, message));
+            }
+            Use::Relay(key, id) => {
+                self.call(key, |call, rooms| call.relay_response(rooms, id, message));
+            }
+            Use::Bye(key, _) if code >= 200 => {
+                self.call(key, |call, _| call.bye_over());
+            }
+            Use::Audit(key, side) if code >= 200 => self.audited(key, side, AuditOutcome::Answered(code)),
+            Use::Probe(device, probe) if code >= 200 => {
+                let action = self.rooms.trunks.probe_answered(device, probe, code, self.rooms.now);
+                self.act(device, action);
+            }
+            Use::Bye(..) | Use::Audit(..) | Use::Probe(..) => {}
+            Use::Invite(_) | Use::ReinviteFrom(_) | Use::Nobody => {}
+        }
+    }
+
+    /// ACK for a 2xx.
+    pub(super) fn ack(&mut self, message: &Message) {
+        self.rooms.counters.requests += 1;
+        let Some(key) = self.call_of(message) else { return };
+        self.call(key, |call, rooms| call.acknowledged(rooms, message));
+    }
+
+    /// Which call a message within a dialog belongs to: its To-tag is ours.
+    pub(super) fn call_of(&self, message: &Message) -> Option<Key> {
+        let env = message.envelope().ok()?;
+        let tag = Tag::parse(env.to_tag?)?;
+        self.rooms.tags.get(&tag).copied()
+    }
+
+    /// Lets a call handle something; whether it is still there.
+    pub(super) fn call(&mut self, key: Key, act: impl FnOnce(&mut Call, &mut Rooms)) -> bool {
+        let mut told = false;
+        let over = self.calls.with(&mut self.rooms, key, |call, rooms| {
+            told = true;
+            act(call, rooms);
+        });
+        self.keep(over);
+        told
+    }
+
+    /// Timeouts and transport errors of transactions.
+    pub(super) fn endpoint_events(&mut self) {
+        while let Some(event) = self.rooms.endpoint.poll_event() {
+            match event {
+                tandem_sip::Event::Timeout { txn, user } => self.unanswered(txn, user, CallFailure::Timeout),
+                tandem_sip::Event::TransportError { txn, user } => {
+                    self.unanswered(txn, user, CallFailure::Transport)
+                }
+                tandem_sip::Event::AckTimeout { .. } => {}
+            }
+        }
+    }
+
+    fn unanswered(&mut self, txn: TxnId, user: Use, how: CallFailure) {
+        let reason = match how {
+            CallFailure::Timeout => EndReason::NoResponse,
+            CallFailure::Transport => EndReason::TransportFailed,
+        };
+        match user {
+            Use::Branch(key, id) => {
+                self.call(key, |call, rooms| call.branch_unanswered(rooms, id, how));
+            }
+            Use::ReinviteTo(key) => {
+                self.call(key, |call, rooms| call.reinvite_unanswered(rooms, txn));
+            }
+            Use::Relay(key, id) => {
+                self.call(key, |call, rooms| call.relay_unanswered(rooms, id, reason));
+            }
+            Use::Bye(key, _) => {
+                self.call(key, |call, _| call.bye_over());
+            }
+            Use::Audit(key, side) => self.audited(key, side, AuditOutcome::Unanswered),
+            Use::Probe(device, probe) if how == CallFailure::Transport => {
+                let action = self.rooms.trunks.probe_failed(device, probe, self.rooms.now);
+                self.act(device, action);
+            }
+            Use::Probe(..) | Use::Invite(_) | Use::ReinviteFrom(_) | Use::Nobody => {}
+        }
+    }
+
+    fn audited(&mut self, key: Key, side: Side, outcome: AuditOutcome) {
+        self.call(key, |call, rooms| call.audited(rooms, side, outcome));
+    }
+}

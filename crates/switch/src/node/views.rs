@@ -1,0 +1,144 @@
+//! What an operator may see.
+
+use super::Node;
+use crate::directory::{DnId, TrunkId};
+use crate::rooms::{Device, Rooms};
+use crate::routing;
+use crate::time::Now;
+use crate::view;
+use tandem_peer::trunk::Phase;
+
+impl Node {
+    /// `tandem status`.
+    #[must_use]
+    pub fn status(&self, _now: Now) -> view::Status {
+        let directory = &self.rooms.directory;
+        let ids = (0u32..).zip(directory.extensions()).map(|(id, _)| DnId(id));
+        let out = |id: &u32| !self.rooms.trunks.in_service(TrunkId(*id));
+        let name = |id: u32| directory.trunk(TrunkId(id)).map(|trunk| trunk.name.to_string());
+        let trunks = (0u32..).zip(directory.trunks()).map(|(id, _)| id);
+        view::Status {
+            server: directory.server.name.to_string(),
+            switch: directory.server.switch.to_string(),
+            mode: self.mode.to_string(),
+            peer_trunk: directory.options.dr_peer_trunk.and_then(|id| name(id.0)),
+            calls: self.calls.len(),
+            extensions: directory.extensions().len(),
+            in_service: ids.filter(|id| routing::in_service(&self.rooms, directory, *id)).count(),
+            bindings: self.rooms.registrar.len(),
+            trunks_out_of_service: trunks.filter(out).filter_map(name).collect(),
+            transactions: self.rooms.endpoint.len(),
+        }
+    }
+
+    /// Whether this server can take calls.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub fn ready(&self) -> Result<(), String> {
+        if self.calls.is_full() {
+            return Err(format!("the call table is full ({} calls)", self.calls.len()));
+        }
+        if self.outbox.len() > crate::limits::MAX_HELD_OUTPUTS {
+            return Err("records are not being committed: outputs are held back".to_owned());
+        }
+        Ok(())
+    }
+
+    /// `tandem dn list`.
+    #[must_use]
+    pub fn dn_list(&self, _now: Now) -> Vec<view::Dn> {
+        let directory = &self.rooms.directory;
+        let extensions = (0u32..).zip(directory.extensions()).map(|(id, extension)| {
+            let id = DnId(id);
+            let fixed = extension.class.contact.is_some();
+            let health = self.rooms.trunks.health(Device::Extension(id));
+            let contacts = if fixed { 1 } else { self.rooms.registrar.bindings(id).count() };
+            let reason = match (fixed, health) {
+                (true, Some(health)) => health.reason().to_string(),
+                (true, None) => "static contact, not probed".to_owned(),
+                (false, _) if contacts > 0 => "registered".to_owned(),
+                (false, _) => "not registered".to_owned(),
+            };
+            let in_service = routing::in_service(&self.rooms, directory, id);
+            view::Dn { dn: extension.number.to_string(), kind: "extension", in_service, reason, contacts }
+        });
+        let trunks = (0u32..).zip(directory.trunks()).map(|(id, trunk)| {
+            let health = self.rooms.trunks.health(Device::Trunk(TrunkId(id)));
+            view::Dn {
+                dn: trunk.name.to_string(),
+                kind: "trunk",
+                in_service: self.rooms.trunks.in_service(TrunkId(id)),
+                reason: health.map(|health| health.reason().to_string()).unwrap_or_default(),
+                contacts: 1,
+            }
+        });
+        extensions.chain(trunks).collect()
+    }
+
+    /// `tandem reg list`.
+    #[must_use]
+    pub fn reg_list(&self, now: Now) -> Vec<view::Binding> {
+        let directory = &self.rooms.directory;
+        let ids = (0u32..).zip(directory.extensions()).map(|(id, extension)| (DnId(id), &extension.number));
+        ids.flat_map(|(id, number)| {
+            self.rooms.registrar.bindings(id).map(move |binding| view::Binding {
+                dn: number.to_string(),
+                contact: String::from_utf8_lossy(binding.uri()).into_owned(),
+                q: binding.q(),
+                expires_s: binding.expires().unix_ms().saturating_sub(now.unix_ms) / 1000,
+                reached_at: format!("{} {}", binding.flow().transport, binding.flow().remote),
+                call_id: String::from_utf8_lossy(binding.call_id()).into_owned(),
+            })
+        })
+        .collect()
+    }
+
+    /// `tandem call list`.
+    #[must_use]
+    pub fn call_list(&self, now: Now) -> Vec<view::Call> {
+        self.calls.iter().map(|call| call.view(now)).collect()
+    }
+
+    /// `tandem trunk list`.
+    #[must_use]
+    pub fn trunk_list(&self, now: Now) -> Vec<view::Trunk> {
+        let directory = &self.rooms.directory;
+        let line = |(id, trunk): (u32, &crate::directory::Trunk)| {
+            let health = self.rooms.trunks.health(Device::Trunk(TrunkId(id)))?;
+            Some(view::Trunk {
+                name: trunk.name.to_string(),
+                contact: trunk.contact.uri.to_string(),
+                peer: directory.options.dr_peer_trunk == Some(TrunkId(id)),
+                state: match health.phase() {
+                    Phase::InService => "in-service",
+                    Phase::Probing => "probing",
+                    Phase::OutOfService => "out-of-service",
+                },
+                reason: health.reason().to_string(),
+                since_s: now.mono.saturating_duration_since(health.since()).as_secs(),
+                oos_check_s: trunk.oos.oos_check_s.into(),
+                oos_force_s: trunk.oos.oos_force_s.into(),
+                calls: self.calls.iter().filter(|call| call.uses_trunk(&trunk.name)).count(),
+            })
+        };
+        (0u32..).zip(directory.trunks()).filter_map(line).collect()
+    }
+
+    /// `tandem why`: by a Call-ID of any leg, or the `CallUUID`.
+    #[must_use]
+    pub fn why(&self, call_id: &str) -> Option<view::Why> {
+        let alive = self
+            .calls
+            .iter()
+            .map(crate::call::Call::why)
+            .find(|why| why.call_uuid == call_id || why.sip_call_ids.iter().any(|id| id == call_id));
+        alive.or_else(|| self.archive.find(call_id).map(|explained| explained.view(false)))
+    }
+
+    /// The printed name of a device.
+    #[must_use]
+    pub fn device_name(&self, device: Device) -> &str {
+        Rooms::name_of(&self.rooms.directory, device)
+    }
+}

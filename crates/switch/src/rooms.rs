@@ -1,0 +1,258 @@
+//! What the rooms of one node share: the transaction layer, who is registered, what is believed about the trunks, and
+//! the queues that lead outside. [`Node`](crate::Node) owns it next to the calls, so a call may use all of it.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tandem_peer::ChangeLog;
+use tandem_peer::trunk::{CallFailure, ProbeId};
+use tandem_sip::{Builder, Endpoint, Flow, HeaderName, Message, Transport, TxnId, response_to};
+
+use crate::admission::Admission;
+use crate::arena::Key;
+use crate::call::Side;
+use crate::cdr::Cdr;
+use crate::directory::{Directory, DnId, TrunkId};
+use crate::event::Event;
+use crate::ids::{Ids, Tag};
+use crate::metrics::Counters;
+use crate::registrar::Registrar;
+use crate::reject::Reject;
+use crate::time::Now;
+use crate::trunks::Trunks;
+
+/// The far end of a leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Device {
+    /// An Extension DN.
+    Extension(DnId),
+    /// A Trunk DN.
+    Trunk(TrunkId),
+}
+
+/// What a transaction is for: kept with it by the transaction layer and handed back with whatever happens to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// The INVITE that opened a call.
+    Invite(Key),
+    /// An INVITE to one possible callee.
+    Branch(Key, u8),
+    /// A re-INVITE from a party.
+    ReinviteFrom(Key),
+    /// That re-INVITE, relayed to the other party.
+    ReinviteTo(Key),
+    /// Another in-dialog request, relayed; the number names the waiting request.
+    Relay(Key, u16),
+    /// The BYE to one side.
+    Bye(Key, Side),
+    /// The audit of one side's dialog.
+    Audit(Key, Side),
+    /// An OPTIONS probe of a device.
+    Probe(Device, ProbeId),
+    /// Nobody waits for the outcome.
+    Nobody,
+}
+
+/// What a room tells the node after it has handled something.
+#[derive(Debug)]
+pub enum Fact {
+    /// A call attempt to a device failed without an answer.
+    CallFailed(Device, CallFailure),
+    /// Something for operators and desktops.
+    Event(Event),
+    /// A call is over.
+    Ended(Box<Cdr>),
+}
+
+/// Lines this server writes into its own messages, printed once.
+#[derive(Debug)]
+pub struct Lines {
+    /// `host:port` of Via.
+    pub sent_by: Box<str>,
+    /// Contact of dialogs over UDP.
+    pub contact_udp: Box<str>,
+    /// Contact of dialogs over TCP.
+    pub contact_tcp: Box<str>,
+}
+
+impl Lines {
+    fn of(directory: &Directory) -> Self {
+        let server = &directory.server;
+        let sent_by = format!("{}:{}", server.sip_address, server.sip_port).into_boxed_str();
+        Self {
+            contact_udp: format!("<sip:{sent_by}>").into_boxed_str(),
+            contact_tcp: format!("<sip:{sent_by};transport=tcp>").into_boxed_str(),
+            sent_by,
+        }
+    }
+
+    /// Contact of a dialog over this transport.
+    #[must_use]
+    pub fn contact(&self, transport: Transport) -> &[u8] {
+        match transport {
+            Transport::Udp => self.contact_udp.as_bytes(),
+            Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => self.contact_tcp.as_bytes(),
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Rooms {
+    /// The transaction layer.
+    pub endpoint: Endpoint<Use>,
+    /// What is configured now.
+    pub directory: Arc<Directory>,
+    /// Own lines.
+    pub lines: Lines,
+    /// Who is registered.
+    pub registrar: Registrar,
+    /// Who proves who he is.
+    pub admission: Admission,
+    /// What is believed about trunks and probed devices.
+    pub trunks: Trunks,
+    /// Randomness.
+    pub ids: Ids,
+    /// Which call a local tag belongs to.
+    pub tags: HashMap<Tag, Key, foldhash::fast::RandomState>,
+    /// Changes to what must survive.
+    pub log: ChangeLog,
+    /// Numbers of the next records.
+    pub next_record: u64,
+    /// Counters.
+    pub counters: Counters,
+    /// What the node must be told.
+    pub facts: Vec<Fact>,
+    /// Buffer in which messages are printed.
+    pub scratch: Vec<u8>,
+    /// The moment of the input at hand.
+    pub now: Now,
+}
+
+impl Rooms {
+    /// The shared part of a new node.
+    #[must_use]
+    pub fn new(directory: Arc<Directory>, seed: [u8; 32], now: Now) -> Self {
+        let mut ids = Ids::new(seed);
+        let branch_seed = ids.bits();
+        Self {
+            endpoint: Endpoint::new(directory.options.timers, branch_seed),
+            lines: Lines::of(&directory),
+            registrar: Registrar::new(&directory),
+            admission: Admission::new(directory.server.nonce_secret),
+            trunks: Trunks::new(&directory, now),
+            ids,
+            tags: HashMap::default(),
+            log: ChangeLog::new(0, 1),
+            next_record: 0,
+            counters: Counters::default(),
+            facts: Vec::new(),
+            scratch: Vec::with_capacity(4096),
+            now,
+            directory,
+        }
+    }
+
+    /// Takes a new configuration.
+    pub fn adopt(&mut self, directory: Arc<Directory>) {
+        let old = std::mem::replace(&mut self.directory, directory);
+        self.lines = Lines::of(&self.directory);
+        self.registrar.adopt(&old, &self.directory, &mut self.log);
+        self.trunks.adopt(&old, &self.directory, self.now, &mut self.facts);
+    }
+
+    /// A record number that no record of this process has had.
+    pub fn record_id(&mut self) -> u64 {
+        self.next_record += 1;
+        self.next_record
+    }
+
+    /// The flow on which requests to an address leave.
+    #[must_use]
+    pub fn flow_to(&self, transport: Transport, remote: SocketAddr) -> Flow {
+        let fits = |listen: &&crate::directory::Listen| {
+            listen.transport == transport && listen.addr.is_ipv4() == remote.is_ipv4()
+        };
+        let listen = &self.directory.server.listen;
+        let local = listen
+            .iter()
+            .position(|l| fits(&l))
+            .or_else(|| listen.iter().position(|l| l.transport == transport));
+        Flow { transport, local: local.and_then(|i| u8::try_from(i).ok()).unwrap_or(0), remote, conn: 0 }
+    }
+
+    /// Answers a request through its transaction, without a body.
+    pub fn respond(&mut self, txn: TxnId, flow: Flow, request: &Message, reject: &Reject) {
+        let Some(payload) = self.print_reject(flow, request, reject) else { return };
+        self.endpoint.respond(txn, reject.status, payload, self.now.mono);
+    }
+
+    /// Answers a request that has no transaction.
+    pub fn respond_stateless(&mut self, flow: Flow, request: &Message, reject: &Reject) {
+        let Some(payload) = self.print_reject(flow, request, reject) else { return };
+        let Ok(env) = request.envelope() else { return };
+        self.endpoint.reply_stateless(Endpoint::<Use>::response_flow(&flow, &env), payload);
+    }
+
+    fn print_reject(&mut self, flow: Flow, request: &Message, reject: &Reject) -> Option<bytes::Bytes> {
+        let env = request.envelope().ok()?;
+        let tag = self.ids.tag().text();
+        let tag = (reject.status > 100).then_some(tag.as_slice());
+        let reason = reject.reason.unwrap_or_else(|| phrase(reject.status));
+        let mut builder = response_to(
+            &mut self.scratch,
+            request,
+            &env,
+            reject.status,
+            reason.as_bytes(),
+            tag,
+            Some(flow.remote),
+        );
+        for (name, value) in &reject.headers {
+            builder.header(*name, value);
+        }
+        Some(builder.finish(b""))
+    }
+
+    /// Reports something to operators and desktops.
+    pub fn report(&mut self, event: Event) {
+        self.facts.push(Fact::Event(event));
+    }
+
+    /// What a device of an older directory is called in the current one; `None` when it is gone.
+    #[must_use]
+    pub fn now_called(&self, directory: &Arc<Directory>, device: Device) -> Option<Device> {
+        if Arc::ptr_eq(directory, &self.directory) {
+            return Some(device);
+        }
+        let name = Self::name_of(directory, device);
+        match device {
+            Device::Extension(_) => self.directory.find(name.as_bytes()).map(Device::Extension),
+            Device::Trunk(_) => self.directory.trunk_named(name).map(Device::Trunk),
+        }
+    }
+
+    /// The printed name of a device of a directory.
+    #[must_use]
+    pub fn name_of(directory: &Directory, device: Device) -> &str {
+        match device {
+            Device::Extension(id) => directory.extension(id).map_or("?", |e| &e.number),
+            Device::Trunk(id) => directory.trunk(id).map_or("?", |t| &t.name),
+        }
+    }
+}
+
+/// The standard's reason phrase.
+#[must_use]
+pub fn phrase(status: u16) -> &'static str {
+    tandem_sip::rsip_bridge::reason_phrase(status)
+}
+
+/// Writes what every dialog-forming message of ours says about itself.
+pub fn own_headers(builder: &mut Builder<'_>, contact: &[u8]) {
+    builder.header(HeaderName::Contact, contact).header(HeaderName::Allow, ALLOW);
+}
+
+/// Methods this server takes.
+pub const ALLOW: &[u8] = b"INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, NOTIFY";

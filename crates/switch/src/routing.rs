@@ -1,0 +1,264 @@
+//! Where a call goes: the dialled number, the dial plan, and Business Continuity Forwarding (semantics 1.4).
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+use tandem_peer::continuity::{CallKind, Decision, DrForward, Facts, How, Originator, Verdict, decide};
+use tandem_sip::{Envelope, HeaderName, Message, Uri};
+
+use crate::call::{Stage, Target, address, has_marker};
+use crate::directory::{Directory, DnId, Trunk, TrunkId};
+use crate::explain::{Absent, What};
+use crate::limits::MAX_BRANCHES;
+use crate::reject::Reject;
+use crate::rooms::{Device, Rooms};
+
+/// What is done with a call.
+#[derive(Debug)]
+pub struct Route {
+    /// Places to try, in order; or the refusal, a 302 to the peer included.
+    pub outcome: Result<Vec<Stage>, Reject>,
+    /// How it was found.
+    pub steps: Vec<What>,
+    /// How long it may ring.
+    pub ring_timeout: std::time::Duration,
+}
+
+/// Finds where a call from `origin` goes.
+#[must_use]
+pub fn route(rooms: &mut Rooms, origin: Device, request: &Message, env: &Envelope<'_>) -> Route {
+    let directory = Arc::clone(&rooms.directory);
+    let ring_timeout = directory.options.ring_timeout;
+    let dialled = request.request_uri().and_then(|uri| Uri::parse(uri).ok()).and_then(|uri| number(&uri));
+    let Some(dialled) = dialled else {
+        return Route { outcome: Err(Reject::new(484)), steps: Vec::new(), ring_timeout };
+    };
+    if let Some(dn) = directory.find(&dialled) {
+        let ring_timeout = directory.extension(dn).and_then(|e| e.class.ring_timeout).unwrap_or(ring_timeout);
+        let (outcome, steps) = to_extension(rooms, &directory, origin, dn, request, env);
+        return Route { outcome, steps, ring_timeout };
+    }
+    let Some((place, rule)) = directory
+        .dial_plan()
+        .iter()
+        .enumerate()
+        .find(|(_, rule)| dialled.starts_with(rule.prefix.as_bytes()))
+    else {
+        return Route { outcome: Err(Reject::new(404)), steps: Vec::new(), ring_timeout };
+    };
+    if matches!(origin, Device::Trunk(_)) {
+        // Only an Extension may dial out: a trunk that could would make this server a toll-free exchange for anybody.
+        let refusal = Reject::because(404, "Not Found (a trunk reaches Extensions only)");
+        return Route { outcome: Err(refusal), steps: Vec::new(), ring_timeout };
+    }
+    let mut out = rule.add.as_bytes().to_vec();
+    out.extend_from_slice(dialled.get(rule.strip..).unwrap_or_default());
+    let stages = rule.trunks.iter().map(|trunk| Stage::Trunk(*trunk, out.as_slice().into())).collect();
+    Route { outcome: Ok(stages), steps: vec![What::MatchedRule(place)], ring_timeout }
+}
+
+fn to_extension(
+    rooms: &mut Rooms,
+    directory: &Directory,
+    origin: Device,
+    dn: DnId,
+    request: &Message,
+    env: &Envelope<'_>,
+) -> (Result<Vec<Stage>, Reject>, Vec<What>) {
+    let mut steps = vec![What::IsExtension(Device::Extension(dn))];
+    let Some(extension) = directory.extension(dn) else { return (Err(Reject::new(404)), steps) };
+    let caller = env.from.uri().ok().and_then(|uri| uri.user()).unwrap_or_default();
+    let caller = std::str::from_utf8(caller).unwrap_or_default();
+    let facts = Facts {
+        mode: rooms.trunks.mode(directory),
+        dr_forward: DrForward::effective(directory.options.dr_forward, extension.class.dr_forward),
+        call: if matches!(origin, Device::Trunk(_)) { CallKind::Inbound } else { CallKind::Internal },
+        originator: originator(directory, origin),
+        from_peer: is_peer(directory, origin),
+        marked: has_marker(request),
+        max_forwards: env.max_forwards.unwrap_or(70),
+        redirected_recently: rooms.trunks.redirects.is_recent(&extension.number, caller, rooms.now.mono),
+        endpoint_in_service: in_service(rooms, directory, dn),
+        agent_logged_in: false,
+    };
+    if facts.from_peer || facts.marked {
+        rooms.counters.forwards_received += 1;
+    }
+    let decision: Decision = decide(&facts);
+    steps.push(What::Continuity { decision, mode: facts.mode, dr_forward: facts.dr_forward });
+    let here = Stage::Extension(dn);
+    let peer = directory.options.dr_peer_trunk;
+    let outcome = match (decision.verdict, peer) {
+        (Verdict::Local, _) | (Verdict::Forward(_), None) => Ok(vec![here]),
+        (Verdict::Forward(How::InPath), Some(peer)) => {
+            rooms.counters.forwards_in_path += 1;
+            Ok(vec![Stage::Peer(peer), here])
+        }
+        (Verdict::Forward(How::Redirect302), Some(peer)) => {
+            rooms.counters.forwards_redirected += 1;
+            rooms.trunks.redirects.remember(&extension.number, caller, rooms.now.mono);
+            Err(redirect(directory, peer, &extension.number))
+        }
+    };
+    (outcome, steps)
+}
+
+/// A 302 to the peer, marked so that the peer does not send it back (loop guard b).
+fn redirect(directory: &Directory, peer: TrunkId, number: &str) -> Reject {
+    let Some(trunk) = directory.trunk(peer) else { return Reject::new(480) };
+    let mut contact = vec![b'<'];
+    contact.extend_from_slice(&with_user(&trunk.contact.uri, number.as_bytes()));
+    contact.extend_from_slice(b";x-tandem-forwarded=");
+    contact.extend(
+        directory.server.name.bytes().map(|b| if b.is_ascii_alphanumeric() || b == b'-' { b } else { b'_' }),
+    );
+    contact.push(b'>');
+    Reject::new(302).with(HeaderName::Contact, contact)
+}
+
+fn originator(directory: &Directory, origin: Device) -> Originator {
+    match origin {
+        Device::Extension(_) => Originator::Internal,
+        Device::Trunk(id) if directory.trunk(id).is_some_and(|t| t.oosp_transfer_enabled) => {
+            Originator::ExternalRedirectable
+        }
+        Device::Trunk(_) => Originator::ExternalInPath,
+    }
+}
+
+fn is_peer(directory: &Directory, origin: Device) -> bool {
+    matches!(origin, Device::Trunk(id) if directory.options.dr_peer_trunk == Some(id))
+}
+
+/// Whether an Extension can be rung here: registered, or static and not known to be dead.
+#[must_use]
+pub fn in_service(rooms: &Rooms, directory: &Directory, dn: DnId) -> bool {
+    let is_static = directory.extension(dn).is_some_and(|extension| extension.class.contact.is_some());
+    if is_static { rooms.trunks.extension_answers(dn) != Some(false) } else { rooms.registrar.registered(dn) }
+}
+
+/// Where the INVITEs of one place go.
+///
+/// # Errors
+/// The device that cannot be reached, and why.
+pub fn targets(
+    rooms: &Rooms,
+    directory: &Arc<Directory>,
+    stage: &Stage,
+    request: &Message,
+) -> Result<SmallVec<[Target; 2]>, (Device, Absent)> {
+    match stage {
+        Stage::Extension(dn) => extension_targets(rooms, directory, *dn),
+        Stage::Trunk(id, number) => trunk_target(rooms, directory, *id, number, false),
+        Stage::Peer(id) => {
+            let dialled =
+                request.request_uri().and_then(|uri| Uri::parse(uri).ok()).and_then(|uri| number(&uri));
+            trunk_target(rooms, directory, *id, &dialled.unwrap_or_default(), true)
+        }
+    }
+}
+
+fn extension_targets(
+    rooms: &Rooms,
+    directory: &Arc<Directory>,
+    dn: DnId,
+) -> Result<SmallVec<[Target; 2]>, (Device, Absent)> {
+    let device = Device::Extension(dn);
+    let absent = |why| (device, why);
+    let extension = directory.extension(dn).ok_or(absent(Absent::NotRegistered))?;
+    let now = match rooms.now_called(directory, device) {
+        Some(Device::Extension(id)) => id,
+        Some(Device::Trunk(_)) | None => return Err(absent(Absent::NotRegistered)),
+    };
+    if let Some(contact) = &extension.class.contact {
+        if rooms.trunks.extension_answers(now) == Some(false) {
+            return Err(absent(Absent::OutOfService));
+        }
+        let addr = contact.addr.ok_or(absent(Absent::Unresolved))?;
+        let uri = contact.uri.replace("{number}", &extension.number).into_bytes().into_boxed_slice();
+        let flow = rooms.flow_to(contact.transport, addr);
+        return Ok(smallvec::smallvec![Target { device, uri, flow, nat: false, marked: false }]);
+    }
+    let target = |binding: &crate::registrar::Binding| {
+        let flow = binding.flow();
+        let named = Uri::parse(binding.uri()).ok().and_then(|uri| address(&uri));
+        Target { device, uri: binding.uri().into(), flow, nat: named != Some(flow.remote), marked: false }
+    };
+    let found: SmallVec<[Target; 2]> = rooms.registrar.bindings(now).take(MAX_BRANCHES).map(target).collect();
+    if found.is_empty() { Err(absent(Absent::NotRegistered)) } else { Ok(found) }
+}
+
+fn trunk_target(
+    rooms: &Rooms,
+    directory: &Arc<Directory>,
+    id: TrunkId,
+    number: &[u8],
+    marked: bool,
+) -> Result<SmallVec<[Target; 2]>, (Device, Absent)> {
+    let device = Device::Trunk(id);
+    let trunk: &Trunk = directory.trunk(id).ok_or((device, Absent::OutOfService))?;
+    let now = match rooms.now_called(directory, device) {
+        Some(Device::Trunk(now)) => now,
+        Some(Device::Extension(_)) | None => return Err((device, Absent::OutOfService)),
+    };
+    if !rooms.trunks.in_service(now) {
+        return Err((device, Absent::OutOfService));
+    }
+    let addr = rooms.trunks.addr(now).ok_or((device, Absent::Unresolved))?;
+    let uri = with_user(&trunk.contact.uri, number).into_boxed_slice();
+    let flow = rooms.flow_to(trunk.contact.transport, addr);
+    Ok(smallvec::smallvec![Target { device, uri, flow, nat: false, marked }])
+}
+
+/// The URI with another user part.
+#[must_use]
+pub fn with_user(uri: &str, user: &[u8]) -> Vec<u8> {
+    let (scheme, rest) = uri.split_once(':').unwrap_or(("sip", uri));
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    let mut out = Vec::with_capacity(uri.len() + user.len() + 1);
+    out.extend_from_slice(scheme.as_bytes());
+    out.push(b':');
+    out.extend_from_slice(user);
+    out.push(b'@');
+    out.extend_from_slice(host.as_bytes());
+    out
+}
+
+/// The dialled number of a Request-URI, without user parameters or the separators of a tel URI.
+fn number(uri: &Uri<'_>) -> Option<Vec<u8>> {
+    if uri.scheme == tandem_sip::Scheme::Tel {
+        return uri.number();
+    }
+    let user = uri.user_unescaped()?;
+    let plain = user.split(|byte| *byte == b';').next().unwrap_or_default();
+    (!plain.is_empty()).then(|| plain.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_replaces_the_one_in_a_contact() {
+        for (uri, wanted) in [
+            ("sip:10.0.0.1:5070", "sip:1001@10.0.0.1:5070"),
+            ("sip:gw@10.0.0.1;transport=tcp", "sip:1001@10.0.0.1;transport=tcp"),
+            ("sip:[::1]:5060", "sip:1001@[::1]:5060"),
+        ] {
+            assert_eq!(with_user(uri, b"1001"), wanted.as_bytes());
+        }
+    }
+
+    #[test]
+    fn numbers_come_from_sip_and_tel_uris() {
+        for (uri, wanted) in [
+            ("sip:1001@a", "1001"),
+            ("sip:1%30@a", "10"),
+            ("sip:+49;ext=1@a", "+49"),
+            ("tel:+1-201-555", "+1201555"),
+        ] {
+            assert_eq!(number(&Uri::parse(uri.as_bytes()).unwrap()).unwrap(), wanted.as_bytes());
+        }
+        assert_eq!(number(&Uri::parse(b"sip:host").unwrap()), None);
+    }
+}
