@@ -22,19 +22,6 @@ pub struct Dialog {
     remote_cseq: Option<u32>,
 }
 
-/// What we put into the request that a dialog came of.
-#[derive(Clone, Copy, Debug)]
-pub struct LocalIdentity<'a> {
-    /// The From value, with or without its tag.
-    pub from: &'a [u8],
-    /// The From-tag.
-    pub local_tag: &'a [u8],
-    /// The Call-ID.
-    pub call_id: &'a [u8],
-    /// The CSeq number.
-    pub cseq: u32,
-}
-
 /// The Via of a request in the dialog.
 #[derive(Clone, Copy, Debug)]
 pub struct ViaLine<'a> {
@@ -73,23 +60,20 @@ impl Dialog {
         Ok(Dialog { text, local_cseq: 0, remote_cseq: Some(envelope.cseq.number) })
     }
 
-    /// The dialog of a response to our request (RFC 3261 12.1.2).
+    /// The dialog of a response to our request (RFC 3261 12.1.2). Its From, Call-ID and CSeq are ours, echoed: the
+    /// caller has seen that tag and Call-ID are those of its request.
     ///
     /// # Errors
     /// As [`Dialog::uas`].
-    pub fn uac(
-        request: &LocalIdentity<'_>,
-        response: &Message,
-        envelope: &Envelope<'_>,
-    ) -> Result<Dialog, HeaderFault> {
-        let from = NameAddr::parse(request.from).map_err(|e| HeaderFault::new(HeaderName::From, e.kind))?;
+    pub fn uac(response: &Message, envelope: &Envelope<'_>) -> Result<Dialog, HeaderFault> {
         let target =
             target(response)?.ok_or(HeaderFault::new(HeaderName::Contact, ParseErrorKind::Missing))?;
-        let (local, remote, routes) = (identity(&from), identity(&envelope.to), routes(response, true)?);
-        let (local_tag, remote_tag) = (request.local_tag, envelope.to_tag.unwrap_or_default());
-        let text = Text::new([request.call_id, &local, local_tag, &remote, remote_tag, target, &routes]);
+        let (local, remote, routes) =
+            (identity(&envelope.from), identity(&envelope.to), routes(response, true)?);
+        let [local_tag, remote_tag] = [envelope.from_tag, envelope.to_tag].map(Option::unwrap_or_default);
+        let text = Text::new([envelope.call_id, &local, local_tag, &remote, remote_tag, target, &routes]);
         let text = text.ok_or(TOO_LONG)?;
-        Ok(Dialog { text, local_cseq: request.cseq, remote_cseq: None })
+        Ok(Dialog { text, local_cseq: envelope.cseq.number, remote_cseq: None })
     }
 
     /// The 2xx of an early dialog of ours: its route set and target replace those of the provisional response
@@ -164,6 +148,14 @@ impl Dialog {
         request.call_id == self.call_id()
             && request.to_tag.unwrap_or_default() == self.local_tag()
             && request.from_tag.unwrap_or_default() == self.remote_tag()
+    }
+
+    /// Whether a response to a request of ours belongs to this dialog.
+    #[must_use]
+    pub fn matches_response(&self, response: &Envelope<'_>) -> bool {
+        response.call_id == self.call_id()
+            && response.from_tag.unwrap_or_default() == self.local_tag()
+            && response.to_tag.unwrap_or_default() == self.remote_tag()
     }
 
     /// Judges the CSeq number of a request from the other end, other than ACK and CANCEL, and remembers it.

@@ -239,7 +239,7 @@ impl<U: Copy> Endpoint<U> {
     /// Where a request of `size` bytes goes that was meant for `flow`: above the MTU, UDP gives way to TCP
     /// (RFC 3261 18.1.1), and the Via must say so. If that ends in [`Event::TransportError`], try UDP again.
     #[must_use]
-    pub fn pick_transport(flow: Flow, size: usize) -> Flow {
+    pub fn pick_transport(&self, flow: Flow, size: usize) -> Flow {
         routing::pick_transport(flow, size)
     }
 

@@ -24,7 +24,7 @@ pub mod via;
 
 pub use builder::{Builder, response_to};
 pub use cseq::CSeq;
-pub use dialog::{Dialog, LocalIdentity, Order, ViaLine};
+pub use dialog::{Dialog, Order, ViaLine};
 pub use endpoint::{Branch, Endpoint, Event, Received, Transmit, TxnId};
 pub use error::{HeaderFault, ParseError, ParseErrorKind};
 pub use flow::{Flow, Transport};

@@ -28,7 +28,7 @@ impl Branch {
     pub(super) fn new(id: TxnId, key: &Keyed) -> Self {
         let mut text = [0; LEN];
         let mut to = text.iter_mut();
-        for (byte, digit) in to.by_ref().zip(COOKIE) {
+        for (digit, byte) in COOKIE.iter().zip(to.by_ref()) {
             *byte = *digit;
         }
         let fields = [

@@ -80,15 +80,15 @@ impl<U: Copy> Endpoint<U> {
     /// Cancels an INVITE (RFC 3261 9.1). `payload` is the CANCEL, printed with the INVITE's branch; it waits for the
     /// first provisional response if none came yet, and its own responses are absorbed. The INVITE still ends with a
     /// response or a timeout, the latter at most 64*T1 after the CANCEL was sent. False: there is nothing to cancel.
-    pub fn cancel(&mut self, invite: TxnId, payload: &Bytes, now: Instant) -> bool {
+    pub fn cancel(&mut self, invite: TxnId, payload: Bytes, now: Instant) -> bool {
         let timers = self.timers;
         let Some(entry) = self.table.get_mut(invite) else { return false };
         let Machine::ClientInvite { fsm, cancel } = &mut entry.machine else { return false };
         if cancel.is_some() {
             return true;
         }
-        match fsm.cancel(payload, &timers, now) {
-            OnCancel::Send => self.send_cancel(invite, payload.clone(), now),
+        match fsm.cancel(&payload, &timers, now) {
+            OnCancel::Send => self.send_cancel(invite, payload, now),
             OnCancel::Wait => {}
             OnCancel::TooLate => return false,
         }
