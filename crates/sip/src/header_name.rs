@@ -174,7 +174,12 @@ impl HeaderName {
             }
             _ => return Self::Other,
         };
-        let matches = |name: &&Self| token.eq_ignore_ascii_case(name.as_str().as_bytes());
+        // Most candidates of one length part at the first letter.
+        let initial = token.first().map(u8::to_ascii_lowercase);
+        let matches = |name: &&Self| {
+            let name = name.as_str().as_bytes();
+            name.first().map(u8::to_ascii_lowercase) == initial && name.eq_ignore_ascii_case(token)
+        };
         candidates.iter().find(matches).copied().unwrap_or(Self::Other)
     }
 

@@ -79,7 +79,7 @@ impl<'a> Envelope<'a> {
         let found = Found::collect(message)?;
         let via = required(found.via, HeaderName::Via)?;
         let via = in_header(HeaderName::Via, Via::parse(lexer::trim(lexer::split_element(via).0)))?;
-        once(&via.params, b"branch", HeaderName::Via)?;
+        sole(&via.params, b"branch", HeaderName::Via)?;
         let (from, from_tag) = address(found.from, HeaderName::From)?;
         let (to, to_tag) = address(found.to, HeaderName::To)?;
         let call_id = call_id(required(found.call_id, HeaderName::CallId)?)?;
@@ -102,20 +102,23 @@ fn in_header<T>(name: HeaderName, result: Result<T, ParseError>) -> Result<T, He
     result.map_err(|e| HeaderFault::new(name, e.kind))
 }
 
-/// A second `branch` or `tag` would let two elements see two transactions or dialogs (RFC 3261 7.3.1).
-fn once(params: &Params<'_>, param: &[u8], name: HeaderName) -> Result<(), HeaderFault> {
-    match params.iter().filter(|(n, _)| n.eq_ignore_ascii_case(param)).nth(1) {
-        Some(_) => Err(HeaderFault::new(name, ParseErrorKind::Duplicate)),
-        None => Ok(()),
+/// The value of a parameter that may stand once: a second `branch` or `tag` would let two elements see two transactions
+/// or dialogs (RFC 3261 7.3.1). An empty value counts as none.
+fn sole<'a>(params: &Params<'a>, param: &[u8], name: HeaderName) -> Result<Option<&'a [u8]>, HeaderFault> {
+    let mut found = None;
+    for (_, value) in params.iter().filter(|(n, _)| n.eq_ignore_ascii_case(param)) {
+        if found.replace(value.unwrap_or_default()).is_some() {
+            return Err(HeaderFault::new(name, ParseErrorKind::Duplicate));
+        }
     }
+    Ok(found.filter(|value| !value.is_empty()))
 }
 
 type Tagged<'a> = (NameAddr<'a>, Option<&'a [u8]>);
 
 fn address(value: Option<&[u8]>, name: HeaderName) -> Result<Tagged<'_>, HeaderFault> {
     let address = in_header(name, NameAddr::parse(required(value, name)?))?;
-    once(&address.params, b"tag", name)?;
-    let tag = address.tag();
+    let tag = sole(&address.params, b"tag", name)?;
     if tag.is_some_and(|tag| tag.len() > limits::MAX_TAG) {
         return Err(HeaderFault::new(name, ParseErrorKind::TooLong));
     }
