@@ -74,7 +74,7 @@ impl Office {
     /// What the node does with a REGISTER between the transaction layer and the wire.
     fn register(&mut self, n: usize, message: &Message) {
         let env = message.envelope().expect("an envelope");
-        self.now.unix_ms += (n % 10 == 0) as u64;
+        self.now.unix_ms += u64::from(n.is_multiple_of(10));
         let number = env.to.uri().expect("a URI").user().expect("a user");
         let dn = self.directory.find(number).expect("a DN");
         let registered =
