@@ -1,1 +1,20 @@
-fn main() {}
+//! `tandem`: a SIP server for two sites that must never both go quiet.
+//!
+//! This crate is the program around the sans-IO `Node` of `tandem-switch`: configuration, sockets, clock, HTTP and the
+//! command line. [`run`] is the loop, [`serve`] starts it, [`edges`] are what it speaks through.
+
+mod cli;
+mod command;
+mod config;
+mod edges;
+mod limits;
+mod log;
+mod reload;
+mod run;
+mod serve;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(cli::run() as u8)
+}

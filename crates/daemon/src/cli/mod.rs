@@ -1,0 +1,282 @@
+//! The command line.
+
+mod client;
+mod show;
+mod table;
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::config::{self, LogFormat, Origin, Site};
+use crate::{log, serve};
+
+/// How the program ends; `EXIT_CODES` explains it to the user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// Something failed while serving or asking.
+    Failed = 1,
+    /// The configuration is wrong.
+    Configuration = 3,
+    /// No server answers.
+    Unreachable = 4,
+    /// The server does not know what was asked for.
+    Unknown = 5,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  something failed; standard error says what
+  2  the command line is wrong
+  3  the configuration is wrong
+  4  no server answers at --server
+  5  the server does not know what was asked for";
+
+const EXAMPLES: &str = "\
+Examples:
+  tandem serve --demo site-a                 a server on 127.0.0.1 with Extensions 1001 to 1010
+  tandem serve --demo site-b                 its peer on 127.0.0.2, in another terminal
+  tandem status                              what site A believes now
+  tandem --server http://127.0.0.2:8060 status
+                                             what site B believes now
+  tandem reg list                            who is registered, and where
+  tandem why 3848276298220188511@phone       why that call went where it went
+  tandem check --config /etc/tandem/site.toml && systemctl reload tandem
+";
+
+/// A SIP server for two sites that must never both go quiet.
+#[derive(Debug, Parser)]
+#[command(name = "tandem", version, after_help = format!("{EXAMPLES}\n{EXIT_CODES}"))]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Administration interface of the running server that is asked
+    #[arg(
+        long,
+        global = true,
+        env = "TANDEM_SERVER",
+        default_value = "http://127.0.0.1:8060",
+        value_name = "URL"
+    )]
+    server: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a server until SIGTERM or Ctrl-C; SIGHUP reloads the configuration
+    #[command(after_help = "\
+Logs go to standard error. SIGHUP reads the configuration anew and applies it whole, or not at all.
+
+Examples:
+  tandem serve --config /etc/tandem/site.toml
+  tandem serve --demo site-a --log debug")]
+    Serve(Serve),
+    /// Read a configuration, say everything that is wrong with it, and stop
+    #[command(after_help = "\
+Each error names file, line, column and key, and says what would be right. Nothing is opened or resolved.
+
+Example:
+  tandem check --config /etc/tandem/site.toml")]
+    Check(Source),
+    /// What the server believes now: mode, calls, registrations, trunks
+    Status(Shape),
+    /// DNs: Extensions and Trunks, in or out of service, and why
+    #[command(subcommand)]
+    Dn(List),
+    /// Registrations: which contact of which DN, and for how long
+    #[command(subcommand)]
+    Reg(List),
+    /// Calls that exist now
+    #[command(subcommand)]
+    Call(List),
+    /// Trunks: gateways and the peer site
+    #[command(subcommand)]
+    Trunk(List),
+    /// Why a call went where it went: every decision, and what was considered
+    #[command(after_help = "\
+The Call-ID is that of any leg; logs and `tandem call list` show it. Calls that ended lately are still known.
+
+Example:
+  tandem why 3848276298220188511@phone")]
+    Why {
+        /// Call-ID of one of the call's legs
+        call_id: String,
+        #[command(flatten)]
+        shape: Shape,
+    },
+    /// Print a completion script for a shell
+    #[command(after_help = "\
+Examples:
+  tandem completion bash > /etc/bash_completion.d/tandem
+  tandem completion zsh > ~/.zfunc/_tandem
+  tandem completion fish > ~/.config/fish/completions/tandem.fish")]
+    Completion {
+        /// bash, zsh, fish, …
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Source {
+    /// Configuration file (TOML); config/example.toml explains every key
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A site of the built-in demonstration, without any file
+    #[arg(long, value_name = "SITE")]
+    demo: Option<Site>,
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    #[command(flatten)]
+    source: Source,
+    /// Log filter, such as debug or info,tandem=debug; wins over RUST_LOG and the configuration
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+    /// Shape of log lines; wins over the configuration
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+}
+
+#[derive(Debug, Subcommand)]
+enum List {
+    /// List them
+    List(Shape),
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+struct Shape {
+    /// Print the server's answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Source {
+    fn origin(&self) -> Option<Origin> {
+        let file = self.config.clone().map(Origin::File);
+        file.or_else(|| self.demo.map(Origin::Demo))
+    }
+}
+
+/// Runs what the command line asks for.
+pub fn run() -> Exit {
+    let Cli { command, server } = Cli::parse();
+    let ask = |path: &str, shape: Shape, show| show::ask(&server, path, shape.json, show);
+    match command {
+        Command::Serve(serve) => run_serve(&serve),
+        Command::Check(source) => run_check(&source),
+        Command::Status(shape) => ask("/api/status", shape, show::status),
+        Command::Dn(List::List(shape)) => ask("/api/dn", shape, show::dn),
+        Command::Reg(List::List(shape)) => ask("/api/reg", shape, show::reg),
+        Command::Call(List::List(shape)) => ask("/api/call", shape, show::call),
+        Command::Trunk(List::List(shape)) => ask("/api/trunk", shape, show::trunk),
+        Command::Why { call_id, shape } => {
+            ask(&format!("/api/why/{}", client::escape(&call_id)), shape, show::why)
+        }
+        Command::Completion { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "tandem", &mut std::io::stdout());
+            Exit::Done
+        }
+    }
+}
+
+fn run_serve(arguments: &Serve) -> Exit {
+    let Some(origin) = arguments.source.origin() else { return Exit::Failed };
+    let secret = match serve::random() {
+        Ok(secret) => secret,
+        Err(error) => return failed(&format!("no randomness from /dev/urandom: {error}")),
+    };
+    let config = match config::load(&origin, secret) {
+        Ok(config) => config,
+        Err(error) => return misconfigured(&error),
+    };
+    let format = arguments.log_format.unwrap_or(config.settings.log_format);
+    if let Err(error) = log::start(arguments.log.as_deref(), &config.settings.log_level, format) {
+        return failed(&error);
+    }
+    match serve::serve(&origin, config) {
+        Ok(()) => Exit::Done,
+        Err(error) => failed(&format!("{error:#}")),
+    }
+}
+
+fn run_check(source: &Source) -> Exit {
+    let Some(origin) = source.origin() else { return Exit::Failed };
+    match config::load(&origin, [0; 32]) {
+        Ok(config) => {
+            let directory = &config.directory;
+            println!(
+                "{origin}: fine: server {}, {} Extensions, {} Trunks, {} dial rules",
+                directory.server.name,
+                directory.extensions().len(),
+                directory.trunks().len(),
+                directory.dial_plan().len()
+            );
+            Exit::Done
+        }
+        Err(error) => misconfigured(&error),
+    }
+}
+
+fn misconfigured(error: &config::ConfigError) -> Exit {
+    eprint!("{error}");
+    let plural = if error.faults == 1 { "" } else { "s" };
+    eprintln!("{} error{plural} in the configuration", error.faults);
+    Exit::Configuration
+}
+
+fn failed(text: &str) -> Exit {
+    eprintln!("tandem: {text}");
+    Exit::Failed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_wants_one_source() {
+        assert!(parse("tandem serve --config a.toml").is_ok());
+        assert!(parse("tandem serve --demo site-b --log-format json").is_ok());
+        assert!(parse("tandem serve").is_err());
+        assert!(parse("tandem serve --config a.toml --demo site-a").is_err());
+        assert!(parse("tandem serve --demo site-c").is_err());
+        assert!(parse("tandem check").is_err());
+    }
+
+    #[test]
+    fn every_view_can_be_asked_as_json_and_of_another_server() {
+        for view in ["status", "dn list", "reg list", "call list", "trunk list", "why abc@host"] {
+            assert!(parse(&format!("tandem {view}")).is_ok(), "{view}");
+            let cli = parse(&format!("tandem {view} --json --server http://127.0.0.2:8060")).unwrap();
+            assert_eq!(cli.server, "http://127.0.0.2:8060");
+        }
+        assert!(parse("tandem why").is_err());
+        assert!(parse("tandem dn").is_err());
+    }
+
+    #[test]
+    fn completions_exist_for_the_usual_shells() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "tandem", &mut script);
+            let script = String::from_utf8(script).unwrap();
+            assert!(script.contains("status") && script.contains("trunk"), "{shell}");
+        }
+    }
+}

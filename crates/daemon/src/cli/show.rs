@@ -1,0 +1,229 @@
+//! Prints a server's answers for people, or as the JSON they came in.
+//!
+//! The answer is read field by field: a command line of another version than the server's shows what both know.
+
+use serde_json::Value;
+
+use super::Exit;
+use super::client::{self, AskError};
+use super::table::{self, Tone, paint};
+
+type Row = Vec<(String, Tone)>;
+
+/// Asks the server and prints its answer; `show` makes text of it.
+pub fn ask(server: &str, path: &str, json: bool, show: fn(&Value, bool) -> String) -> Exit {
+    match client::get(server, path) {
+        Ok(answer) if json => {
+            println!("{answer:#}");
+            Exit::Done
+        }
+        Ok(answer) => {
+            print!("{}", show(&answer, table::colours()));
+            Exit::Done
+        }
+        Err(error) => {
+            eprintln!("tandem: {error}");
+            match error {
+                AskError::Unreachable { .. } => Exit::Unreachable,
+                AskError::Unknown(_) => Exit::Unknown,
+                AskError::Address(_) | AskError::Refused { .. } => Exit::Failed,
+            }
+        }
+    }
+}
+
+/// A field as text; control characters of the wire do not reach the terminal.
+fn text(value: &Value, field: &str) -> String {
+    let found = match value.get(field) {
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(items)) if items.is_empty() => "-".to_owned(),
+        Some(Value::Array(items)) => {
+            items.iter().map(|item| item.as_str().unwrap_or_default()).collect::<Vec<_>>().join(", ")
+        }
+        Some(other @ (Value::Bool(_) | Value::Number(_) | Value::Object(_))) => other.to_string(),
+    };
+    found.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+fn plain(value: &Value, field: &str) -> (String, Tone) {
+    (text(value, field), Tone::Plain)
+}
+
+fn items(answer: &Value) -> impl Iterator<Item = &Value> {
+    answer.as_array().into_iter().flatten()
+}
+
+fn in_service(yes: bool) -> (String, Tone) {
+    if yes { ("in-service".to_owned(), Tone::Good) } else { ("out-of-service".to_owned(), Tone::Bad) }
+}
+
+fn seconds(value: &Value, field: &str) -> (String, Tone) {
+    let Some(total) = value.get(field).and_then(Value::as_u64) else { return ("-".to_owned(), Tone::Plain) };
+    let (h, m, s) = (total / 3600, total / 60 % 60, total % 60);
+    let text = match (h, m) {
+        (0, 0) => format!("{s}s"),
+        (0, _) => format!("{m}m{s:02}s"),
+        (_, _) => format!("{h}h{m:02}m"),
+    };
+    (text, Tone::Plain)
+}
+
+fn list(heads: &[&str], rows: &[Row], none: &str, colours: bool) -> String {
+    if rows.is_empty() { format!("{none}\n") } else { table::render(heads, rows, colours) }
+}
+
+/// `tandem status`.
+pub fn status(answer: &Value, colours: bool) -> String {
+    let mode = text(answer, "mode");
+    let (tone, meaning) = match mode.as_str() {
+        "peered" => (Tone::Good, "the peer site is up; calls may be forwarded to it"),
+        "single-site" => (Tone::Bad, "the peer site is lost; every call is delivered here"),
+        "stand-alone" => (Tone::Plain, "no peer site is configured"),
+        _ => (Tone::Plain, ""),
+    };
+    let out = text(answer, "trunks_out_of_service");
+    let out_tone = if out == "-" { Tone::Good } else { Tone::Bad };
+    let lines = [
+        ("server", text(answer, "server")),
+        ("switch", text(answer, "switch")),
+        ("mode", format!("{}  {meaning}", paint(&mode, tone, colours))),
+        ("peer trunk", text(answer, "peer_trunk")),
+        ("calls", text(answer, "calls")),
+        (
+            "extensions",
+            format!("{} of {} in service", text(answer, "in_service"), text(answer, "extensions")),
+        ),
+        ("bindings", text(answer, "bindings")),
+        ("trunks out", paint(&out, out_tone, colours)),
+        ("transactions", text(answer, "transactions")),
+    ];
+    lines.iter().map(|(name, value)| format!("{name:<13} {}\n", value.trim_end())).collect()
+}
+
+/// `tandem dn list`.
+pub fn dn(answer: &Value, colours: bool) -> String {
+    let row = |dn: &Value| {
+        let state = in_service(dn.get("in_service").and_then(Value::as_bool).unwrap_or(false));
+        vec![plain(dn, "dn"), plain(dn, "kind"), state, plain(dn, "contacts"), plain(dn, "reason")]
+    };
+    let rows: Vec<Row> = items(answer).map(row).collect();
+    list(&["DN", "KIND", "STATE", "CONTACTS", "REASON"], &rows, "no DN is configured", colours)
+}
+
+/// `tandem reg list`.
+pub fn reg(answer: &Value, colours: bool) -> String {
+    let row = |binding: &Value| {
+        let q = binding.get("q").and_then(Value::as_u64).unwrap_or(1000);
+        let q = (format!("{}.{:03}", q / 1000, q % 1000), Tone::Plain);
+        let expires = seconds(binding, "expires_s");
+        vec![plain(binding, "dn"), q, expires, plain(binding, "reached_at"), plain(binding, "contact")]
+    };
+    let rows: Vec<Row> = items(answer).map(row).collect();
+    list(&["DN", "Q", "EXPIRES", "REACHED AT", "CONTACT"], &rows, "nobody is registered", colours)
+}
+
+/// `tandem call list`.
+pub fn call(answer: &Value, colours: bool) -> String {
+    let row = |call: &Value| {
+        let age = seconds(call, "age_s");
+        let (from, to, state) = (plain(call, "from"), plain(call, "to"), plain(call, "state"));
+        vec![from, to, state, age, plain(call, "devices"), plain(call, "sip_call_id")]
+    };
+    let rows: Vec<Row> = items(answer).map(row).collect();
+    list(&["FROM", "TO", "STATE", "AGE", "DEVICES", "CALL-ID"], &rows, "no call", colours)
+}
+
+/// `tandem trunk list`.
+pub fn trunk(answer: &Value, colours: bool) -> String {
+    let row = |trunk: &Value| {
+        let state = text(trunk, "state");
+        let tone = if state == "out-of-service" { Tone::Bad } else { Tone::Good };
+        let peer = trunk.get("peer").and_then(Value::as_bool).unwrap_or(false);
+        let role = if peer { "peer" } else { "trunk" };
+        vec![
+            plain(trunk, "name"),
+            (role.to_owned(), Tone::Plain),
+            (state, tone),
+            seconds(trunk, "since_s"),
+            plain(trunk, "calls"),
+            (format!("{}+{}", text(trunk, "oos_check_s"), text(trunk, "oos_force_s")), Tone::Plain),
+            plain(trunk, "contact"),
+            plain(trunk, "reason"),
+        ]
+    };
+    let rows: Vec<Row> = items(answer).map(row).collect();
+    let heads = ["TRUNK", "ROLE", "STATE", "FOR", "CALLS", "CHECK+FORCE", "CONTACT", "REASON"];
+    list(&heads, &rows, "no trunk is configured", colours)
+}
+
+/// `tandem why`.
+pub fn why(answer: &Value, _colours: bool) -> String {
+    let alive = answer.get("alive").and_then(Value::as_bool).unwrap_or(false);
+    let state = if alive { "alive" } else { "ended" };
+    let mut out =
+        format!("call {} ({state})\nlegs {}\n\n", text(answer, "call_uuid"), text(answer, "sip_call_ids"));
+    let steps: Vec<&Value> = answer.get("steps").into_iter().flat_map(items).collect();
+    let start = steps.first().and_then(|step| step.get("unix_ms")?.as_u64()).unwrap_or_default();
+    for step in steps {
+        let after = step.get("unix_ms").and_then(Value::as_u64).unwrap_or(start).saturating_sub(start);
+        out.push_str(&format!("{:>7}.{:03} s  {}\n", after / 1000, after % 1000, text(step, "text")));
+        for considered in step.get("considered").into_iter().flat_map(items) {
+            let line: String =
+                considered.as_str().unwrap_or_default().chars().filter(|c| !c.is_control()).collect();
+            out.push_str(&format!("               - {line}\n"));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_empty_list_says_so() {
+        assert_eq!(call(&json!([]), false), "no call\n");
+        assert_eq!(reg(&json!([]), false), "nobody is registered\n");
+    }
+
+    #[test]
+    fn the_status_explains_the_mode() {
+        let answer = json!({
+            "server": "site-a", "switch": "site-a", "mode": "single-site", "peer_trunk": "to-site-b", "calls": 2,
+            "extensions": 10, "in_service": 4, "bindings": 5, "trunks_out_of_service": ["to-site-b"],
+            "transactions": 7,
+        });
+        let shown = status(&answer, false);
+        assert!(shown.contains("mode          single-site  the peer site is lost"), "{shown}");
+        assert!(shown.contains("extensions    4 of 10 in service"));
+        assert!(shown.contains("trunks out    to-site-b\n"));
+    }
+
+    #[test]
+    fn what_the_wire_brought_cannot_steer_the_terminal() {
+        let answer =
+            json!([{ "from": "\u{1b}[2Jx", "to": "1002", "state": "ringing", "age_s": 3671, "devices": [] }]);
+        let shown = call(&answer, false);
+        assert!(!shown.contains('\u{1b}') && shown.contains("?[2Jx") && shown.contains("1h01m"), "{shown}");
+    }
+
+    #[test]
+    fn why_tells_the_steps_in_order_with_what_was_considered() {
+        let answer = json!({
+            "call_uuid": "00ff", "sip_call_ids": ["a@x", "b@y"], "alive": false,
+            "steps": [
+                { "unix_ms": 1000, "text": "rule 5 matched", "considered": ["rule 1: mode is peered"] },
+                { "unix_ms": 3250, "text": "answered", "considered": [] },
+            ],
+        });
+        let shown = why(&answer, false);
+        assert!(shown.contains("call 00ff (ended)\nlegs a@x, b@y\n"), "{shown}");
+        assert!(
+            shown.contains("  0.000 s  rule 5 matched\n               - rule 1: mode is peered\n"),
+            "{shown}"
+        );
+        assert!(shown.contains("  2.250 s  answered\n"));
+    }
+}

@@ -1,0 +1,92 @@
+//! What other threads ask of the `Node`'s thread, through one bounded queue.
+
+use std::time::Duration;
+
+use tandem_switch::{Input, Node, Now};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::edges::udp::UdpCounters;
+use crate::limits::ANSWER_WITHIN;
+
+/// One request to the `Node`'s thread.
+pub enum Command {
+    /// A fact.
+    Input(Input),
+    /// A question; the closure sends its own answer.
+    Ask(Box<dyn FnOnce(&Peek<'_>) + Send>),
+    /// End the loop.
+    Stop,
+}
+
+/// What a question may look at.
+pub struct Peek<'a> {
+    /// The node.
+    pub node: &'a Node,
+    /// Now.
+    pub now: Now,
+    /// What happened at the UDP sockets.
+    pub udp: UdpCounters,
+}
+
+/// Why a question has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unanswered {
+    /// Too many wait.
+    #[error("too many requests wait for the node")]
+    Busy,
+    /// The loop does not come round.
+    #[error("the node did not answer within {} ms", ANSWER_WITHIN.as_millis())]
+    Late,
+    /// The loop has ended.
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+/// The sending end.
+#[derive(Clone)]
+pub struct Commands(mpsc::Sender<Command>);
+
+impl Commands {
+    /// A queue of the given length.
+    pub fn channel(length: usize) -> (Self, mpsc::Receiver<Command>) {
+        let (sender, receiver) = mpsc::channel(length);
+        (Self(sender), receiver)
+    }
+
+    /// Hands a fact over, waiting for room. False when the loop has ended.
+    pub async fn input(&self, input: Input) -> bool {
+        self.0.send(Command::Input(input)).await.is_ok()
+    }
+
+    /// Asks the loop to end; waits for room.
+    pub async fn stop(&self) {
+        let _ = self.0.send(Command::Stop).await;
+    }
+
+    /// Asks a question. Does not wait for room: a queue that is full is an answer too.
+    ///
+    /// # Errors
+    /// See [`Unanswered`].
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Peek<'_>) -> T + Send + 'static,
+    ) -> Result<T, Unanswered> {
+        let (sender, answer) = oneshot::channel();
+        let ask = Command::Ask(Box::new(move |peek| {
+            let _ = sender.send(question(peek));
+        }));
+        self.0.try_send(ask).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Unanswered::Busy,
+            mpsc::error::TrySendError::Closed(_) => Unanswered::Stopping,
+        })?;
+        answered(answer, ANSWER_WITHIN).await
+    }
+}
+
+async fn answered<T>(answer: oneshot::Receiver<T>, within: Duration) -> Result<T, Unanswered> {
+    match tokio::time::timeout(within, answer).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(_)) => Err(Unanswered::Stopping),
+        Err(_) => Err(Unanswered::Late),
+    }
+}

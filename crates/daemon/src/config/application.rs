@@ -1,0 +1,221 @@
+//! The server's own tables: `[application]`, `[TServer]`, `[http]`, `[log]`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tandem_peer::continuity::DrForward;
+use tandem_sip::{Host, Timers, Transport};
+use tandem_switch::directory::{Authenticate, Listen, Options, Server};
+
+use super::reader::{Located, Reader, Section};
+use super::{LogFormat, Settings};
+use crate::limits::{MAX_LISTEN, RING_TIMEOUT_MAX_S};
+
+/// The words of `dr-forward`.
+pub const DR_FORWARD: [(&str, DrForward); 3] =
+    [("off", DrForward::Off), ("no-agent", DrForward::NoAgent), ("oos", DrForward::Oos)];
+
+/// What the main file says about the server itself.
+pub struct Own {
+    pub server: Server,
+    pub options: Options,
+    /// `dr-peer-trunk`: looked up when the trunks are known.
+    pub peer_trunk: Option<Located<String>>,
+    pub settings: Settings,
+}
+
+/// Reads the tables that only the main file may hold.
+pub fn read(reader: &Reader, root: &mut Section<'_>, nonce_secret: [u8; 32]) -> Option<Own> {
+    let application = root.table("application", "[application]");
+    let application = root.required("application", application, "…, written as a table: [application]");
+    let tserver = root.table("TServer", "[TServer]");
+    let tserver = root.required("TServer", tserver, "…, written as a table: [TServer]");
+    let (mut http, mut log) = (root.table("http", "[http]"), root.table("log", "[log]"));
+    let http_listen =
+        http.as_mut().and_then(|table| table.parsed("listen", "\"127.0.0.1:8060\" or \"off\"", web));
+    let level = log.as_mut().and_then(|table| table.parsed("level", "\"info\" or \"tandem=debug\"", level));
+    let format = log
+        .as_mut()
+        .and_then(|table| table.choice("format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]));
+    [http, log].into_iter().flatten().for_each(Section::finish);
+    let (server, cdr_file) = application.and_then(|table| read_application(reader, table, nonce_secret))?;
+    let (address, port, options, peer_trunk) = read_tserver(reader, tserver?)?;
+    let settings = Settings {
+        http: http_listen.map_or(Some(SocketAddr::from(([127, 0, 0, 1], 8060))), |found| found.value),
+        cdr_file,
+        log_level: level.map_or_else(|| "info".to_owned(), |found| found.value),
+        log_format: format.unwrap_or(LogFormat::Text),
+    };
+    let server = Server { sip_address: address, sip_port: port, ..server };
+    Some(Own { server, options, peer_trunk, settings })
+}
+
+fn read_application(
+    reader: &Reader,
+    mut table: Section<'_>,
+    nonce_secret: [u8; 32],
+) -> Option<(Server, Option<PathBuf>)> {
+    let name = table.string("name");
+    let name = table.required("name", name, "\"site-a\"");
+    let switch = table.string("switch");
+    let switch = table.required("switch", switch, "\"site-a\"");
+    let listen = table.list("listen", "an address such as \"udp:127.0.0.1:5060\"", listen);
+    let listen = table.required("listen", listen, "[\"udp:127.0.0.1:5060\", \"tcp:127.0.0.1:5060\"]");
+    let realm = table.parsed("realm", "printable text without quotes", realm);
+    let realm = table.required("realm", realm, "\"tandem\"");
+    let secret = table.parsed("nonce-secret", "64 hexadecimal digits", hex32);
+    let cdr_file = table.string("cdr-file").map(|file| PathBuf::from(file.value));
+    if let Some(list) = &listen {
+        check_listen(reader, &table, list);
+    }
+    table.finish();
+    let server = Server {
+        name: name?.value.into(),
+        switch: switch?.value.into(),
+        sip_address: "".into(),
+        sip_port: 0,
+        listen: listen?.into_iter().map(|found| found.value).collect(),
+        realm: realm?.value.into(),
+        nonce_secret: secret.map_or(nonce_secret, |found| found.value),
+    };
+    Some((server, cdr_file))
+}
+
+fn check_listen(reader: &Reader, table: &Section<'_>, list: &[Located<Listen>]) {
+    if list.is_empty() && reader.is_clean() {
+        reader.fault(table.at(), "`listen` of [application] is empty", "name at least one address");
+    }
+    if let Some(beyond) = list.get(MAX_LISTEN) {
+        reader.fault(beyond.at.clone(), "`listen` names too many addresses", format!("at most {MAX_LISTEN}"));
+    }
+    for (position, found) in list.iter().enumerate() {
+        if list.iter().take(position).any(|earlier| earlier.value == found.value) {
+            reader.fault(found.at.clone(), "`listen` names this address twice", "remove one");
+        }
+    }
+}
+
+type TServer = (Box<str>, u16, Options, Option<Located<String>>);
+
+fn read_tserver(reader: &Reader, mut table: Section<'_>) -> Option<TServer> {
+    let usual = Options::default();
+    let address = table.parsed("sip-address", "an address or a host name", host);
+    let address = table.required("sip-address", address, "\"127.0.0.1\"");
+    let port = table.integer("sip-port", 1..=65_535);
+    let peer_trunk = table.string("dr-peer-trunk");
+    let min = table.integer("min-expires", 1..=86_400);
+    let max = table.integer("max-expires", 1..=86_400);
+    let default = table.integer("default-expires", 1..=86_400);
+    let options = Options {
+        dr_forward: table.choice("dr-forward", &DR_FORWARD).unwrap_or(usual.dr_forward),
+        dr_peer_trunk: None,
+        authenticate: authenticate(&mut table).unwrap_or(usual.authenticate),
+        ring_timeout: seconds(&mut table, "ring-timeout", 1, RING_TIMEOUT_MAX_S)
+            .unwrap_or(usual.ring_timeout),
+        min_expires_s: whole(min.as_ref(), usual.min_expires_s),
+        max_expires_s: whole(max.as_ref(), usual.max_expires_s),
+        default_expires_s: whole(default.as_ref(), usual.default_expires_s),
+        dialog_audit_timeout: seconds(&mut table, "dialog-audit-timeout", 1, 60)
+            .unwrap_or(usual.dialog_audit_timeout),
+        max_calls: table
+            .integer("max-calls", 1..=tandem_switch::limits::MAX_CALLS as u64)
+            .and_then(|found| usize::try_from(found.value).ok())
+            .unwrap_or(usual.max_calls),
+        timers: Timers {
+            t1: milliseconds(&mut table, "timer-t1", usual.timers.t1),
+            t2: milliseconds(&mut table, "timer-t2", usual.timers.t2),
+            t4: milliseconds(&mut table, "timer-t4", usual.timers.t4),
+        },
+    };
+    let named = [&min, &default, &max].into_iter().flatten().next();
+    let ordered = options.min_expires_s <= options.default_expires_s
+        && options.default_expires_s <= options.max_expires_s;
+    if let (false, Some(found)) = (ordered, named) {
+        let (min, default, max) = (options.min_expires_s, options.default_expires_s, options.max_expires_s);
+        let text = format!(
+            "`min-expires` {min}, `default-expires` {default} and `max-expires` {max} are out of order"
+        );
+        reader.fault(found.at.clone(), text, "min-expires <= default-expires <= max-expires must hold");
+    }
+    table.finish();
+    let port = port.and_then(|found| u16::try_from(found.value).ok()).unwrap_or(5060);
+    Some((address?.value.into(), port, options, peer_trunk))
+}
+
+fn whole(found: Option<&Located<u64>>, usual: u32) -> u32 {
+    found.and_then(|found| u32::try_from(found.value).ok()).unwrap_or(usual)
+}
+
+/// A time in seconds.
+pub fn seconds(table: &mut Section<'_>, key: &'static str, least: u64, most: u64) -> Option<Duration> {
+    table.integer(key, least..=most).map(|found| Duration::from_secs(found.value))
+}
+
+fn milliseconds(table: &mut Section<'_>, key: &'static str, usual: Duration) -> Duration {
+    table.integer(key, 10..=60_000).map_or(usual, |found| Duration::from_millis(found.value))
+}
+
+fn authenticate(table: &mut Section<'_>) -> Option<Authenticate> {
+    let words = table.list("authenticate-requests", "\"register\" or \"invite\"", |word| match word {
+        "register" | "invite" => Ok(word.to_owned()),
+        other => Err(format!("\"{other}\" is not a value of it")),
+    })?;
+    let has = |wanted: &str| words.iter().any(|word| word.value == wanted);
+    Some(Authenticate { register: has("register"), invite: has("invite") })
+}
+
+fn listen(text: &str) -> Result<Listen, String> {
+    let wrong = || format!("\"{text}\" is not transport:address:port");
+    let (transport, addr) = text.split_once(':').ok_or_else(wrong)?;
+    let transport = match Transport::parse(transport.as_bytes()) {
+        Some(transport @ (Transport::Udp | Transport::Tcp)) => transport,
+        Some(Transport::Tls | Transport::Ws | Transport::Wss) | None => {
+            return Err(format!(
+                "\"{transport}\" is not a transport this server listens on; udp and tcp are"
+            ));
+        }
+    };
+    let addr = addr.parse().map_err(|_| wrong())?;
+    Ok(Listen { transport, addr })
+}
+
+fn web(text: &str) -> Result<Option<SocketAddr>, String> {
+    match text {
+        "off" => Ok(None),
+        text => text.parse().map(Some).map_err(|_| format!("\"{text}\" is not address:port")),
+    }
+}
+
+fn level(text: &str) -> Result<String, String> {
+    let plain = ["trace", "debug", "info", "warn", "error", "off"].contains(&text);
+    let filter = text.contains('=') && text.parse::<tracing_subscriber::EnvFilter>().is_ok();
+    if plain || filter { Ok(text.to_owned()) } else { Err(format!("\"{text}\" is not a log level")) }
+}
+
+/// A host as Via and Contact print it: IPv6 addresses in brackets.
+fn host(text: &str) -> Result<String, String> {
+    match Host::parse(text.as_bytes()) {
+        Ok(Host::V6(address)) => Ok(format!("[{address}]")),
+        Ok(Host::V4(_) | Host::Name(_)) if !text.is_empty() => Ok(text.to_owned()),
+        Ok(Host::V4(_) | Host::Name(_)) | Err(_) => Err(format!("\"{text}\" is not a host")),
+    }
+}
+
+fn realm(text: &str) -> Result<String, String> {
+    let fine = !text.is_empty() && text.chars().all(|c| (' '..='~').contains(&c) && c != '"' && c != '\\');
+    if fine { Ok(text.to_owned()) } else { Err("holds what a quoted string cannot, or nothing".to_owned()) }
+}
+
+fn hex32(text: &str) -> Result<[u8; 32], String> {
+    let mut secret = [0u8; 32];
+    let digits = text.as_bytes();
+    if digits.len() != 64 {
+        return Err(format!("has {} characters", digits.len()));
+    }
+    for (byte, pair) in secret.iter_mut().zip(digits.chunks_exact(2)) {
+        let pair = std::str::from_utf8(pair).unwrap_or_default();
+        *byte = u8::from_str_radix(pair, 16).map_err(|_| "is not hexadecimal".to_owned())?;
+    }
+    Ok(secret)
+}

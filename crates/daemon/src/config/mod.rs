@@ -1,0 +1,140 @@
+//! Configuration: TOML with the vendor's option names, read whole, checked whole, then infallible to use.
+//!
+//! A main file holds what is this server's own; the files it includes hold objects that both sites share. Every
+//! fault names file, line, column, key and what would be right, and one run reports all that can be found.
+
+mod application;
+mod closest;
+mod contact;
+mod fault;
+mod numbers;
+mod objects;
+mod reader;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde_spanned::Spanned;
+use tandem_switch::Directory;
+use toml::de::{DeTable, Error};
+
+pub use fault::ConfigError;
+pub use source::{Origin, Site};
+
+use crate::limits::MAX_INCLUDES;
+use fault::{At, SourceFile};
+use reader::{Reader, Section};
+
+/// Everything a server needs to know before it starts.
+#[derive(Debug)]
+pub struct Config {
+    /// What the `Node` is given.
+    pub directory: Directory,
+    /// What the program around it uses.
+    pub settings: Settings,
+}
+
+/// What the program around the `Node` uses. All of it takes effect at a start only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where the administration interface answers; `None` switches it off.
+    pub http: Option<SocketAddr>,
+    /// Where call records go; `None`: nowhere.
+    pub cdr_file: Option<PathBuf>,
+    /// Least severe log level, as an `EnvFilter` directive.
+    pub log_level: String,
+    /// Shape of a log line.
+    pub log_format: LogFormat,
+}
+
+/// Shape of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Reads, checks and joins the configuration. `nonce_secret` is used unless the configuration names one.
+///
+/// # Errors
+/// Every fault that was found.
+pub fn load(origin: &Origin, nonce_secret: [u8; 32]) -> Result<Config, ConfigError> {
+    let reader = Reader::default();
+    let files = read_files(origin, &reader)?;
+    let joined = join(&files, &reader, nonce_secret);
+    match joined {
+        Some(config) if reader.is_clean() => Ok(config),
+        Some(_) | None => Err(ConfigError::new(&files, reader.into_faults())),
+    }
+}
+
+/// The main file and, behind it, those it includes.
+fn read_files(origin: &Origin, reader: &Reader) -> Result<Vec<SourceFile>, ConfigError> {
+    let main =
+        origin.main().map_err(|error| ConfigError::unreadable(&origin.to_string(), &error.to_string()))?;
+    let (document, _) = DeTable::parse_recoverable(&main.text);
+    let scratch = Reader::default();
+    let mut root = root(&scratch, 0, &document);
+    let names = root.list("include", "a file name", |name| Ok(name.to_owned())).unwrap_or_default();
+    let mut included = Vec::new();
+    for name in &names {
+        if included.len() >= MAX_INCLUDES {
+            reader.fault(
+                name.at.clone(),
+                "`include` names too many files",
+                format!("at most {MAX_INCLUDES}"),
+            );
+            break;
+        }
+        match origin.include(&name.value) {
+            Ok(file) => included.push(file),
+            Err(error) => reader.fault(
+                name.at.clone(),
+                format!("`include`: cannot read {}: {error}", name.value),
+                "a relative name counts from the folder of this file",
+            ),
+        }
+    }
+    let mut files = vec![main];
+    files.append(&mut included);
+    Ok(files)
+}
+
+fn root<'a>(reader: &'a Reader, file: usize, document: &'a Spanned<DeTable<'a>>) -> Section<'a> {
+    Section::new(reader, "the file", document.get_ref(), At { file, span: 0..0 })
+}
+
+fn join(files: &[SourceFile], reader: &Reader, nonce_secret: [u8; 32]) -> Option<Config> {
+    let documents: Vec<_> = files.iter().map(|file| DeTable::parse_recoverable(&file.text)).collect();
+    for (file, (_, errors)) in documents.iter().enumerate() {
+        errors.iter().for_each(|error| syntax(reader, file, error));
+    }
+    if documents.iter().any(|(_, errors)| !errors.is_empty()) {
+        // What a broken document leaves behind would only be complained about twice.
+        return None;
+    }
+    let mut own = None;
+    let mut objects = objects::Objects::default();
+    for (file, (document, _)) in documents.iter().enumerate() {
+        let mut root = root(reader, file, document);
+        if file == 0 {
+            let _ = root.list("include", "a file name", |name| Ok(name.to_owned()));
+            own = application::read(reader, &mut root, nonce_secret);
+        }
+        objects.read(reader, &mut root);
+        root.finish();
+    }
+    let own = own?;
+    let directory = objects.build(reader, own.server, own.options, own.peer_trunk)?;
+    Some(Config { directory, settings: own.settings })
+}
+
+fn syntax(reader: &Reader, file: usize, error: &Error) {
+    let span = error.span().unwrap_or(0..0);
+    reader.fault(At { file, span }, error.message().replace('\n', "; "), "not TOML");
+}

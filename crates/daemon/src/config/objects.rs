@@ -1,0 +1,360 @@
+//! Objects: `[[extension]]`, `[[trunk]]`, `[[dial-plan]]`. The main file and the included ones may hold them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use tandem_peer::limits::{OOS_CHECK_MAX_S, OOS_FORCE_MAX_S, OPTIONS_MAX_FORWARDS_MAX};
+use tandem_peer::trunk::{TrunkOptions, TrunkRole};
+use tandem_sip::auth::Ha1;
+use tandem_switch::Directory;
+use tandem_switch::directory::{
+    DialRule, DnClass, Extension, Options, Secret, Server, StaticContact, Trunk, TrunkId,
+};
+
+use super::application::{DR_FORWARD, seconds};
+use super::closest::closest;
+use super::fault::At;
+use super::reader::{Located, Reader, Section};
+use super::{contact, numbers};
+use crate::limits::{MAX_EXTENSIONS, RING_TIMEOUT_MAX_S};
+
+/// Objects as they were declared.
+#[derive(Default)]
+pub struct Objects {
+    extensions: Vec<Declared>,
+    trunks: Vec<Located<Trunk>>,
+    rules: Vec<Rule>,
+}
+
+/// One `[[extension]]`: DNs that are declared alike.
+struct Declared {
+    numbers: Vec<Located<Vec<String>>>,
+    class: DnClass,
+    at: At,
+}
+
+/// One `[[dial-plan]]`; its trunks are looked up when all are known.
+struct Rule {
+    prefix: String,
+    strip: usize,
+    add: String,
+    trunks: Vec<Located<String>>,
+    at: At,
+}
+
+impl Objects {
+    /// Reads the objects of one file.
+    pub fn read(&mut self, reader: &Reader, root: &mut Section<'_>) {
+        for table in root.tables("extension", "[[extension]]") {
+            self.extensions.extend(extension(reader, table));
+        }
+        for table in root.tables("trunk", "[[trunk]]") {
+            self.trunks.extend(trunk(reader, table));
+        }
+        for table in root.tables("dial-plan", "[[dial-plan]]") {
+            self.rules.extend(rule(reader, table));
+        }
+    }
+
+    /// Joins everything that was declared.
+    pub fn build(
+        mut self,
+        reader: &Reader,
+        server: Server,
+        mut options: Options,
+        peer: Option<Located<String>>,
+    ) -> Option<Directory> {
+        self.check_trunks(reader, &server);
+        if let Some(peer) = peer {
+            options.dr_peer_trunk = self.peer(reader, &peer);
+        }
+        let rules = std::mem::take(&mut self.rules);
+        for (position, rule) in rules.iter().enumerate() {
+            if rules.iter().take(position).any(|earlier| earlier.prefix == rule.prefix) {
+                let text = format!("`prefix` \"{}\" stands in two [[dial-plan]]", rule.prefix);
+                reader.fault(rule.at.clone(), text, "put all its trunks in one list");
+            }
+        }
+        let dial_plan: Vec<DialRule> = rules.into_iter().map(|rule| self.dial_rule(reader, rule)).collect();
+        let extensions = extensions(reader, self.extensions, &server.switch);
+        if !reader.is_clean() {
+            return None;
+        }
+        let trunks = self.trunks.into_iter().map(|trunk| trunk.value).collect();
+        match Directory::new(server, options, extensions, trunks, dial_plan) {
+            Ok(directory) => Some(directory),
+            Err(fault) => {
+                reader.fault(
+                    At { file: 0, span: 0..0 },
+                    fault.to_string(),
+                    "these parts contradict each other",
+                );
+                None
+            }
+        }
+    }
+
+    fn check_trunks(&self, reader: &Reader, server: &Server) {
+        for (position, trunk) in self.trunks.iter().enumerate() {
+            if self.trunks.iter().take(position).any(|earlier| earlier.value.name == trunk.value.name) {
+                let text = format!("`name`: the trunk \"{}\" is declared twice", trunk.value.name);
+                reader.fault(trunk.at.clone(), text, "give it another name or remove one");
+            }
+            let transport = trunk.value.contact.transport;
+            if !server.listen.iter().any(|listen| listen.transport == transport) {
+                let text = format!("`contact`: trunk \"{}\" uses {transport}", trunk.value.name);
+                let hint = format!("add a {transport} address to `listen` of [application]");
+                reader.fault(trunk.at.clone(), text, hint);
+            }
+        }
+    }
+
+    fn find(&self, reader: &Reader, key: &str, name: &Located<String>) -> Option<TrunkId> {
+        let found = (0u32..).zip(&self.trunks).find(|(_, trunk)| *trunk.value.name == *name.value);
+        if found.is_none() {
+            let names = || self.trunks.iter().map(|trunk| &*trunk.value.name);
+            let hint = match closest(&name.value, names()) {
+                Some(meant) => format!("did you mean \"{meant}\"?"),
+                None if self.trunks.is_empty() => "declare it with [[trunk]]".to_owned(),
+                None => format!("declared trunks: {}", names().collect::<Vec<_>>().join(", ")),
+            };
+            reader.fault(
+                name.at.clone(),
+                format!("`{key}` names the trunk \"{}\", which is not there", name.value),
+                hint,
+            );
+        }
+        found.map(|(id, _)| TrunkId(id))
+    }
+
+    /// The trunk that `dr-peer-trunk` names; from here on it has the role of the peer.
+    fn peer(&mut self, reader: &Reader, name: &Located<String>) -> Option<TrunkId> {
+        let id = self.find(reader, "dr-peer-trunk", name)?;
+        let trunk = &mut self.trunks.get_mut(id.0 as usize)?.value;
+        trunk.oos.role = TrunkRole::Peer;
+        if let Err(bad) = trunk.oos.check() {
+            let text =
+                format!("`dr-peer-trunk` names the trunk \"{}\", whose `{}` is 0", name.value, bad.key());
+            reader.fault(
+                name.at.clone(),
+                text,
+                "set oos-check of that trunk to 1..300, or its loss is never noticed",
+            );
+        }
+        Some(id)
+    }
+
+    fn dial_rule(&self, reader: &Reader, rule: Rule) -> DialRule {
+        let most = tandem_switch::limits::MAX_STAGES;
+        if rule.trunks.len() > most {
+            reader.fault(
+                rule.at.clone(),
+                "`trunks` of [[dial-plan]] names too many",
+                format!("at most {most}"),
+            );
+        }
+        let trunks = rule.trunks.iter().filter_map(|name| self.find(reader, "trunks", name)).collect();
+        DialRule { prefix: rule.prefix.into(), strip: rule.strip, add: rule.add.into(), trunks }
+    }
+}
+
+/// The Extensions of this server's switch. A number may be declared once for each switch.
+fn extensions(reader: &Reader, declared: Vec<Declared>, switch: &str) -> Vec<Extension> {
+    let mut all = Vec::new();
+    let mut owner: HashMap<Box<str>, usize> = HashMap::new();
+    let ours = |class: &DnClass| class.switches.is_empty() || class.switches.iter().any(|s| &**s == switch);
+    for (position, declared) in declared.into_iter().enumerate().filter(|(_, d)| ours(&d.class)) {
+        let class = Arc::new(declared.class);
+        for range in declared.numbers {
+            if all.len() + range.value.len() > MAX_EXTENSIONS {
+                reader.fault(declared.at, "too many Extensions", format!("at most {MAX_EXTENSIONS}"));
+                return all;
+            }
+            let mut twice = None;
+            for number in range.value {
+                let number: Box<str> = number.into();
+                if owner.insert(number.clone(), position).is_some() {
+                    twice.get_or_insert_with(|| number.clone());
+                }
+                all.push(Extension { number, class: Arc::clone(&class) });
+            }
+            if let Some(number) = twice {
+                let text = format!("Extension {number} is declared twice for the switch \"{switch}\"");
+                reader.fault(range.at, text, "each number may stand in one [[extension]]");
+            }
+        }
+    }
+    all
+}
+
+fn extension(reader: &Reader, mut table: Section<'_>) -> Option<Declared> {
+    let at = table.at();
+    let expected = "a number, or a range such as \"1001-1010\"";
+    let one = table.parsed("number", "one number", |text| match numbers::expand(text) {
+        Ok(list) if list.len() == 1 && !text.contains('-') => Ok(list),
+        Ok(_) => Err("is a range; write `numbers`".to_owned()),
+        Err(why) => Err(why),
+    });
+    let many = table.list("numbers", expected, numbers::expand);
+    let declares = (one.is_some(), many.is_some());
+    match declares {
+        (true, true) => {
+            reader.fault(at.clone(), "`number` and `numbers` stand in one [[extension]]", "keep one")
+        }
+        (false, false) if !table.has("number") => {
+            let _: Option<()> = table.required("numbers", None, "\"1001-1010\", or number = \"1001\"");
+        }
+        (false, false) | (true, false) | (false, true) => {}
+    }
+    let class = DnClass {
+        secret: secret(reader, &mut table),
+        contact: table.parsed("contact", contact::EXPECTED, fixed_contact).map(|found| found.value),
+        dr_forward: table.choice("dr-forward", &DR_FORWARD),
+        oos: oos(reader, &mut table),
+        ring_timeout: seconds(&mut table, "ring-timeout", 1, RING_TIMEOUT_MAX_S),
+        max_contacts: table
+            .integer("max-contacts", 1..=tandem_switch::limits::MAX_BRANCHES as u64)
+            .and_then(|found| usize::try_from(found.value).ok())
+            .unwrap_or(tandem_switch::limits::MAX_CONTACTS),
+        switches: table
+            .list("switches", "the name of a switch", |name| Ok(Box::from(name)))
+            .unwrap_or_default()
+            .into_iter()
+            .map(|found: Located<Box<str>>| found.value)
+            .collect(),
+    };
+    if class.oos.oos_check_s > 0 && class.contact.is_none() {
+        let hint = "add `contact`, or remove oos-check: a registered DN is in service while it is registered";
+        reader.fault(at.clone(), "`oos-check` of [[extension]] needs a static `contact`", hint);
+    }
+    table.finish();
+    let numbers = one.into_iter().chain(many.into_iter().flatten()).collect();
+    Some(Declared { numbers, class, at })
+}
+
+/// Names are resolved for trunks only.
+fn fixed_contact(text: &str) -> Result<StaticContact, String> {
+    match contact::read(text)? {
+        contact if contact.addr.is_some() => Ok(contact),
+        _ => Err(format!("\"{text}\" names a host; the contact of an Extension needs an address")),
+    }
+}
+
+fn secret(reader: &Reader, table: &mut Section<'_>) -> Secret {
+    let password = table.string("password");
+    let md5 = table.parsed("ha1-md5", "32 hexadecimal digits", |text| hexadecimal(text, 32));
+    let sha256 = table.parsed("ha1-sha256", "64 hexadecimal digits", |text| hexadecimal(text, 64));
+    match (password, md5, sha256) {
+        (None, None, None) => Secret::None,
+        (Some(password), None, None) => Secret::Password(password.value.into()),
+        (None, Some(md5), Some(sha256)) => {
+            Ha1::from_hex(md5.value.as_bytes(), sha256.value.as_bytes()).map_or(Secret::None, Secret::Ha1)
+        }
+        (Some(password), _, _) => {
+            reader.fault(password.at, "`password` stands beside `ha1-md5` or `ha1-sha256`", "keep one kind");
+            Secret::None
+        }
+        (None, Some(one), None) | (None, None, Some(one)) => {
+            let hint = "write both: a phone chooses the algorithm";
+            reader.fault(one.at, "`ha1-md5` and `ha1-sha256` go together", hint);
+            Secret::None
+        }
+    }
+}
+
+fn hexadecimal(text: &str, digits: usize) -> Result<String, String> {
+    if text.len() == digits && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err(format!("is not {digits} hexadecimal digits"))
+    }
+}
+
+/// The options by which a device is watched.
+fn oos(reader: &Reader, table: &mut Section<'_>) -> TrunkOptions {
+    let usual = TrunkOptions::default();
+    let check = table.integer("oos-check", 0..=OOS_CHECK_MAX_S.into());
+    let force = table.integer("oos-force", 0..=OOS_FORCE_MAX_S.into());
+    let short = |found: Option<&Located<u64>>, usual| {
+        found.and_then(|found| u16::try_from(found.value).ok()).unwrap_or(usual)
+    };
+    let options = TrunkOptions {
+        oos_check_s: short(check.as_ref(), usual.oos_check_s),
+        oos_force_s: short(force.as_ref(), usual.oos_force_s),
+        recovery_timeout_s: table
+            .integer("recovery-timeout", 0..=86_400)
+            .and_then(|found| u32::try_from(found.value).ok())
+            .unwrap_or(usual.recovery_timeout_s),
+        oos_options_max_forwards: table
+            .integer("oos-options-max-forwards", 0..=OPTIONS_MAX_FORWARDS_MAX.into())
+            .and_then(|found| u8::try_from(found.value).ok())
+            .unwrap_or(usual.oos_options_max_forwards),
+        oos_error_check: table.boolean("oos-error-check").unwrap_or(usual.oos_error_check),
+        role: TrunkRole::Other,
+    };
+    if let Err(bad) = options.check() {
+        let at = force.or(check).map_or_else(|| table.at(), |found| found.at);
+        reader.fault(at, format!("`{}` does not fit: {bad}", bad.key()), "change it or its fellow");
+    }
+    options
+}
+
+fn trunk(reader: &Reader, mut table: Section<'_>) -> Option<Located<Trunk>> {
+    let name = table.string("name");
+    let name = table.required("name", name, "\"gateway\"");
+    let contact = table.parsed("contact", contact::EXPECTED, contact::read);
+    let contact = table.required("contact", contact, "\"sip:192.0.2.10:5060\"");
+    let oos = oos(reader, &mut table);
+    let oosp_transfer_enabled = table.boolean("oosp-transfer-enabled").unwrap_or(false);
+    let sources = table.list("sources", "an address or a network such as \"192.0.2.0/24\"", network);
+    let username = table.string("username");
+    let password = table.string("password");
+    if username.is_some() != password.is_some() {
+        let hint = "write both, or neither if the trunk does not ask for credentials";
+        reader.fault(table.at(), "`username` and `password` of [[trunk]] go together", hint);
+    }
+    table.finish();
+    let contact: StaticContact = contact?.value;
+    let Located { value: name, at } = name?;
+    let trunk = Trunk {
+        name: name.into(),
+        contact,
+        oos,
+        oosp_transfer_enabled,
+        sources: sources.unwrap_or_default().into_iter().map(|found| found.value).collect(),
+        credentials: username
+            .zip(password)
+            .map(|(user, password)| (user.value.into(), password.value.into())),
+    };
+    Some(Located { value: trunk, at })
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    text.parse::<IpNet>()
+        .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
+        .map_err(|_| format!("\"{text}\" is not one"))
+}
+
+fn rule(reader: &Reader, mut table: Section<'_>) -> Option<Rule> {
+    let at = table.at();
+    let prefix = table.parsed("prefix", "the first characters of the number; \"\" matches all", |text| {
+        Ok::<_, String>(text.to_owned())
+    });
+    let prefix = table.required("prefix", prefix, "\"9\"");
+    let strip = table.integer("strip", 0..=64);
+    let add = table.parsed("add", "characters to put in front", |text| Ok::<_, String>(text.to_owned()));
+    let trunks = table.list("trunks", "the name of a trunk", |name| Ok(name.to_owned()));
+    let trunks = table.required("trunks", trunks, "[\"gateway\"]");
+    if trunks.as_ref().is_some_and(Vec::is_empty) {
+        reader.fault(at.clone(), "`trunks` of [[dial-plan]] is empty", "name at least one trunk");
+    }
+    table.finish();
+    Some(Rule {
+        prefix: prefix?.value,
+        strip: strip.and_then(|found| usize::try_from(found.value).ok()).unwrap_or(0),
+        add: add.map(|found| found.value).unwrap_or_default(),
+        trunks: trunks?,
+        at,
+    })
+}

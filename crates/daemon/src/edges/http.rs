@@ -1,0 +1,130 @@
+//! The administration interface: health, metrics, and what the command line asks. Read-only; it gives no secrets away.
+
+use std::io;
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Serialize;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use super::cdr::CdrCounters;
+use super::metrics;
+use super::tcp::TcpEdge;
+use crate::command::{Commands, Peek, Unanswered};
+use crate::limits::MAX_HTTP_REQUESTS;
+
+/// What the pages are made from.
+#[derive(Clone)]
+pub struct Sources {
+    /// The way to the `Node`.
+    pub commands: Commands,
+    /// Connections.
+    pub tcp: Arc<TcpEdge>,
+    /// Call records.
+    pub cdrs: Arc<CdrCounters>,
+}
+
+const INDEX: &str = "tandem administration interface, read-only
+
+/health              200 while the node's loop comes round, else 503
+/ready               200 when the server can take calls, else 503 and why
+/metrics             Prometheus
+/api/status          tandem status
+/api/dn              tandem dn list
+/api/reg             tandem reg list
+/api/call            tandem call list
+/api/trunk           tandem trunk list
+/api/why/{call-id}   tandem why
+";
+
+/// Answers requests until the runtime ends.
+///
+/// # Errors
+/// What the operating system says about the listener.
+pub async fn serve(listener: TcpListener, sources: Sources) -> io::Result<()> {
+    axum::serve(listener, router(sources)).await
+}
+
+fn router(sources: Sources) -> Router {
+    let places = Arc::new(Semaphore::new(MAX_HTTP_REQUESTS));
+    Router::new()
+        .route("/", get(|| async { INDEX }))
+        .route("/health", get(health))
+        .route("/ready", get(ready))
+        .route("/metrics", get(prometheus))
+        .route("/api/status", get(|state| view(state, |peek| peek.node.status(peek.now))))
+        .route("/api/dn", get(|state| view(state, |peek| peek.node.dn_list(peek.now))))
+        .route("/api/reg", get(|state| view(state, |peek| peek.node.reg_list(peek.now))))
+        .route("/api/call", get(|state| view(state, |peek| peek.node.call_list(peek.now))))
+        .route("/api/trunk", get(|state| view(state, |peek| peek.node.trunk_list(peek.now))))
+        .route("/api/why/{call_id}", get(why))
+        .fallback(|| async { problem(StatusCode::NOT_FOUND, "no such page; GET / lists them") })
+        .layer(middleware::from_fn_with_state(places, one_place_each))
+        .with_state(sources)
+}
+
+async fn one_place_each(State(places): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    match places.try_acquire() {
+        Ok(_place) => next.run(request).await,
+        Err(_) => problem(StatusCode::SERVICE_UNAVAILABLE, "too many requests at once"),
+    }
+}
+
+async fn view<T: Serialize + Send + 'static>(
+    State(sources): State<Sources>,
+    question: impl FnOnce(&Peek<'_>) -> T + Send + 'static,
+) -> Response {
+    match sources.commands.ask(question).await {
+        Ok(answer) => Json(answer).into_response(),
+        Err(unanswered) => late(unanswered),
+    }
+}
+
+async fn why(State(sources): State<Sources>, Path(call_id): Path<String>) -> Response {
+    match sources.commands.ask(move |peek| peek.node.why(&call_id)).await {
+        Ok(Some(why)) => Json(why).into_response(),
+        Ok(None) => problem(StatusCode::NOT_FOUND, "no call with this Call-ID is known"),
+        Err(unanswered) => late(unanswered),
+    }
+}
+
+async fn health(State(sources): State<Sources>) -> Response {
+    match sources.commands.ask(|_| ()).await {
+        Ok(()) => "ok\n".into_response(),
+        Err(unanswered) => (StatusCode::SERVICE_UNAVAILABLE, format!("{unanswered}\n")).into_response(),
+    }
+}
+
+async fn ready(State(sources): State<Sources>) -> Response {
+    let reason = match sources.commands.ask(|peek| peek.node.ready()).await {
+        Ok(Ok(())) => return "ready\n".into_response(),
+        Ok(Err(reason)) => reason,
+        Err(unanswered) => unanswered.to_string(),
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response()
+}
+
+async fn prometheus(State(sources): State<Sources>) -> Response {
+    match sources.commands.ask(metrics::Sample::take).await {
+        Ok(sample) => {
+            let text = metrics::page(&sample, &sources.tcp.counters, &sources.cdrs);
+            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+        }
+        Err(unanswered) => late(unanswered),
+    }
+}
+
+fn late(unanswered: Unanswered) -> Response {
+    problem(StatusCode::SERVICE_UNAVAILABLE, &unanswered.to_string())
+}
+
+fn problem(status: StatusCode, text: &str) -> Response {
+    (status, Json(json!({ "error": text }))).into_response()
+}

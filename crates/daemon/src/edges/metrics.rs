@@ -1,0 +1,192 @@
+//! `/metrics` in the Prometheus text format: the `Node`'s counters as they are, gauges from what an operator may see,
+//! and the process itself. Scraping makes the numbers; nothing is counted twice on the hot path.
+
+use std::fmt::{Display, Write as _};
+use std::sync::atomic::Ordering::Relaxed;
+
+use tandem_switch::{Counters, view};
+
+use super::cdr::CdrCounters;
+use super::tcp::TcpCounters;
+use super::udp::UdpCounters;
+use crate::command::Peek;
+
+/// What is read on the `Node`'s thread; the page is made of it elsewhere.
+pub struct Sample {
+    counters: Counters,
+    status: view::Status,
+    trunks: Vec<view::Trunk>,
+    udp: UdpCounters,
+}
+
+impl Sample {
+    /// Reads it.
+    pub fn take(peek: &Peek<'_>) -> Self {
+        Self {
+            counters: peek.node.counters().clone(),
+            status: peek.node.status(peek.now),
+            trunks: peek.node.trunk_list(peek.now),
+            udp: peek.udp,
+        }
+    }
+}
+
+/// The page.
+pub fn page(sample: &Sample, tcp: &TcpCounters, cdrs: &CdrCounters) -> String {
+    let mut page = Page::default();
+    for (name, help, value) in sample.counters.each() {
+        page.counter(name, help, value);
+    }
+    let udp = &sample.udp;
+    page.counter("tandem_udp_received_total", "Datagrams received", udp.received);
+    page.counter("tandem_udp_unreadable_total", "Datagrams that are no SIP message, dropped", udp.unreadable);
+    page.counter("tandem_udp_sent_total", "Datagrams sent", udp.sent);
+    page.counter("tandem_udp_dropped_total", "Datagrams dropped because a socket would block", udp.dropped);
+    page.counter("tandem_udp_failed_total", "Datagrams reported undeliverable", udp.failed);
+    page.gauge("tandem_tcp_connections", "TCP connections open", tcp.open.load(Relaxed));
+    page.counter("tandem_tcp_opened_total", "TCP connections accepted or opened", tcp.opened.load(Relaxed));
+    page.counter("tandem_tcp_refused_total", "TCP connections refused: too many", tcp.refused.load(Relaxed));
+    page.counter(
+        "tandem_tcp_too_slow_total",
+        "TCP connections closed: slow reader",
+        tcp.too_slow.load(Relaxed),
+    );
+    page.counter(
+        "tandem_tcp_unreadable_total",
+        "Unreadable TCP streams and messages",
+        tcp.unreadable.load(Relaxed),
+    );
+    page.counter("tandem_cdr_written_total", "Call records written", cdrs.written.load(Relaxed));
+    page.counter(
+        "tandem_cdr_lost_total",
+        "Call records dropped or refused by the disk",
+        cdrs.lost.load(Relaxed),
+    );
+    status(&mut page, &sample.status);
+    trunks(&mut page, &sample.trunks);
+    process(&mut page);
+    page.text
+}
+
+fn status(page: &mut Page, status: &view::Status) {
+    page.gauge("tandem_calls", "Calls now", status.calls);
+    page.gauge("tandem_bindings", "Registered contacts", status.bindings);
+    page.gauge("tandem_transactions", "SIP transactions alive", status.transactions);
+    page.gauge("tandem_extensions", "Extension DNs configured", status.extensions);
+    page.gauge("tandem_extensions_in_service", "Extension DNs in service", status.in_service);
+    page.head("tandem_mode", "Continuity mode: 1 for the one in force", "gauge");
+    for mode in ["stand-alone", "peered", "single-site"] {
+        page.labelled("tandem_mode", &[("mode", mode)], u8::from(status.mode == mode));
+    }
+    page.head("tandem_build_info", "Which server and version this is", "gauge");
+    let labels =
+        [("server", &*status.server), ("switch", &*status.switch), ("version", env!("CARGO_PKG_VERSION"))];
+    page.labelled("tandem_build_info", &labels, 1);
+}
+
+fn trunks(page: &mut Page, trunks: &[view::Trunk]) {
+    page.head("tandem_trunk_in_service", "1 if calls may be sent to the trunk", "gauge");
+    for trunk in trunks {
+        let peer = if trunk.peer { "true" } else { "false" };
+        let labels = [("trunk", &*trunk.name), ("peer", peer)];
+        page.labelled("tandem_trunk_in_service", &labels, u8::from(trunk.state != "out-of-service"));
+    }
+    page.head("tandem_trunk_calls", "Calls with a leg over the trunk", "gauge");
+    for trunk in trunks {
+        page.labelled("tandem_trunk_calls", &[("trunk", &trunk.name)], trunk.calls);
+    }
+}
+
+/// Linux only; a file that cannot be read leaves its lines out.
+fn process(page: &mut Page) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    for (field, name, help) in [
+        ("VmRSS:", "process_resident_memory_bytes", "Resident memory"),
+        ("VmSize:", "process_virtual_memory_bytes", "Virtual memory"),
+    ] {
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
+        let kilobytes = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+        if let Some(kilobytes) = kilobytes {
+            page.gauge(name, help, kilobytes * 1024);
+        }
+    }
+    if let Ok(usage) = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF) {
+        let seconds = |t: nix::sys::time::TimeVal| t.tv_sec() as f64 + t.tv_usec() as f64 / 1e6;
+        let total = seconds(usage.user_time()) + seconds(usage.system_time());
+        page.counter("process_cpu_seconds_total", "User and system time", total);
+    }
+    if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
+        page.gauge("process_open_fds", "Open file descriptors", files.count());
+    }
+}
+
+#[derive(Default)]
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn head(&mut self, name: &str, help: &str, kind: &str) {
+        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: impl Display) {
+        self.head(name, help, "counter");
+        let _ = writeln!(self.text, "{name} {value}");
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
+        self.head(name, help, "gauge");
+        let _ = writeln!(self.text, "{name} {value}");
+    }
+
+    fn labelled(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        let labels: Vec<String> =
+            labels.iter().map(|(label, text)| format!("{label}=\"{}\"", escape(text))).collect();
+        let _ = writeln!(self.text, "{name}{{{}}} {value}", labels.join(","));
+    }
+}
+
+/// A label value of the exposition format.
+fn escape(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_family_has_one_head_and_its_samples() {
+        let sample = Sample {
+            counters: Counters { calls: 7, ..Counters::default() },
+            status: view::Status {
+                server: "site \"a\"".into(),
+                switch: "site-a".into(),
+                mode: "peered".into(),
+                peer_trunk: None,
+                calls: 3,
+                extensions: 10,
+                in_service: 4,
+                bindings: 5,
+                trunks_out_of_service: Vec::new(),
+                transactions: 2,
+            },
+            trunks: Vec::new(),
+            udp: UdpCounters::default(),
+        };
+        let text = page(&sample, &TcpCounters::default(), &CdrCounters::default());
+        assert!(text.contains("\ntandem_calls_total 7\n"), "{text}");
+        assert!(text.contains("\ntandem_calls 3\n"));
+        assert!(text.contains("tandem_mode{mode=\"peered\"} 1\n"));
+        assert!(text.contains("tandem_mode{mode=\"single-site\"} 0\n"));
+        assert!(text.contains("server=\"site \\\"a\\\"\""));
+        assert!(text.contains("process_resident_memory_bytes"));
+        let mut heads: Vec<&str> =
+            text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+        let families = heads.len();
+        heads.sort_unstable();
+        heads.dedup();
+        assert_eq!(heads.len(), families);
+    }
+}

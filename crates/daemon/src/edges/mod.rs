@@ -1,0 +1,9 @@
+//! The program's edges to the world. Each is bounded, and none holds a rule of telephony.
+
+pub mod cdr;
+pub mod http;
+pub mod metrics;
+pub mod resolve;
+pub mod tcp;
+pub mod udp;
+mod udp_errors;

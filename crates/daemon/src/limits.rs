@@ -1,0 +1,61 @@
+//! Bounds of the program around the `Node`: what happens when one is reached stands beside each number.
+
+use std::time::Duration;
+
+/// Extension DNs in one configuration; more is a configuration error.
+pub const MAX_EXTENSIONS: usize = 1_000_000;
+/// Files one configuration may include; more is a configuration error.
+pub const MAX_INCLUDES: usize = 16;
+/// Addresses to listen on; more is a configuration error.
+pub const MAX_LISTEN: usize = 64;
+/// Longest `ring-timeout`, s; more is a configuration error.
+pub const RING_TIMEOUT_MAX_S: u64 = 3_600;
+
+/// Kernel buffer asked for on each UDP socket, bytes; the kernel may grant less.
+pub const UDP_BUFFER: usize = 4 * 1024 * 1024;
+/// Datagrams handled before timers, connections and commands get their turn.
+pub const UDP_BUDGET: usize = 64;
+/// Largest datagram that UDP can carry, bytes.
+pub const MAX_DATAGRAM: usize = 65_535;
+/// Datagrams that wait because a socket would block; the oldest is dropped and counted.
+pub const MAX_UDP_BACKLOG: usize = 4_096;
+/// Errors read from a socket's error queue in one go; the rest waits for the next go.
+pub const UDP_ERROR_BUDGET: usize = 32;
+/// Sources remembered so that unreadable datagrams of one are logged once a second; beyond it they are only counted.
+pub const MAX_NOISY_SOURCES: usize = 256;
+
+/// Messages and questions that wait for the `Node`; a connection that finds it full waits, a question is answered 503.
+pub const MAX_COMMANDS: usize = 8_192;
+/// Commands handled before the sockets get their turn.
+pub const COMMAND_BUDGET: usize = 64;
+/// Longest wait for the `Node`'s answer to a question; then 503.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+
+/// Connections at once; a further one is closed on arrival.
+pub const MAX_CONNECTIONS: usize = 10_000;
+/// Messages that wait for one connection's writer; the connection is closed when it is full.
+pub const WRITER_QUEUE: usize = 256;
+/// Time for a connection attempt; then the flow has failed.
+pub const CONNECT_WITHIN: Duration = Duration::from_secs(4);
+/// Time for a new connection to send its first whole message; then it is closed.
+pub const FIRST_MESSAGE_WITHIN: Duration = Duration::from_secs(30);
+/// Silence after which a connection is closed; longer than the longest usual registration.
+pub const IDLE: Duration = Duration::from_secs(3_900);
+/// Time for one message to be written; a peer that takes longer is closed.
+pub const WRITE_WITHIN: Duration = Duration::from_secs(10);
+/// Bytes read from a connection at a time.
+pub const READ_CHUNK: usize = 16 * 1024;
+
+/// Call records that wait for the disk; a further one is dropped, counted and logged.
+pub const MAX_CDR_QUEUE: usize = 16_384;
+/// Log lines about dropped or unwritable records: one in this time.
+pub const CDR_COMPLAINT_EVERY: Duration = Duration::from_secs(10);
+
+/// Requests to the administration interface at once; a further one is answered 503.
+pub const MAX_HTTP_REQUESTS: usize = 32;
+/// How often host names of contacts are resolved again.
+pub const RESOLVE_EVERY: Duration = Duration::from_secs(30);
+/// Longest wait for one resolution.
+pub const RESOLVE_WITHIN: Duration = Duration::from_secs(5);
+/// Largest answer the command line reads from a server, bytes.
+pub const MAX_ANSWER: usize = 256 * 1024 * 1024;

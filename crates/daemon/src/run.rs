@@ -1,0 +1,131 @@
+//! The loop that drives the `Node`: sockets, timers, commands. One thread owns it all; nothing here waits for anything
+//! but the next event, and nothing decides anything.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use tandem_sip::Transport;
+use tandem_switch::{Input, Node, Now, Output};
+use tokio::sync::mpsc;
+
+use crate::command::{Command, Peek};
+use crate::edges::cdr::CdrWriter;
+use crate::edges::tcp::TcpEdge;
+use crate::edges::udp::{Received, UdpEdge};
+use crate::limits::{COMMAND_BUDGET, UDP_BUDGET};
+use crate::log;
+
+/// The `Node` and what it speaks through.
+pub struct Shell {
+    /// The server itself.
+    pub node: Node,
+    /// Datagrams.
+    pub udp: UdpEdge,
+    /// Connections.
+    pub tcp: Arc<TcpEdge>,
+    /// Call records.
+    pub cdrs: CdrWriter,
+    /// What other threads ask for.
+    pub commands: mpsc::Receiver<Command>,
+}
+
+/// The clocks, read.
+pub fn now() -> Now {
+    let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    Now { mono: Instant::now(), unix_ms: u64::try_from(unix_ms).unwrap_or(u64::MAX) }
+}
+
+impl Shell {
+    /// Runs until it is told to stop.
+    pub async fn run(mut self) {
+        self.settle(now());
+        let timer = tokio::time::sleep_until(Instant::now().into());
+        tokio::pin!(timer);
+        loop {
+            let due = self.node.poll_timeout().map(|(at, _)| tokio::time::Instant::from_std(at));
+            if let Some(due) = due.filter(|due| *due != timer.deadline()) {
+                timer.as_mut().reset(due);
+            }
+            tokio::select! {
+                socket = self.udp.ready() => self.datagrams(socket),
+                () = &mut timer, if due.is_some() => self.timeout(),
+                command = self.commands.recv() => match command {
+                    Some(command) => if self.commands(command).is_break() { return },
+                    None => return,
+                },
+            }
+        }
+    }
+
+    fn datagrams(&mut self, socket: usize) {
+        self.udp.flush();
+        for _ in 0..UDP_BUDGET {
+            let now = now();
+            match self.udp.receive(socket, now.mono) {
+                Received::Message(flow, message) => self.handle(Input::Sip { flow, message }, now),
+                Received::Dropped => {}
+                Received::Nothing => break,
+            }
+        }
+        self.settle(now());
+    }
+
+    fn timeout(&mut self) {
+        let now = now();
+        self.node.handle_timeout(now);
+        self.settle(now);
+    }
+
+    fn commands(&mut self, first: Command) -> ControlFlow<()> {
+        let mut next = Some(first);
+        for _ in 0..COMMAND_BUDGET {
+            let Some(command) = next else { break };
+            match command {
+                Command::Input(input) => self.handle(input, now()),
+                Command::Ask(question) => {
+                    question(&Peek { node: &self.node, now: now(), udp: self.udp.counters() });
+                }
+                Command::Stop => return ControlFlow::Break(()),
+            }
+            next = self.commands.try_recv().ok();
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn handle(&mut self, input: Input, now: Now) {
+        self.node.handle_input(input, now);
+        self.settle(now);
+    }
+
+    /// Carries out everything the `Node` asks for, and tells it which flows failed meanwhile.
+    fn settle(&mut self, now: Now) {
+        loop {
+            while let Some(output) = self.node.poll_output() {
+                self.carry_out(output, now);
+            }
+            let Some(flow) = self.udp.failed() else { break };
+            self.node.handle_input(Input::FlowFailed { flow }, now);
+        }
+    }
+
+    fn carry_out(&mut self, output: Output, now: Now) {
+        match output {
+            // One node alone keeps its records in memory: they are as safe as they will be.
+            Output::Store(batch) => self.node.handle_input(Input::Persisted { seq: batch.seq().0 }, now),
+            Output::Transmit(transmit) => match transmit.flow.transport {
+                Transport::Udp => self.udp.send(transmit.flow, transmit.payload),
+                Transport::Tcp => {
+                    if let Err(flow) = self.tcp.send(transmit.flow, transmit.payload) {
+                        self.node.handle_input(Input::FlowFailed { flow }, now);
+                    }
+                }
+                Transport::Tls | Transport::Ws | Transport::Wss => {
+                    self.node.handle_input(Input::FlowFailed { flow: transmit.flow }, now);
+                }
+            },
+            Output::Event(event) => log::event(&event),
+            Output::Cdr(cdr) => self.cdrs.write(cdr),
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! `tandem serve`: opens everything, starts the threads, then waits for signals.
+
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use anyhow::{Context, Result, anyhow};
+use tandem_sip::Transport;
+use tandem_switch::{Directory, Input, Node};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{oneshot, watch};
+
+use crate::command::Commands;
+use crate::config::{self, Config, Origin, Settings};
+use crate::edges::cdr::{CdrCounters, CdrWriter};
+use crate::edges::http::{self, Sources};
+use crate::edges::udp::UdpEdge;
+use crate::edges::{resolve, tcp, udp};
+use crate::limits::MAX_COMMANDS;
+use crate::reload;
+use crate::run::{Shell, now};
+
+/// Thirty-two bytes from the operating system.
+///
+/// # Errors
+/// What the operating system says.
+pub fn random() -> io::Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Everything that can be refused at a start is opened before the first thread runs.
+struct Opened {
+    udp: Vec<(u8, std::net::UdpSocket)>,
+    tcp: Vec<(u8, std::net::TcpListener)>,
+    http: Option<std::net::TcpListener>,
+    cdrs: CdrWriter,
+    cdr_counters: Arc<CdrCounters>,
+}
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// What prevented the start, or ended the service.
+pub fn serve(origin: &Origin, config: Config) -> Result<()> {
+    let Config { directory, settings } = config;
+    let directory = Arc::new(directory);
+    let opened = open(&directory, &settings)?;
+    let edges = Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("edge")
+        .enable_all()
+        .build()
+        .context("cannot start the edge threads")?;
+    let (commands, receiver) = Commands::channel(MAX_COMMANDS);
+    let locals = opened.tcp.iter().map(|(local, listener)| Ok((*local, listener.local_addr()?)));
+    let locals: Vec<(u8, SocketAddr)> = locals.collect::<io::Result<_>>()?;
+    let tcp = tcp::TcpEdge::new(edges.handle().clone(), commands.clone(), locals);
+    let sources = Sources { commands: commands.clone(), tcp: Arc::clone(&tcp), cdrs: opened.cdr_counters };
+    start_edges(&edges, opened.tcp, opened.http, &sources)?;
+
+    let (seed, first) = (random().context("no randomness from /dev/urandom")?, Arc::clone(&directory));
+    let udp = opened.udp;
+    let cdrs = opened.cdrs;
+    let shell = move || -> io::Result<Shell> {
+        let node = Node::new(first, seed, now());
+        Ok(Shell { node, udp: UdpEdge::new(udp)?, tcp, cdrs, commands: receiver })
+    };
+    let (node, ended) = start_node(shell)?;
+    announce(origin, &directory, &settings);
+    let control = Control { origin, commands, cdrs: sources.cdrs, settings, directory };
+    let stopped = edges.block_on(control.run(ended));
+    let joined = node.join().map_err(|_| anyhow!("the node's thread ended by a fault"));
+    edges.shutdown_background();
+    joined?.context("the node's thread ended")?;
+    stopped
+}
+
+fn open(directory: &Directory, settings: &Settings) -> Result<Opened> {
+    let (mut udp, mut tcp) = (Vec::new(), Vec::new());
+    for (local, listen) in (0u8..).zip(&directory.server.listen) {
+        let failed = || format!("cannot listen on {} {}{}", listen.transport, listen.addr, ANOTHER);
+        match listen.transport {
+            Transport::Udp => udp.push((local, udp::bind(listen.addr).with_context(failed)?)),
+            Transport::Tcp => tcp.push((local, tcp::bind(listen.addr).with_context(failed)?)),
+            Transport::Tls | Transport::Ws | Transport::Wss => {
+                return Err(anyhow!("{} is not a transport this server listens on", listen.transport));
+            }
+        }
+    }
+    let http =
+        match settings.http {
+            Some(addr) => Some(tcp::bind(addr).with_context(|| {
+                format!("cannot listen on {addr} for the administration interface{ANOTHER}")
+            })?),
+            None => None,
+        };
+    let cdr_counters = Arc::new(CdrCounters::default());
+    let cdrs =
+        CdrWriter::start(settings.cdr_file.as_deref(), Arc::clone(&cdr_counters)).with_context(|| {
+            format!("cannot open cdr-file {:?}", settings.cdr_file.as_deref().unwrap_or("".as_ref()))
+        })?;
+    Ok(Opened { udp, tcp, http, cdrs, cdr_counters })
+}
+
+const ANOTHER: &str = " (does another server run here, or does this machine not have the address?)";
+
+fn start_edges(
+    edges: &Runtime,
+    listeners: Vec<(u8, std::net::TcpListener)>,
+    http: Option<std::net::TcpListener>,
+    sources: &Sources,
+) -> Result<()> {
+    let _inside = edges.enter();
+    for (local, listener) in listeners {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        edges.spawn(Arc::clone(&sources.tcp).accept(local, listener));
+    }
+    if let Some(listener) = http {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let sources = sources.clone();
+        edges.spawn(async move {
+            if let Err(error) = http::serve(listener, sources).await {
+                tracing::error!(%error, "the administration interface ended");
+            }
+        });
+    }
+    Ok(())
+}
+
+/// Starts the `Node`'s thread. The receiver hears of its end, whatever ends it.
+fn start_node(
+    shell: impl FnOnce() -> io::Result<Shell> + Send + 'static,
+) -> Result<(JoinHandle<io::Result<()>>, oneshot::Receiver<()>)> {
+    let (alive, ended) = oneshot::channel::<()>();
+    let body = move || {
+        let _alive = alive;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            shell()?.run().await;
+            Ok(())
+        })
+    };
+    let thread = std::thread::Builder::new().name("node".to_owned()).spawn(body);
+    Ok((thread.context("cannot start the node's thread")?, ended))
+}
+
+fn announce(origin: &Origin, directory: &Directory, settings: &Settings) {
+    let listen: Vec<String> =
+        directory.server.listen.iter().map(|l| format!("{} {}", l.transport, l.addr)).collect();
+    let http = settings.http.map_or_else(|| "off".to_owned(), |addr| format!("http://{addr}"));
+    tracing::info!(
+        server = %directory.server.name,
+        config = %origin,
+        listen = %listen.join(", "),
+        %http,
+        extensions = directory.extensions().len(),
+        trunks = directory.trunks().len(),
+        version = env!("CARGO_PKG_VERSION"),
+        "serving"
+    );
+}
+
+/// What acts on signals.
+struct Control<'a> {
+    origin: &'a Origin,
+    commands: Commands,
+    cdrs: Arc<CdrCounters>,
+    settings: Settings,
+    directory: Arc<Directory>,
+}
+
+impl Control<'_> {
+    async fn run(mut self, mut ended: oneshot::Receiver<()>) -> Result<()> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        let (publish, watch) = watch::channel(Arc::clone(&self.directory));
+        tokio::spawn(resolve::run(self.commands.clone(), watch));
+        loop {
+            let stop = tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+                _ = &mut ended => return Err(anyhow!("the node's thread ended unasked")),
+                _ = hangup.recv() => {
+                    self.cdrs.reopen();
+                    if self.reload().await {
+                        publish.send_replace(Arc::clone(&self.directory));
+                    }
+                    continue;
+                }
+            };
+            tracing::info!(signal = stop, "stopping");
+            self.commands.stop().await;
+            return Ok(());
+        }
+    }
+
+    /// All or nothing: true if a new configuration is in force.
+    async fn reload(&mut self) -> bool {
+        // Reading many Extensions takes a while; the edge threads have other work.
+        let (origin, secret) = (self.origin.clone(), self.directory.server.nonce_secret);
+        let read = tokio::task::spawn_blocking(move || config::load(&origin, secret)).await;
+        let merged = match read {
+            Ok(Ok(config)) => reload::merge(&self.directory, &self.settings, config),
+            Ok(Err(error)) => {
+                for line in error.report.lines() {
+                    tracing::error!("{line}");
+                }
+                Err(format!("{} error(s) in the configuration", error.faults))
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        match merged {
+            Ok(merged) => {
+                for key in merged.kept {
+                    tracing::warn!(key, "changed, but takes effect at the next start only; keeps its value");
+                }
+                self.directory = Arc::new(merged.directory);
+                let (extensions, trunks) = (self.directory.extensions().len(), self.directory.trunks().len());
+                tracing::info!(config = %self.origin, extensions, trunks, "configuration reloaded");
+                self.commands.input(Input::Directory(Arc::clone(&self.directory))).await
+            }
+            Err(why) => {
+                tracing::error!(config = %self.origin, %why, "not reloaded: the configuration stays as it was");
+                false
+            }
+        }
+    }
+}
