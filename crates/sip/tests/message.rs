@@ -177,6 +177,20 @@ fn a_second_tag_or_branch_is_a_fault() {
 }
 
 #[test]
+fn an_empty_tag_or_branch_is_a_fault() {
+    for (header, from, to) in [
+        (HeaderName::From, "tag=1", "tag="),
+        (HeaderName::From, "tag=1", "tag"),
+        (HeaderName::To, "<sip:b@h>", "<sip:b@h>;tag ="),
+        (HeaderName::Via, "branch=z9hG4bK1", "branch="),
+    ] {
+        let head = HEAD.replace(from, to);
+        let message = parse(format!("BYE sip:b@h SIP/2.0\r\n{head}CSeq: 1 BYE\r\n\r\n")).unwrap();
+        assert_eq!(fault(&message), (header, Kind::Param), "{to}");
+    }
+}
+
+#[test]
 fn every_dimension_has_its_limit() {
     let with = |header: String| parse(format!("BYE sip:b SIP/2.0\r\n{header}\r\n\r\n"));
     let name = "n".repeat(limits::MAX_HEADER_NAME);

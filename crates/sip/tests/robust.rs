@@ -10,6 +10,7 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use tandem_sip::{
     CSeq, Framed, Framer, HeaderName, Host, Message, NameAddr, Params, Uri, Via, lexer, response_to,
 };
@@ -50,12 +51,13 @@ fn exercise_value(value: &[u8]) {
     }
 }
 
-fn vectors() -> Vec<Vec<u8>> {
+/// The torture messages, read once.
+static VECTORS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let dir: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../tests/vectors/rfc4475"].iter().collect();
     let mut paths: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
-}
+});
 
 /// One change to a message: overwrite, insert, remove or cut, at a place, with a byte.
 type Mutation = (u8, prop::sample::Index, u8);
@@ -97,8 +99,7 @@ proptest! {
         which in any::<prop::sample::Index>(),
         changes in mutations(),
     ) {
-        let vectors = vectors();
-        let mut bytes = vectors[which.index(vectors.len())].clone();
+        let mut bytes = VECTORS[which.index(VECTORS.len())].clone();
         changes.iter().for_each(|change| mutate(&mut bytes, change));
         exercise(bytes.into());
     }
@@ -109,8 +110,7 @@ proptest! {
         changes in mutations(),
         size in 1usize..400,
     ) {
-        let vectors = vectors();
-        let mut bytes = vectors[which.index(vectors.len())].repeat(2);
+        let mut bytes = VECTORS[which.index(VECTORS.len())].repeat(2);
         changes.iter().for_each(|change| mutate(&mut bytes, change));
         prop_assert_eq!(frames(bytes.chunks(size)), frames([&bytes[..]].into_iter()));
     }

@@ -102,16 +102,19 @@ fn in_header<T>(name: HeaderName, result: Result<T, ParseError>) -> Result<T, He
     result.map_err(|e| HeaderFault::new(name, e.kind))
 }
 
-/// The value of a parameter that may stand once: a second `branch` or `tag` would let two elements see two transactions
-/// or dialogs (RFC 3261 7.3.1). An empty value counts as none.
+/// The value of a parameter that may stand once and needs a value: a second `branch` or `tag` would let two elements see
+/// two transactions or dialogs (RFC 3261 7.3.1), an empty one would leave no room for that of a response.
 fn sole<'a>(params: &Params<'a>, param: &[u8], name: HeaderName) -> Result<Option<&'a [u8]>, HeaderFault> {
     let mut found = None;
     for (_, value) in params.iter().filter(|(n, _)| n.eq_ignore_ascii_case(param)) {
-        if found.replace(value.unwrap_or_default()).is_some() {
+        let Some(value) = value.filter(|value| !value.is_empty()) else {
+            return Err(HeaderFault::new(name, ParseErrorKind::Param));
+        };
+        if found.replace(value).is_some() {
             return Err(HeaderFault::new(name, ParseErrorKind::Duplicate));
         }
     }
-    Ok(found.filter(|value| !value.is_empty()))
+    Ok(found)
 }
 
 type Tagged<'a> = (NameAddr<'a>, Option<&'a [u8]>);
