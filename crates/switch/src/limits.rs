@@ -22,6 +22,8 @@ pub const MAX_HELD_OUTPUTS: usize = 262_144;
 pub const AUDITS_PER_SECOND: u32 = 100;
 /// Seconds named in Retry-After when a table is full.
 pub const RETRY_AFTER_S: u32 = 5;
+/// DNs whose expired bindings are removed in one turn; the others follow in the next, so that calls are not held up.
+pub const MAX_EXPIRED_AT_ONCE: usize = 1_000;
 /// Longest contact URI with its parameters that a REGISTER may bring, bytes; a longer one gets 400.
 pub const MAX_CONTACT_BYTES: usize = 1_024;
 /// Granted for an `expires` that is no number, seconds (RFC 3261 20.10); `max-expires` still applies.

@@ -22,7 +22,7 @@ use tandem_sip::{Builder, Envelope, Flow, Message, NameAddr};
 pub use binding::Binding;
 
 use crate::directory::{Directory, DnId, Extension};
-use crate::limits::MAX_CONTACTS;
+use crate::limits::{MAX_CONTACTS, MAX_EXPIRED_AT_ONCE};
 use crate::reject::Reject;
 use crate::time::{Deadline, Now};
 use binding::{Facts, Texts};
@@ -132,10 +132,12 @@ impl Registrar {
     }
 
     /// Removes the bindings whose time has come and says how many; appends to `gone` the DNs that lost their last
-    /// one. Costs nothing when none is due.
+    /// one. Costs nothing when none is due; does at most [`MAX_EXPIRED_AT_ONCE`] DNs, and
+    /// [`next_expiry`](Self::next_expiry) stays in the past while more are due.
     pub fn expire(&mut self, log: &mut ChangeLog, now: Now, gone: &mut Vec<DnId>) -> usize {
         let before = self.len();
-        while let Some(dn) = self.store.first_expired(now.unix_ms) {
+        for _ in 0..MAX_EXPIRED_AT_ONCE {
+            let Some(dn) = self.store.pop_expired(now.unix_ms) else { break };
             self.store.change(dn, |aor| {
                 let (due, alive): (Aor, Aor) =
                     std::mem::take(aor).into_iter().partition(|b| b.expires().is_past(now.unix_ms));
@@ -156,7 +158,7 @@ impl Registrar {
         if flow.conn == 0 {
             return;
         }
-        while let Some(dn) = self.store.first_over(flow.conn) {
+        while let Some(dn) = self.store.pop_over(flow.conn) {
             self.store.change(dn, |aor| {
                 for binding in aor.iter_mut().filter(|b| b.flow().conn == flow.conn) {
                     binding.update(log, Binding::lose_connection);

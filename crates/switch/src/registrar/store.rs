@@ -76,14 +76,17 @@ impl Store {
         self.by_expiry.first().map(|(deadline, _)| *deadline)
     }
 
-    /// A DN with a binding that has expired.
-    pub fn first_expired(&self, now_unix_ms: u64) -> Option<DnId> {
-        self.by_expiry.first().filter(|(deadline, _)| deadline.is_past(now_unix_ms)).map(|(_, dn)| *dn)
+    /// Takes a DN out of the index that has a binding that is past its time; the change that removes the binding
+    /// puts it back where it then belongs. Whatever that change does, a loop over this ends.
+    pub fn pop_expired(&mut self, now_unix_ms: u64) -> Option<DnId> {
+        let (deadline, dn) = *self.by_expiry.first()?;
+        (deadline.is_past(now_unix_ms) && self.by_expiry.remove(&(deadline, dn))).then_some(dn)
     }
 
-    /// A DN that is reached over this connection.
-    pub fn first_over(&self, conn: u64) -> Option<DnId> {
-        self.by_connection.range((conn, DnId(0))..=(conn, DnId(u32::MAX))).next().map(|(_, dn)| *dn)
+    /// The same for a DN that is reached over this connection.
+    pub fn pop_over(&mut self, conn: u64) -> Option<DnId> {
+        let key = *self.by_connection.range((conn, DnId(0))..=(conn, DnId(u32::MAX))).next()?;
+        self.by_connection.remove(&key).then_some(key.1)
     }
 
     /// Takes every DN that has bindings out, in order.

@@ -2,6 +2,9 @@
 
 use crate::desk::{Desk, Register, START_UNIX_MS};
 use tandem_switch::Deadline;
+use tandem_switch::directory::{DnClass, Options};
+use tandem_switch::limits::MAX_EXPIRED_AT_ONCE;
+use tandem_switch::registrar::Registrar;
 
 const A: &str = "<sip:a@192.0.2.10>;expires=60";
 const B: &str = "<sip:b@192.0.2.10>;expires=90";
@@ -51,4 +54,21 @@ fn a_binding_with_less_than_a_second_left_is_told_with_one() {
     desk.register(&Register::of("1001").contact(A)).unwrap();
     desk.now = desk.now.plus(std::time::Duration::from_millis(59_500));
     assert_eq!(desk.lines("1001"), ["<sip:a@192.0.2.10>;q=1;expires=1"]);
+}
+
+#[test]
+fn when_everybody_expires_at_once_it_takes_turns_and_nobody_is_forgotten() {
+    let numbers: Vec<String> = (0..=MAX_EXPIRED_AT_ONCE).map(|n| format!("{}", 20_000 + n)).collect();
+    let names: Vec<&str> = numbers.iter().map(String::as_str).collect();
+    let mut desk = Desk::new();
+    desk.directory = crate::desk::directory(&names, Options::default(), DnClass::default());
+    desk.registrar = Registrar::new(&desk.directory);
+    for number in names {
+        desk.register(&Register::of(number).contact(A)).unwrap();
+    }
+    desk.pass(60);
+    assert_eq!(desk.expire().len(), MAX_EXPIRED_AT_ONCE);
+    assert_eq!(desk.registrar.next_expiry(), Some(Deadline::at_unix_ms(desk.now.unix_ms)));
+    assert_eq!(desk.expire().len(), 1);
+    assert_eq!((desk.registrar.len(), desk.registrar.next_expiry()), (0, None));
 }
