@@ -332,3 +332,14 @@ fn is_same_remote(a: &Flow, b: &Flow) -> bool {
 fn is_hit(used: &Flow, failed: &Flow) -> bool {
     is_same_remote(used, failed) && (used.conn == failed.conn || used.conn == 0 || failed.conn == 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_of_the_table_takes_at_most_192_bytes() {
+        let size = size_of::<Txn<u64>>();
+        assert!(size <= 192, "{size}");
+    }
+}

@@ -117,7 +117,7 @@ impl World {
                 self.served.push((txn, message));
             }
             Received::Response { txn, message, .. } => {
-                self.trace.push(format!("{txn:?} {:?}", message.code()))
+                self.trace.push(format!("{txn:?} {:?}", message.code()));
             }
             Received::Absorbed
             | Received::Ack { .. }
