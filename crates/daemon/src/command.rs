@@ -9,6 +9,7 @@ use crate::edges::udp::UdpCounters;
 use crate::limits::ANSWER_WITHIN;
 
 /// One request to the `Node`'s thread.
+#[expect(clippy::large_enum_variant, reason = "nearly all are messages; a box would cost each an allocation")]
 pub enum Command {
     /// A fact.
     Input(Input),

@@ -200,7 +200,7 @@ fn extension(reader: &Reader, mut table: Section<'_>) -> Option<Declared> {
     let declares = (one.is_some(), many.is_some());
     match declares {
         (true, true) => {
-            reader.fault(at.clone(), "`number` and `numbers` stand in one [[extension]]", "keep one")
+            reader.fault(at.clone(), "`number` and `numbers` stand in one [[extension]]", "keep one");
         }
         (false, false) if !table.has("number") => {
             let _: Option<()> = table.required("numbers", None, "\"1001-1010\", or number = \"1001\"");

@@ -23,7 +23,7 @@ impl Sample {
     /// Reads it.
     pub fn take(peek: &Peek<'_>) -> Self {
         Self {
-            counters: peek.node.counters().clone(),
+            counters: peek.node.counters(),
             status: peek.node.status(peek.now),
             trunks: peek.node.trunk_list(peek.now),
             udp: peek.udp,

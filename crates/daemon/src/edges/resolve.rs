@@ -12,7 +12,7 @@ use crate::command::Commands;
 use crate::limits::{RESOLVE_EVERY, RESOLVE_WITHIN};
 
 /// One name to look up.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Wanted {
     trunk: Box<str>,
     host: Box<str>,
@@ -36,26 +36,23 @@ fn wanted(directory: &Directory) -> Vec<Wanted> {
 
 /// Looks names up until the server stops.
 pub async fn run(commands: Commands, mut directory: watch::Receiver<Arc<Directory>>) {
-    let mut known: BTreeMap<Box<str>, SocketAddr> = BTreeMap::new();
+    let mut known: BTreeMap<Wanted, SocketAddr> = BTreeMap::new();
     loop {
         let names = wanted(&directory.borrow_and_update());
-        known.retain(|trunk, _| names.iter().any(|name| name.trunk == *trunk));
+        known.retain(|name, _| names.contains(name));
+        // A new directory knows no addresses: those still good come first, before anything is waited for.
+        for (name, addr) in &known {
+            if !tell(&commands, name, Some(*addr)).await {
+                return;
+            }
+        }
         for name in names {
             let found = lookup(&name).await;
-            match (found, known.get(&name.trunk)) {
-                (Some(addr), before) => {
-                    if before != Some(&addr) {
-                        tracing::info!(trunk = %name.trunk, host = %name.host, %addr, "resolved");
-                    }
-                    known.insert(name.trunk.clone(), addr);
-                }
-                (None, Some(addr)) => {
-                    tracing::warn!(trunk = %name.trunk, host = %name.host, %addr, "does not resolve; keeps its address");
-                }
-                (None, None) => tracing::warn!(trunk = %name.trunk, host = %name.host, "does not resolve"),
+            report(&name, found, known.get(&name).copied());
+            if let Some(addr) = found {
+                known.insert(name.clone(), addr);
             }
-            let addr = known.get(&name.trunk).copied();
-            if !commands.input(Input::Resolved { trunk: name.trunk, addr }).await {
+            if !tell(&commands, &name, known.get(&name).copied()).await {
                 return;
             }
         }
@@ -63,6 +60,20 @@ pub async fn run(commands: Commands, mut directory: watch::Receiver<Arc<Director
             changed = directory.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(RESOLVE_EVERY) => {}
         }
+    }
+}
+
+async fn tell(commands: &Commands, name: &Wanted, addr: Option<SocketAddr>) -> bool {
+    commands.input(Input::Resolved { trunk: name.trunk.clone(), addr }).await
+}
+
+fn report(name: &Wanted, found: Option<SocketAddr>, before: Option<SocketAddr>) {
+    let Wanted { trunk, host, .. } = name;
+    match (found, before) {
+        (Some(addr), before) if before != Some(addr) => tracing::info!(%trunk, %host, %addr, "resolved"),
+        (Some(_), _) => {}
+        (None, Some(addr)) => tracing::warn!(%trunk, %host, %addr, "does not resolve; keeps its address"),
+        (None, None) => tracing::warn!(%trunk, %host, "does not resolve"),
     }
 }
 

@@ -226,6 +226,10 @@ impl UdpEdge {
 }
 
 /// What came of one look at a socket.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives on the stack between two lines; a box would allocate"
+)]
 pub enum Received {
     /// A message.
     Message(Flow, Message),
