@@ -189,11 +189,11 @@ pub struct Endpoint<U> {
 
 impl<U: Copy> Endpoint<U> {
     /// `branch_seed` is random and secret: it makes branches unguessable and the tables safe from chosen keys.
-    /// Timers below a millisecond are raised to one. The table holds [`limits::MAX_TRANSACTIONS`].
+    /// Each timer is brought into 1 ms to 1 min. The table holds [`limits::MAX_TRANSACTIONS`].
     #[must_use]
     pub fn new(timers: Timers, branch_seed: u64) -> Self {
-        let least = Duration::from_millis(1);
-        let timers = Timers { t1: timers.t1.max(least), t2: timers.t2.max(least), t4: timers.t4.max(least) };
+        let usable = |timer: Duration| timer.clamp(Duration::from_millis(1), Duration::from_mins(1));
+        let timers = Timers { t1: usable(timers.t1), t2: usable(timers.t2), t4: usable(timers.t4) };
         Endpoint {
             timers,
             capacity: limits::MAX_TRANSACTIONS,

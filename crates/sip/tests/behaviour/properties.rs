@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use tandem_sip::{Branch, Endpoint, Event, Message, Method, Received, Transport, TxnId};
+use tandem_sip::{Branch, Endpoint, Event, Message, Method, Received, Timers, Transport, TxnId};
 
 use crate::support::{endpoint, flow, message, ms, ours, reply, request_with, start};
 
@@ -205,6 +205,22 @@ proptest! {
         }
         prop_assert_eq!(ends, 1);
         prop_assert!(endpoint.is_empty());
+    }
+
+    /// Timers that make no sense are made to make some.
+    #[test]
+    fn absurd_timers_still_end_a_request(t1 in any::<u64>(), t2 in any::<u64>(), t4 in any::<u64>()) {
+        let [t1, t2, t4] = [t1, t2, t4].map(Duration::from_secs);
+        for timers in [Timers { t1, t2, t4 }, Timers { t1: ms(0), t2: ms(0), t4: ms(0) }] {
+            let (mut endpoint, mut now) = (Endpoint::new(timers, 1), start());
+            let (txn, branch) = endpoint.reserve().unwrap();
+            endpoint.start(txn, Method::Bye, flow(Transport::Udp), ours("BYE", branch.as_ref()), 1, now);
+            while let Some((at, _)) = endpoint.next_timeout() {
+                now = at;
+                endpoint.handle_timeout(now);
+            }
+            prop_assert_eq!(endpoint.poll_event(), Some(Event::Timeout { txn, user: 1 }));
+        }
     }
 
     /// Bytes that parse, whatever they say, are taken without harm.
