@@ -9,6 +9,10 @@ use crate::directory::Directory;
 
 /// One fact from outside.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every input is a message; boxing it would allocate for each"
+)]
 pub enum Input {
     /// A readable message arrived.
     Sip {

@@ -1,4 +1,4 @@
-//! Where a call goes: the dialled number, the dial plan, and Business Continuity Forwarding (semantics 1.4).
+//! Where a call goes: the dialled number, the dial plan, and Business Continuity Forwarding.
 
 use std::sync::Arc;
 
@@ -67,8 +67,7 @@ fn to_extension(
 ) -> (Result<Vec<Stage>, Reject>, Vec<What>) {
     let mut steps = vec![What::IsExtension(Device::Extension(dn))];
     let Some(extension) = directory.extension(dn) else { return (Err(Reject::new(404)), steps) };
-    let caller = env.from.uri().ok().and_then(|uri| uri.user()).unwrap_or_default();
-    let caller = std::str::from_utf8(caller).unwrap_or_default();
+    let caller = caller_key(env);
     let facts = Facts {
         mode: rooms.trunks.mode(directory),
         dr_forward: DrForward::effective(directory.options.dr_forward, extension.class.dr_forward),
@@ -77,7 +76,7 @@ fn to_extension(
         from_peer: is_peer(directory, origin),
         marked: has_marker(request),
         max_forwards: env.max_forwards.unwrap_or(70),
-        redirected_recently: rooms.trunks.redirects.is_recent(&extension.number, caller, rooms.now.mono),
+        redirected_recently: rooms.trunks.redirects.is_recent(&extension.number, &caller, rooms.now.mono),
         endpoint_in_service: in_service(rooms, directory, dn),
         agent_logged_in: false,
     };
@@ -96,11 +95,18 @@ fn to_extension(
         }
         (Verdict::Forward(How::Redirect302), Some(peer)) => {
             rooms.counters.forwards_redirected += 1;
-            rooms.trunks.redirects.remember(&extension.number, caller, rooms.now.mono);
+            rooms.trunks.redirects.remember(&extension.number, &caller, rooms.now.mono);
             Err(redirect(directory, peer, &extension.number))
         }
     };
     (outcome, steps)
+}
+
+/// What tells one caller from another for loop guard d; a caller without a name is told by his call.
+fn caller_key<'a>(env: &Envelope<'a>) -> std::borrow::Cow<'a, str> {
+    let user = env.from.uri().ok().and_then(|uri| uri.user()).unwrap_or_default();
+    let named = !user.is_empty() && !user.eq_ignore_ascii_case(b"anonymous");
+    String::from_utf8_lossy(if named { user } else { env.call_id })
 }
 
 /// A 302 to the peer, marked so that the peer does not send it back (loop guard b).

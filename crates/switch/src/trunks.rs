@@ -1,11 +1,12 @@
 //! What this node believes about the devices it probes: every Trunk DN, and Extensions with a static contact.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use tandem_peer::continuity::{Mode, RedirectMemory};
 use tandem_peer::trunk::{Action, CallFailure, ProbeId, TrunkHealth, TrunkTimer};
+use tandem_sip::TxnId;
 
 use crate::directory::{Directory, DnId, TrunkId};
 use crate::event::Event;
@@ -19,6 +20,9 @@ pub struct Trunks {
     trunks: Vec<Line>,
     extensions: BTreeMap<DnId, TrunkHealth>,
     by_addr: HashMap<SocketAddr, TrunkId, foldhash::fast::RandomState>,
+    probes: BTreeMap<Device, TxnId>,
+    /// When each device wants to be woken, kept in step by [`Trunks::change`].
+    wakes: BTreeSet<(Instant, Device)>,
     /// Callers redirected a moment ago (loop guard d).
     pub redirects: RedirectMemory,
 }
@@ -41,6 +45,8 @@ impl Trunks {
             trunks: directory.trunks().iter().map(line).collect(),
             extensions: BTreeMap::new(),
             by_addr: HashMap::default(),
+            probes: BTreeMap::new(),
+            wakes: BTreeSet::new(),
             redirects: RedirectMemory::new(),
         };
         for id in probed_extensions(directory) {
@@ -48,6 +54,7 @@ impl Trunks {
             trunks.extensions.insert(id, TrunkHealth::new(options, now.mono));
         }
         trunks.index();
+        trunks.schedule();
         trunks
     }
 
@@ -75,6 +82,7 @@ impl Trunks {
         }
         next.redirects = std::mem::take(&mut self.redirects);
         next.index();
+        next.schedule();
         *self = next;
     }
 
@@ -132,7 +140,7 @@ impl Trunks {
         }
     }
 
-    /// The continuity mode (semantics 1.3).
+    /// The continuity mode.
     #[must_use]
     pub fn mode(&self, directory: &Directory) -> Mode {
         Mode::of(directory.options.dr_peer_trunk.map(|id| self.in_service(id)))
@@ -141,12 +149,9 @@ impl Trunks {
     /// The next timer of any device.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Instant, Device, TrunkTimer)> {
-        self.all()
-            .filter_map(|(device, health)| {
-                let (at, timer) = health.poll_timeout()?;
-                Some((at, device, timer))
-            })
-            .min_by_key(|(at, device, _)| (*at, *device))
+        let (at, device) = self.wakes.first()?;
+        let (_, timer) = self.health(*device)?.poll_timeout()?;
+        Some((*at, *device, timer))
     }
 
     /// Runs every timer that is due.
@@ -155,9 +160,16 @@ impl Trunks {
             if at > now.mono {
                 return;
             }
-            let action = self.health_mut(device).and_then(|health| health.handle_timeout(now.mono));
+            let action = self.change(device, |health| health.handle_timeout(now.mono));
             actions.extend(action.map(|action| (device, action)));
         }
+    }
+
+    /// A new probe goes out; gives the transaction of the one before it, if its answer can no longer count.
+    pub fn probing(&mut self, device: Device, txn: TxnId) -> Option<TxnId> {
+        let options = self.health(device)?.options();
+        let outlived = options.oos_force_s <= options.oos_check_s;
+        self.probes.insert(device, txn).filter(|_| outlived)
     }
 
     /// A final answer to a probe.
@@ -168,34 +180,50 @@ impl Trunks {
         status: u16,
         now: Now,
     ) -> Option<Action> {
-        self.health_mut(device)?.probe_answered(probe, status, now.mono)
+        self.change(device, |health| health.probe_answered(probe, status, now.mono))
     }
 
     /// A probe could not be delivered.
     pub fn probe_failed(&mut self, device: Device, probe: ProbeId, now: Now) -> Option<Action> {
-        self.health_mut(device)?.probe_transport_failed(probe, now.mono)
+        self.change(device, |health| health.probe_transport_failed(probe, now.mono))
     }
 
     /// A call attempt went unanswered.
     pub fn call_failed(&mut self, device: Device, how: CallFailure, now: Now) -> Option<Action> {
-        self.health_mut(device)?.call_failed(how, now.mono)
+        self.change(device, |health| health.call_failed(how, now.mono))
     }
 
     /// A valid request came from the device.
     pub fn request_received(&mut self, device: Device, now: Now) -> Option<Action> {
-        self.health_mut(device)?.request_received(now.mono)
+        self.change(device, |health| health.request_received(now.mono))
     }
 
-    fn health_mut(&mut self, device: Device) -> Option<&mut TrunkHealth> {
-        match device {
+    /// Lets a device's state machine handle something, and notes when it wants to be woken next.
+    fn change(
+        &mut self,
+        device: Device,
+        act: impl FnOnce(&mut TrunkHealth) -> Option<Action>,
+    ) -> Option<Action> {
+        let health = match device {
             Device::Trunk(id) => self.trunks.get_mut(id.0 as usize).map(|line| &mut line.health),
             Device::Extension(id) => self.extensions.get_mut(&id),
+        }?;
+        let before = health.poll_timeout().map(|(at, _)| at);
+        let action = act(health);
+        let after = health.poll_timeout().map(|(at, _)| at);
+        if before != after {
+            self.wakes.extend(after.map(|at| (at, device)));
+            if let Some(before) = before {
+                self.wakes.remove(&(before, device));
+            }
         }
+        action
     }
 
-    fn all(&self) -> impl Iterator<Item = (Device, &TrunkHealth)> {
+    fn schedule(&mut self) {
         let trunks = (0u32..).zip(&self.trunks).map(|(id, line)| (Device::Trunk(TrunkId(id)), &line.health));
-        trunks.chain(self.extensions.iter().map(|(id, health)| (Device::Extension(*id), health)))
+        let all = trunks.chain(self.extensions.iter().map(|(id, health)| (Device::Extension(*id), health)));
+        self.wakes = all.filter_map(|(device, health)| Some((health.poll_timeout()?.0, device))).collect();
     }
 }
 

@@ -1,7 +1,6 @@
 //! One INVITE to one possible callee.
 
-use tandem_sip::dialog::{Dialog, LocalIdentity};
-use tandem_sip::{Endpoint, Envelope, Flow, HeaderName, Message, Method, TxnId};
+use tandem_sip::{Dialog, Envelope, Flow, HeaderName, Message, Method, TxnId};
 
 use super::headers;
 use super::leg::{Ask, Leg};
@@ -65,7 +64,7 @@ impl Branch {
             rooms.endpoint.release(txn);
             return None;
         };
-        let wanted = Endpoint::<Use>::pick_transport(flow, payload.len());
+        let wanted = rooms.endpoint.pick_transport(flow, payload.len());
         if wanted.transport != flow.transport && again.is_none() {
             flow = wanted;
             branch.by_tcp_for_size = true;
@@ -110,20 +109,20 @@ impl Branch {
             return;
         }
         let Some(name) = rooms.endpoint.branch(self.txn) else { return };
-        let transport = self.flow().transport;
+        let transport = self.flow(rooms).transport;
         let lines = &rooms.lines;
         let mut builder = tandem_sip::Builder::request(&mut rooms.scratch, b"CANCEL", &self.target.uri);
         builder.via(transport, lines.sent_by.as_bytes(), name.as_ref()).number(HeaderName::MaxForwards, 70);
         self.identity(&mut builder, request, lines.sent_by.as_bytes());
         builder.cseq(1, b"CANCEL").header(HeaderName::Reason, reason);
         let payload = builder.finish(b"");
-        rooms.endpoint.cancel(self.txn, &payload, rooms.now.mono);
+        rooms.endpoint.cancel(self.txn, payload, rooms.now.mono);
     }
 
     /// Where its INVITE really went.
-    fn flow(&self) -> Flow {
+    fn flow(&self, rooms: &Rooms) -> Flow {
         if self.by_tcp_for_size {
-            Endpoint::<Use>::pick_transport(self.target.flow, usize::MAX)
+            rooms.endpoint.pick_transport(self.target.flow, usize::MAX)
         } else {
             self.target.flow
         }
@@ -135,18 +134,10 @@ impl Branch {
     }
 }
 
-/// The dialog that a response to our INVITE makes. Its From and Call-ID are ours, given back.
-pub(super) fn uac(response: &Message, env: &Envelope<'_>) -> Option<Dialog> {
-    let from = response.header(HeaderName::From)?;
-    let local_tag = env.from_tag?;
-    let identity = LocalIdentity { from, local_tag, call_id: env.call_id, cseq: env.cseq.number };
-    Dialog::uac(&identity, response, env).ok()
-}
-
 /// Ends a dialog that nobody wants: a 2xx that came after the CANCEL, or a second one. ACK, then BYE.
 pub fn hang_up_stray(rooms: &mut Rooms, device: Device, flow: Flow, response: &Message) {
     let Ok(env) = response.envelope() else { return };
-    let Some(mut dialog) = uac(response, &env) else { return };
+    let Ok(mut dialog) = Dialog::uac(response, &env) else { return };
     let cseq = env.cseq.number;
     let bye = dialog.next_cseq();
     let leg = Leg::new(dialog, flow, device, false);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use tandem_peer::replica::{Reader, Writer};
 use tandem_sip::dialog::{Dialog, ViaLine};
-use tandem_sip::{Endpoint, Flow, HeaderName, Host, Message, NameAddr, Transport, TxnId, Uri};
+use tandem_sip::{Flow, HeaderName, Host, Message, NameAddr, Transport, TxnId, Uri};
 
 use super::headers;
 use crate::directory::{DnId, TrunkId};
@@ -105,7 +105,7 @@ impl Leg {
         let (txn, branch) = rooms.endpoint.reserve()?;
         let mut flow = self.flow;
         let mut payload = self.print(rooms, ask, flow, branch.as_ref());
-        let wanted = Endpoint::<Use>::pick_transport(flow, payload.len());
+        let wanted = rooms.endpoint.pick_transport(flow, payload.len());
         if wanted.transport != flow.transport {
             flow = wanted;
             payload = self.print(rooms, ask, flow, branch.as_ref());
@@ -128,7 +128,7 @@ impl Leg {
     pub fn cancel(&self, rooms: &mut Rooms, invite: TxnId, cseq: u32) {
         let Some(branch) = rooms.endpoint.branch(invite) else { return };
         let payload = self.print(rooms, &Ask::own(b"CANCEL", cseq), self.flow, branch.as_ref());
-        rooms.endpoint.cancel(invite, &payload, rooms.now.mono);
+        rooms.endpoint.cancel(invite, payload, rooms.now.mono);
     }
 
     /// Whether a response belongs to the dialog.

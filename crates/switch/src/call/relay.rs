@@ -24,7 +24,9 @@ impl Call {
         env: &Envelope<'_>,
     ) {
         match self.accept(rooms, to, env) {
-            None => rooms.respond(txn, flow, request, &Reject::new(481)),
+            None => {
+                rooms.respond(txn, flow, request, &Reject::new(481));
+            }
             Some((_, Order::OutOfOrder | Order::Retransmission)) => {
                 rooms.respond(txn, flow, request, &Reject::because(500, "CSeq Out Of Order"));
             }
@@ -46,7 +48,7 @@ impl Call {
         let early = matches!(self.phase, Phase::Setup(_));
         match env.cseq.method {
             Method::Bye if early && side == Side::Callee => {
-                rooms.respond(txn, flow, request, &Reject::new(481))
+                rooms.respond(txn, flow, request, &Reject::new(481));
             }
             Method::Bye if early => {
                 rooms.respond(txn, flow, request, &Reject::new(200));

@@ -10,7 +10,7 @@ use tandem_peer::trunk::CallFailure;
 use tandem_sip::dialog::Dialog;
 use tandem_sip::{Envelope, Flow, HeaderName, Message, TxnId, response_to};
 
-use super::branch::{Branch, Target, uac};
+use super::branch::{Branch, Target};
 use super::leg::{Leg, Side, behind_nat};
 use super::record::{EndReason, LegFacts, LegId};
 use super::{Call, Phase, headers};
@@ -114,7 +114,7 @@ impl Call {
     /// Opens a call and sends it to the first place that can take it.
     pub fn open(rooms: &mut Rooms, key: Key, opening: Opening) -> Self {
         let Opening { txn, flow, request, origin, known_by, outcome, steps, ring_timeout } = opening;
-        let (from, to, call_id) = names(&request);
+        let [from, to, call_id] = names(&request);
         let mut call = Self {
             key,
             uuid: rooms.ids.uuid(),
@@ -194,7 +194,7 @@ impl Call {
             setup.offer_best(503, None);
         }
         let best = setup.best.take().unwrap_or(Best { status: 480, message: None });
-        self.fail(rooms, setup, best, EndedBy::Server);
+        self.fail(rooms, &setup, &best, EndedBy::Server);
     }
 
     fn ring(&mut self, rooms: &mut Rooms, setup: &mut Setup, target: Target) {
@@ -382,7 +382,7 @@ impl Call {
             self.advance(rooms, setup);
         } else {
             let best = setup.best.take().unwrap_or(Best { status: 480, message: None });
-            self.fail(rooms, setup, best, EndedBy::Callee);
+            self.fail(rooms, &setup, &best, EndedBy::Callee);
         }
     }
 
@@ -434,10 +434,10 @@ impl Call {
         self.finish_setup(rooms, &setup, 487, None, EndedBy::Caller, EndReason::Cancel);
     }
 
-    fn fail(&mut self, rooms: &mut Rooms, setup: Box<Setup>, best: Best, by: EndedBy) {
+    fn fail(&mut self, rooms: &mut Rooms, setup: &Setup, best: &Best, by: EndedBy) {
         let status = mapped(best.status);
         self.note(rooms, What::Failed(status));
-        self.finish_setup(rooms, &setup, status, best.message.as_ref(), by, EndReason::Status(status));
+        self.finish_setup(rooms, setup, status, best.message.as_ref(), by, EndReason::Status(status));
     }
 
     fn finish_setup(
@@ -540,7 +540,7 @@ impl Setup {
         env.to_tag?;
         let asked = self.request.envelope().ok()?;
         let caller = Dialog::uas(&self.request, &asked, &tag.text()).ok()?;
-        let callee = uac(response, env)?;
+        let callee = Dialog::uac(response, env).ok()?;
         let nat = behind_nat(&asked, self.flow.remote);
         let flow = if branch.target.flow.transport == flow.transport { branch.target.flow } else { flow };
         Some([
@@ -589,10 +589,10 @@ fn mapped(status: u16) -> u16 {
 }
 
 /// The caller's user, the dialled user, and the Call-ID of an INVITE.
-fn names(request: &Message) -> (Box<[u8]>, Box<[u8]>, Box<[u8]>) {
+fn names(request: &Message) -> [Box<[u8]>; 3] {
     let Ok(env) = request.envelope() else { return Default::default() };
     let from = env.from.uri().ok().and_then(|uri| uri.user()).unwrap_or_default();
     let to =
         request.request_uri().and_then(|uri| tandem_sip::Uri::parse(uri).ok()).and_then(|uri| uri.user());
-    (from.into(), to.unwrap_or_default().into(), env.call_id.into())
+    [from, to.unwrap_or_default(), env.call_id].map(Box::from)
 }

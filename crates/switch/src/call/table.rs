@@ -36,6 +36,12 @@ impl Calls {
         self.arena.len()
     }
 
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.arena.len() == 0
+    }
+
     /// Whether no further call fits.
     #[must_use]
     pub fn is_full(&self) -> bool {

@@ -24,6 +24,7 @@ impl Node {
         let Some(action) = action else { return };
         match action {
             Action::SendProbe { probe, max_forwards } => {
+                self.audit_again(device);
                 if let Some(action) = self.probe(device, probe, max_forwards) {
                     self.act(device, Some(action));
                 }
@@ -49,6 +50,9 @@ impl Node {
             let (txn, branch) = self.rooms.endpoint.reserve()?;
             let payload = print_probe(&mut self.rooms, &uri, flow, branch.as_ref(), max_forwards);
             let now = self.rooms.now.mono;
+            if let Some(older) = self.rooms.trunks.probing(device, txn) {
+                self.rooms.endpoint.abandon(older);
+            }
             self.rooms.endpoint.start(txn, Method::Options, flow, payload, Use::Probe(device, probe), now);
             Some(())
         });
@@ -72,6 +76,15 @@ impl Node {
             Device::Extension(id) => contact.uri.replace("{number}", &directory.extension(id)?.number).into(),
         };
         Some((uri, self.rooms.flow_to(contact.transport, addr)))
+    }
+
+    /// While the peer trunk stays lost, the legs over it are asked anew with each probe.
+    fn audit_again(&mut self, device: Device) {
+        let Device::Trunk(id) = device else { return };
+        if self.rooms.directory.options.dr_peer_trunk == Some(id) && !self.rooms.trunks.in_service(id) {
+            let name = Rooms::name_of(&self.rooms.directory, device).to_owned();
+            self.audit_legs(&name);
+        }
     }
 
     /// Legs over a lost peer trunk are asked whether they live; nothing else ends them (BCA-08, BCA-09).

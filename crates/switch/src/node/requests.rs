@@ -213,7 +213,7 @@ impl Node {
         self.rooms.endpoint.reply_stateless(flow, payload);
     }
 
-    /// A trunk that sends requests is alive; that brings back every trunk but the peer's (semantics 2.2).
+    /// A trunk that sends requests is alive; that brings back every trunk but the peer's.
     fn came_from_a_trunk(&mut self, flow: Flow) {
         let Some((id, KnownBy::TrunkAddress)) =
             self.rooms.trunks.identify(&self.rooms.directory, flow.remote)

@@ -72,7 +72,7 @@ impl Node {
             match event {
                 tandem_sip::Event::Timeout { txn, user } => self.unanswered(txn, user, CallFailure::Timeout),
                 tandem_sip::Event::TransportError { txn, user } => {
-                    self.unanswered(txn, user, CallFailure::Transport)
+                    self.unanswered(txn, user, CallFailure::Transport);
                 }
                 tandem_sip::Event::AckTimeout { .. } => {}
             }

@@ -1,0 +1,239 @@
+//! A node, two parties made of text, and a clock that only moves when told.
+#![allow(dead_code, clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tandem_peer::DrForward;
+use tandem_peer::trunk::{TrunkOptions, TrunkRole};
+use tandem_sip::{Flow, HeaderName, Message, Transport};
+use tandem_switch::directory::{
+    Authenticate, DialRule, Directory, DnClass, Extension, Listen, Options, Secret, Server, StaticContact,
+    Trunk, TrunkId,
+};
+use tandem_switch::{Cdr, Event, Input, Node, Now, Output};
+
+pub const NODE: &str = "10.0.0.1:5060";
+
+pub struct Bed {
+    pub node: Node,
+    pub now: Now,
+    pub sent: Vec<(SocketAddr, Message)>,
+    pub events: Vec<Event>,
+    pub cdrs: Vec<Cdr>,
+    pub commit: bool,
+    pub stored: u64,
+}
+
+pub fn addr(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+pub fn flow(remote: &str) -> Flow {
+    Flow { transport: Transport::Udp, local: 0, remote: addr(remote), conn: 0 }
+}
+
+pub fn contact(uri: &str, at: &str) -> StaticContact {
+    StaticContact { uri: uri.into(), transport: Transport::Udp, addr: Some(addr(at)), resolve: None }
+}
+
+pub fn trunk(name: &str, at: &str) -> Trunk {
+    Trunk {
+        name: name.into(),
+        contact: contact(&format!("sip:{at}"), at),
+        oos: TrunkOptions::default(),
+        oosp_transfer_enabled: false,
+        sources: Vec::new(),
+        credentials: None,
+    }
+}
+
+/// Extensions 1001 to 1004 (1003 with a static contact), a gateway, and a peer trunk probed every 10 s.
+pub fn directory(change: impl FnOnce(&mut Options, &mut Vec<Extension>, &mut Vec<Trunk>)) -> Arc<Directory> {
+    let server = Server {
+        name: "site-a".into(),
+        switch: "switch-a".into(),
+        sip_address: "10.0.0.1".into(),
+        sip_port: 5060,
+        listen: vec![Listen { transport: Transport::Udp, addr: addr(NODE) }],
+        realm: "tandem".into(),
+        nonce_secret: [3; 32],
+    };
+    let mut options = Options {
+        authenticate: Authenticate { register: false, invite: false },
+        dr_forward: DrForward::Oos,
+        dr_peer_trunk: Some(TrunkId(1)),
+        ..Options::default()
+    };
+    let class =
+        Arc::new(DnClass { secret: Secret::Password("secret-{number}".into()), ..DnClass::default() });
+    let fixed = Arc::new(DnClass {
+        contact: Some(contact("sip:{number}@10.0.0.33:5060", "10.0.0.33:5060")),
+        ..DnClass::default()
+    });
+    let mut extensions: Vec<Extension> = ["1001", "1002", "1003", "1004"]
+        .map(|number| Extension {
+            number: number.into(),
+            class: if number == "1003" { Arc::clone(&fixed) } else { Arc::clone(&class) },
+        })
+        .into();
+    let mut peer = trunk("to-site-b", "10.0.1.1:5060");
+    peer.oos =
+        TrunkOptions { oos_check_s: 10, oos_force_s: 5, role: TrunkRole::Peer, ..TrunkOptions::default() };
+    let mut trunks = vec![trunk("gateway", "10.0.0.99:5060"), peer];
+    change(&mut options, &mut extensions, &mut trunks);
+    let rule = DialRule { prefix: "9".into(), strip: 1, add: "+".into(), trunks: vec![TrunkId(0)] };
+    Arc::new(Directory::new(server, options, extensions, trunks, vec![rule]).unwrap())
+}
+
+impl Bed {
+    pub fn new() -> Self {
+        Self::with(directory(|_, _, _| {}))
+    }
+
+    pub fn with(directory: Arc<Directory>) -> Self {
+        let now = Now { mono: Instant::now(), unix_ms: 1_800_000_000_000 };
+        let node = Node::new(directory, [9; 32], now);
+        let mut bed = Self {
+            node,
+            now,
+            sent: Vec::new(),
+            events: Vec::new(),
+            cdrs: Vec::new(),
+            commit: true,
+            stored: 0,
+        };
+        bed.node.handle_timeout(now);
+        bed.drain();
+        bed
+    }
+
+    pub fn drain(&mut self) {
+        while let Some(output) = self.node.poll_output() {
+            match output {
+                Output::Store(batch) => {
+                    self.stored = batch.seq().0;
+                    if self.commit {
+                        self.node.handle_input(Input::Persisted { seq: self.stored }, self.now);
+                    }
+                }
+                Output::Transmit(transmit) => {
+                    let message = Message::parse(transmit.payload).expect("what we send can be read");
+                    self.sent.push((transmit.flow.remote, message));
+                }
+                Output::Event(event) => self.events.push(event),
+                Output::Cdr(cdr) => self.cdrs.push(*cdr),
+            }
+        }
+    }
+
+    pub fn receive(&mut self, from: &str, text: &str) {
+        let text = text.replace('\n', "\r\n");
+        let message = Message::parse(text.into_bytes().into()).expect("the test's own message can be read");
+        self.node.handle_input(Input::Sip { flow: flow(from), message }, self.now);
+        self.drain();
+    }
+
+    /// Lets time pass, running each timer at its own moment.
+    pub fn pass(&mut self, by: Duration) {
+        let end = self.now.plus(by);
+        while let Some((at, _)) = self.node.poll_timeout().filter(|(at, _)| *at <= end.mono) {
+            self.now = self.now.plus(at.saturating_duration_since(self.now.mono));
+            self.node.handle_timeout(self.now);
+            self.drain();
+        }
+        self.now = end;
+    }
+
+    /// Takes the messages sent to an address so far.
+    pub fn take(&mut self, to: &str) -> Vec<Message> {
+        let to = addr(to);
+        let (mine, rest) = std::mem::take(&mut self.sent).into_iter().partition(|(remote, _)| *remote == to);
+        self.sent = rest;
+        mine.into_iter().map(|(_, message): (SocketAddr, Message)| message).collect()
+    }
+
+    /// The only message sent to an address.
+    #[track_caller]
+    pub fn one(&mut self, to: &str) -> Message {
+        let mut all = self.take(to);
+        assert_eq!(all.len(), 1, "one message to {to}, not {:?}", all.iter().map(line).collect::<Vec<_>>());
+        all.remove(0)
+    }
+
+    pub fn register(&mut self, dn: &str, at: &str) {
+        self.receive(
+            at,
+            &format!(
+                "REGISTER sip:tandem SIP/2.0\nVia: SIP/2.0/UDP {at};branch=z9hG4bKr{dn}{at};rport\nFrom: <sip:{dn}@tandem>;tag=r\n\
+                 To: <sip:{dn}@tandem>\nCall-ID: r{dn}{at}\nCSeq: 1 REGISTER\nContact: <sip:{dn}@{at}>;expires=3600\n\
+                 Content-Length: 0\n\n"
+            ),
+        );
+        assert_eq!(self.one(at).code(), Some(200));
+    }
+}
+
+/// First line of a message.
+pub fn line(message: &Message) -> String {
+    String::from_utf8_lossy(message.bytes().split(|b| *b == b'\r').next().unwrap()).into_owned()
+}
+
+pub fn header(message: &Message, name: HeaderName) -> String {
+    String::from_utf8_lossy(message.header(name).unwrap_or_default()).into_owned()
+}
+
+pub fn invite(from: &str, at: &str, to: &str, id: &str) -> String {
+    format!(
+        "INVITE sip:{to}@10.0.0.1 SIP/2.0\nVia: SIP/2.0/UDP {at};branch=z9hG4bK{id};rport\nMax-Forwards: 70\n\
+         From: \"A\" <sip:{from}@caller.example>;tag=f{id}\nTo: <sip:{to}@10.0.0.1>\nCall-ID: {id}\nCSeq: 1 INVITE\n\
+         Contact: <sip:{from}@{at}>\nX-Custom: kept\nContent-Type: application/sdp\nContent-Length: 4\n\nv=0\n"
+    )
+    .replace("v=0\n", "v=0~")
+}
+
+/// A response to a request the node sent.
+pub fn answer(request: &Message, code: u16, tag: &str, contact: &str, body: &str) -> String {
+    let get = |name| header(request, name);
+    let to = if tag.is_empty() || get(HeaderName::To).contains(";tag=") {
+        get(HeaderName::To)
+    } else {
+        format!("{};tag={tag}", get(HeaderName::To))
+    };
+    format!(
+        "SIP/2.0 {code} Whatever\nVia: {}\nFrom: {}\nTo: {to}\nCall-ID: {}\nCSeq: {}\nContact: <sip:x@{contact}>\n\
+         Content-Length: {}\n\n{body}",
+        get(HeaderName::Via),
+        get(HeaderName::From),
+        get(HeaderName::CallId),
+        get(HeaderName::CSeq),
+        body.len(),
+    )
+}
+
+/// A request within the dialog that `response` (of the node, to our INVITE) made.
+pub fn in_dialog(response: &Message, method: &str, cseq: u32, at: &str, body: &str) -> String {
+    let get = |name| header(response, name);
+    format!(
+        "{method} sip:10.0.0.1:5060 SIP/2.0\nVia: SIP/2.0/UDP {at};branch=z9hG4bK{method}{cseq}{at};rport\nMax-Forwards: 70\n\
+         From: {}\nTo: {}\nCall-ID: {}\nCSeq: {cseq} {method}\nContact: <sip:c@{at}>\nContent-Length: {}\n\n{body}",
+        get(HeaderName::From),
+        get(HeaderName::To),
+        get(HeaderName::CallId),
+        body.len(),
+    )
+}
+
+/// A request of the callee within the dialog that the node's INVITE and our answer with `tag` made.
+pub fn from_callee(invite: &Message, tag: &str, method: &str, cseq: u32, at: &str, body: &str) -> String {
+    let get = |name| header(invite, name);
+    format!(
+        "{method} sip:10.0.0.1:5060 SIP/2.0\nVia: SIP/2.0/UDP {at};branch=z9hG4bK{method}{cseq}{at}{tag};rport\nMax-Forwards: 70\n\
+         From: {};tag={tag}\nTo: {}\nCall-ID: {}\nCSeq: {cseq} {method}\nContact: <sip:x@{at}>\nContent-Length: {}\n\n{body}",
+        get(HeaderName::To),
+        get(HeaderName::From),
+        get(HeaderName::CallId),
+        body.len(),
+    )
+}
