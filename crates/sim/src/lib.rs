@@ -1,1 +1,28 @@
-//! placeholder
+//! Two sites, phones, gateways and faults in one deterministic process.
+//!
+//! The servers are the real ones ([`tandem_switch::Node`]); everything around them is simulated: time, network,
+//! devices. One seed gives one history, byte for byte. Oracles look at every step.
+//!
+//! Start with `tests/basic_call.rs`, then run `cargo run -p tandem-sim -- --seed 1 --minutes 1 --trace`.
+
+pub mod chaos;
+pub mod dice;
+pub mod look;
+pub mod net;
+pub mod oracle;
+pub mod queue;
+pub mod scene;
+pub mod sim;
+pub mod site;
+pub mod sites;
+pub mod text;
+pub mod time;
+pub mod trace;
+pub mod ua;
+pub mod wire;
+
+pub use net::Refusal;
+pub use scene::CallId;
+pub use sim::{Failure, Sim, UaId};
+pub use sites::{A, B, Setup, SiteId};
+pub use time::{At, ms, secs};

@@ -1,0 +1,239 @@
+//! Random calls and random faults, then peace, then a look for what is left.
+
+mod faults;
+
+use std::time::Duration;
+
+use tandem_peer::DrForward;
+
+use crate::dice::Dice;
+use crate::net::{Refusal, Weather};
+use crate::scene::CallId;
+use crate::sim::{Failure, Sim, UaId};
+use crate::sites::{A, B, Setup};
+use crate::time::{ms, secs};
+use crate::ua::offer::Direction;
+use crate::ua::{OnCall, Phase, Profile, Registers};
+
+/// What a run was like.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// The seed.
+    pub seed: u64,
+    /// Calls that were tried.
+    pub calls: u32,
+    /// Calls that were answered.
+    pub answered: usize,
+    /// Faults that were made.
+    pub faults: u32,
+    /// Overlaps of a forward and a local ring that lost messages caused.
+    pub overlaps: u64,
+    /// Lines of the trace.
+    pub lines: u64,
+    /// Hash of the trace.
+    pub hash: u64,
+}
+
+/// One run.
+pub struct Chaos {
+    sim: Sim,
+    dice: Dice,
+    phones: Vec<UaId>,
+    gateways: Vec<UaId>,
+    calls: Vec<(UaId, CallId)>,
+    faults: u32,
+    /// A phone without power forgets its calls; two of them in one call would leave it to nobody.
+    power_cut: bool,
+}
+
+/// Runs one seed: `minutes` of calls and faults, then peace.
+///
+/// # Errors
+/// The first rule that was broken, with what led to it.
+pub fn run(seed: u64, minutes: f64, print: bool) -> Result<Summary, Box<Failure>> {
+    let mut chaos = Chaos::new(seed, print);
+    let end = crate::At::START + secs(60).mul_f64(minutes);
+    chaos.sim.try_run_for(secs(8))?;
+    while chaos.sim.now() < end {
+        let pause = chaos.dice.between(ms(50), ms(2500));
+        chaos.sim.try_run_for(pause)?;
+        chaos.act();
+    }
+    chaos.make_peace();
+    chaos.sim.try_run_for(secs(45))?;
+    chaos.sim.try_settle()?;
+    Ok(chaos.summary())
+}
+
+impl Chaos {
+    fn new(seed: u64, print: bool) -> Self {
+        let mut dice = Dice::new(seed, "chaos");
+        let mut sim = Sim::new(seed, setup(&mut dice));
+        if print {
+            sim.trace.print();
+        }
+        sim.net.weather = Weather { jitter: dice.between(ms(0), ms(20)), ..Weather::default() };
+        let mut chaos = Self {
+            sim,
+            dice,
+            phones: Vec::new(),
+            gateways: Vec::new(),
+            calls: Vec::new(),
+            faults: 0,
+            power_cut: false,
+        };
+        chaos.add_devices();
+        chaos
+    }
+
+    fn add_devices(&mut self) {
+        for number in ["1001", "1002", "1003", "1004", "1005", "1006", "1007", "1001", "1002"] {
+            let first = if self.dice.chance(500) { A } else { B };
+            let registers = [Registers::Single, Registers::Dual, Registers::ActiveBackup];
+            let registers = *self.dice.pick(&registers).unwrap_or(&Registers::Dual);
+            let character = self.character();
+            let phone =
+                self.sim.phone(number).single(first).with(|p| p.registers = registers).with(character).on();
+            self.phones.push(phone);
+        }
+        for n in [1, 2] {
+            let character = self.character();
+            let gateway = self.sim.gateway(n).with(character).on();
+            self.gateways.push(gateway);
+        }
+    }
+
+    fn character(&mut self) -> impl FnOnce(&mut Profile) + use<> {
+        let after = self.dice.between(ms(0), secs(6));
+        let refusals = [486, 480, 404, 503, 500, 600, 603];
+        let code = *self.dice.pick(&refusals).unwrap_or(&486);
+        let on_call = match self.dice.below(10) {
+            0 => OnCall::RingOn,
+            1 | 2 => OnCall::Refuse { code, after },
+            _ => OnCall::Answer { after },
+        };
+        let talks = self.dice.chance(600).then(|| self.dice.between(secs(1), secs(25)));
+        let (early_media, delayed_offer) = (self.dice.chance(200), self.dice.chance(200));
+        let tcp = self.dice.chance(150);
+        let padding = if self.dice.chance(100) { 25 } else { 0 };
+        let follows_redirect = !self.dice.chance(50);
+        move |profile| {
+            profile.on_call = on_call;
+            profile.talks = talks;
+            (profile.early_media, profile.delayed_offer) = (early_media, delayed_offer);
+            (profile.tcp, profile.padding, profile.follows_redirect) = (tcp, padding, follows_redirect);
+        }
+    }
+
+    fn act(&mut self) {
+        match self.dice.below(100) {
+            0..45 => self.call(),
+            45..60 => self.hang_up(),
+            60..68 => self.hold(),
+            68..73 => self.send_within(),
+            73..80 => self.recast(),
+            _ => self.break_something(),
+        }
+    }
+
+    fn call(&mut self) {
+        let from_outside = self.dice.chance(400);
+        let callers = if from_outside { &self.gateways } else { &self.phones };
+        let Some(caller) = self.dice.pick(callers).copied() else { return };
+        let numbers = ["1001", "1002", "1003", "1004", "1005", "1006", "1007", "1010", "4711"];
+        let outside = !from_outside && self.dice.chance(200);
+        let number = if outside { "95550100" } else { self.dice.pick(&numbers).copied().unwrap_or("1001") };
+        let call = self.sim.call(caller, number);
+        self.calls.push((caller, call));
+    }
+
+    fn talking(&mut self) -> Option<(UaId, CallId)> {
+        let mut open = Vec::new();
+        for (_, call) in self.calls.iter().rev().take(20) {
+            let legs = self.sim.legs(*call).filter(|(_, leg)| leg.phase == Phase::Talking);
+            open.extend(legs.map(|(ua, _)| (ua, *call)));
+        }
+        self.dice.pick(&open).copied()
+    }
+
+    fn hang_up(&mut self) {
+        let mut open = Vec::new();
+        for (_, call) in self.calls.iter().rev().take(20) {
+            let legs = self.sim.legs(*call).filter(|(_, leg)| !leg.is_over());
+            open.extend(legs.map(|(ua, _)| (ua, *call)));
+        }
+        if let Some((ua, call)) = self.dice.pick(&open).copied() {
+            self.sim.hang_up(ua, call);
+        }
+    }
+
+    fn hold(&mut self) {
+        let direction = if self.dice.chance(500) { Direction::SendOnly } else { Direction::SendRecv };
+        if let Some((ua, call)) = self.talking() {
+            self.sim.hold(ua, call, direction);
+        }
+    }
+
+    fn send_within(&mut self) {
+        let methods = ["UPDATE", "INFO", "OPTIONS", "MESSAGE", "NOTIFY"];
+        let method = self.dice.pick(&methods).copied().unwrap_or("INFO");
+        if let Some((ua, call)) = self.talking() {
+            self.sim.send_within(ua, call, method);
+        }
+    }
+
+    /// A device changes its mind about calls.
+    fn recast(&mut self) {
+        let Some(phone) = self.dice.pick(&self.phones).copied() else { return };
+        let tcp = self.sim.ua(phone).is_some_and(|ua| ua.profile.tcp);
+        let character = self.character();
+        self.sim.change(phone, character);
+        self.sim.change(phone, |profile| profile.tcp = tcp);
+    }
+
+    fn make_peace(&mut self) {
+        self.sim.note("peace");
+        self.sim.heal();
+        self.sim.net.weather = Weather::default();
+        for site in [A, B] {
+            self.sim.thaw(site);
+            self.sim.restart(site);
+            if let Some(site) = self.sim.site_mut(site) {
+                site.commit_delay = Duration::ZERO;
+                site.dies_at_store = false;
+            }
+        }
+        for phone in self.phones.clone() {
+            if self.sim.net.refusal_of(self.sim.ip(phone)).is_some() {
+                self.sim.power_on(phone);
+            }
+        }
+    }
+
+    fn summary(&self) -> Summary {
+        Summary {
+            seed: self.sim.seed,
+            calls: self.sim.next_label - 1,
+            answered: self.calls.iter().filter(|(_, call)| self.sim.result(*call) == Some(200)).count(),
+            faults: self.faults,
+            overlaps: self.sim.oracles.overlaps(),
+            lines: self.sim.trace.lines(),
+            hash: self.sim.trace.hash(),
+        }
+    }
+}
+
+fn setup(dice: &mut Dice) -> Setup {
+    let forwards = [DrForward::Off, DrForward::Oos, DrForward::Oos, DrForward::NoAgent];
+    Setup {
+        dr_forward: *dice.pick(&forwards).unwrap_or(&DrForward::Oos),
+        redirect: dice.chance(500),
+        challenge_calls: dice.chance(500),
+        ring_timeout: dice.between(secs(10), secs(40)),
+        ..Setup::default()
+    }
+}
+
+fn refusal(dice: &mut Dice) -> Refusal {
+    if dice.chance(500) { Refusal::Blackhole } else { Refusal::Refused }
+}

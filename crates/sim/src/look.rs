@@ -1,0 +1,101 @@
+//! What a scenario may ask a server: its own views, nothing else.
+
+use tandem_switch::view::{Call, Status, Why};
+use tandem_switch::{Cdr, Event};
+
+use crate::sim::Sim;
+use crate::site::Site;
+use crate::sites::SiteId;
+use crate::time::At;
+
+impl Sim {
+    fn site(&self, id: SiteId) -> Option<&Site> {
+        self.sites.get(id.0)
+    }
+
+    /// A site, to change its clock or its committer.
+    pub fn site_mut(&mut self, id: SiteId) -> Option<&mut Site> {
+        self.sites.get_mut(id.0)
+    }
+
+    /// `tandem status`; `None` while the process is dead.
+    #[must_use]
+    pub fn status(&self, id: SiteId) -> Option<Status> {
+        let site = self.site(id)?;
+        Some(site.node.as_ref()?.status(site.clock(self.now())))
+    }
+
+    /// Continuity mode by name; empty while the process is dead.
+    #[must_use]
+    pub fn mode(&self, id: SiteId) -> String {
+        self.status(id).map(|status| status.mode).unwrap_or_default()
+    }
+
+    /// Calls now.
+    #[must_use]
+    pub fn calls(&self, id: SiteId) -> Vec<Call> {
+        self.site(id)
+            .and_then(|site| Some(site.node.as_ref()?.call_list(site.clock(self.now()))))
+            .unwrap_or_default()
+    }
+
+    /// Contacts registered for a number.
+    #[must_use]
+    pub fn bindings(&self, id: SiteId, number: &str) -> usize {
+        let Some(site) = self.site(id) else { return 0 };
+        let Some(node) = site.node.as_ref() else { return 0 };
+        node.reg_list(site.clock(self.now())).iter().filter(|binding| binding.dn == number).count()
+    }
+
+    /// Whether a DN, or a trunk by name, is in service.
+    #[must_use]
+    pub fn in_service(&self, id: SiteId, dn: &str) -> bool {
+        let Some(site) = self.site(id) else { return false };
+        let Some(node) = site.node.as_ref() else { return false };
+        let now = site.clock(self.now());
+        node.dn_list(now).iter().any(|row| row.dn == dn && row.in_service)
+            || node.trunk_list(now).iter().any(|row| row.name == dn && row.state != "out-of-service")
+    }
+
+    /// Everything a site reported, with the time.
+    pub fn events(&self, id: SiteId) -> impl Iterator<Item = &(At, Event)> {
+        self.site(id).into_iter().flat_map(|site| &site.events)
+    }
+
+    /// The last moment at which a DN or trunk went out of service there.
+    #[must_use]
+    pub fn went_out(&self, id: SiteId, name: &str) -> Option<At> {
+        let out = self
+            .events(id)
+            .filter(|(_, event)| matches!(event, Event::DnOutOfService { dn, .. } if **dn == *name));
+        out.map(|(at, _)| *at).last()
+    }
+
+    /// The last moment at which a DN or trunk came back into service there.
+    #[must_use]
+    pub fn came_back(&self, id: SiteId, name: &str) -> Option<At> {
+        let back = self
+            .events(id)
+            .filter(|(_, event)| matches!(event, Event::DnBackInService { dn, .. } if **dn == *name));
+        back.map(|(at, _)| *at).last()
+    }
+
+    /// Call records of a site.
+    #[must_use]
+    pub fn cdrs(&self, id: SiteId) -> &[Cdr] {
+        self.site(id).map_or(&[], |site| &site.cdrs)
+    }
+
+    /// `tandem why`.
+    #[must_use]
+    pub fn why(&self, id: SiteId, sip_call_id: &str) -> Option<Why> {
+        self.site(id)?.node.as_ref()?.why(sip_call_id)
+    }
+
+    /// A counter by its name in `/metrics`.
+    #[must_use]
+    pub fn counter(&self, id: SiteId, name: &str) -> u64 {
+        let Some(node) = self.site(id).and_then(|site| site.node.as_ref()) else { return 0 };
+        node.counters().each().iter().find(|(row, ..)| *row == name).map_or(0, |(.., value)| *value)
+    }
+}

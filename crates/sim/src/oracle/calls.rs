@@ -1,0 +1,134 @@
+//! The call as a whole, over both servers: no forwarding loop, and no server that rings a phone of its own while its
+//! forward of the same call is alive. Legs are matched by the mark in their bodies.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use crate::sites::{A, B, SiteId};
+use crate::text::{Mark, Text};
+use crate::time::At;
+
+/// An INVITE over the peer trunk.
+#[derive(Debug)]
+struct Forward {
+    site: SiteId,
+    mark: Mark,
+    provisional: bool,
+    cancelled: bool,
+}
+
+/// What is known about calls.
+#[derive(Debug, Default)]
+pub struct Calls {
+    /// Overlaps that lost messages caused.
+    pub overlaps: u64,
+    /// Forwards without a final response, by branch.
+    forwards: BTreeMap<String, Forward>,
+    /// Call-IDs in which a mark crossed the peer trunk.
+    crossed: BTreeMap<Mark, BTreeSet<String>>,
+    /// Call-IDs in which a mark was redirected.
+    redirected: BTreeMap<Mark, BTreeSet<String>>,
+    /// Max-Forwards with which a mark arrived, by site.
+    arrived: BTreeMap<(SiteId, Mark), u32>,
+}
+
+fn is_peer(addr: SocketAddr) -> bool {
+    addr == A.addr() || addr == B.addr()
+}
+
+fn opens_call(text: &Text) -> Option<Mark> {
+    (text.method() == "INVITE" && text.to_tag().is_none()).then(|| text.mark()).flatten()
+}
+
+fn max_forwards(text: &Text) -> Option<u32> {
+    text.get("Max-Forwards")?.parse().ok()
+}
+
+impl Calls {
+    /// A server is given a request.
+    pub fn request_came(&mut self, site: SiteId, text: &Text, _from: SocketAddr) {
+        if let (Some(mark), Some(hops)) = (opens_call(text), max_forwards(text)) {
+            let kept = self.arrived.entry((site, mark)).or_insert(hops);
+            *kept = hops.min(*kept);
+        }
+    }
+
+    /// A server is given a response.
+    pub fn response_came(&mut self, _site: SiteId, text: &Text) {
+        if text.method() != "INVITE" {
+            return;
+        }
+        if text.code().is_some_and(|code| code >= 200) {
+            self.forwards.remove(text.branch());
+        } else if let Some(forward) = self.forwards.get_mut(text.branch()) {
+            forward.provisional = true;
+        }
+    }
+
+    /// A server sends a response.
+    pub fn response_sent(&mut self, _site: SiteId, text: &Text, found: &mut Vec<String>) {
+        if text.method() != "INVITE" || text.code() != Some(302) {
+            return;
+        }
+        let Some(mark) = text.mark() else { return };
+        let redirected = self.redirected.entry(mark).or_default();
+        redirected.insert(text.call_id().to_owned());
+        if redirected.len() > 1 {
+            found.push(format!("{mark} is redirected twice"));
+        }
+    }
+
+    /// A server sends a request.
+    pub fn request_sent(
+        &mut self,
+        site: SiteId,
+        text: &Text,
+        to: SocketAddr,
+        now: At,
+        found: &mut Vec<String>,
+    ) {
+        if text.method() == "CANCEL"
+            && let Some(forward) = self.forwards.get_mut(text.branch())
+        {
+            forward.cancelled = true;
+        }
+        let Some(mark) = opens_call(text) else { return };
+        if let (Some(came), Some(goes)) = (self.arrived.get(&(site, mark)), max_forwards(text))
+            && goes >= *came
+        {
+            found.push(format!("Max-Forwards {goes} after {came} came in"));
+        }
+        if is_peer(to) {
+            self.forwarded(site, mark, text, found);
+        } else {
+            self.rings_locally(site, mark, now, found);
+        }
+    }
+
+    fn forwarded(&mut self, site: SiteId, mark: Mark, text: &Text, found: &mut Vec<String>) {
+        let crossed = self.crossed.entry(mark).or_default();
+        crossed.insert(text.call_id().to_owned());
+        if crossed.len() > 1 {
+            found.push(format!("{mark} crosses the peer trunk twice"));
+        }
+        let fresh = Forward { site, mark, provisional: false, cancelled: false };
+        self.forwards.entry(text.branch().to_owned()).or_insert(fresh);
+    }
+
+    /// A forward that was cancelled, or of which nothing was ever heard, may still be alive at the other end: lost
+    /// messages cause that, and Timer B bounds it.
+    fn rings_locally(&mut self, site: SiteId, mark: Mark, _now: At, found: &mut Vec<String>) {
+        let alive = self.forwards.values().find(|forward| forward.site == site && forward.mark == mark);
+        match alive {
+            None => {}
+            Some(forward) if forward.cancelled || !forward.provisional => self.overlaps += 1,
+            Some(_) => found.push(format!("{mark} rings here while its forward is alive")),
+        }
+    }
+
+    /// A server died: its forwards are nobody's.
+    pub fn forget(&mut self, site: SiteId) {
+        self.forwards.retain(|_, forward| forward.site != site);
+        self.arrived.retain(|(at, _), _| *at != site);
+    }
+}

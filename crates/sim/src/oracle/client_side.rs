@@ -1,0 +1,199 @@
+//! What a server owes as a client: RFC 3261 8.1, 9.1, 12.2.1, 13.2.2, 17.1.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::text::Text;
+use crate::time::{At, ms, secs};
+use crate::wire::Wire;
+
+/// How long retransmitted finals must still be acknowledged; Timer D and L last 32 s.
+const MEMORY: Duration = secs(30);
+
+/// An ACK leaves in the same step as the response came; this is for the committer of nobody.
+const AT_ONCE: Duration = ms(1);
+
+#[derive(Debug)]
+struct Transaction {
+    text: Text,
+    bytes: Bytes,
+    provisional: bool,
+    /// First final response: status, To, when.
+    finished: Option<(u16, String, At)>,
+}
+
+/// An ACK that is owed: by Call-ID, CSeq number and To-tag.
+type Debt = (String, u32, String);
+
+/// What one server sent as a client.
+#[derive(Debug, Default)]
+pub struct ClientSide {
+    /// By branch and method.
+    transactions: BTreeMap<(String, String), Transaction>,
+    /// Highest CSeq sent in a dialog, by Call-ID and own tag.
+    highest: BTreeMap<(String, String), u32>,
+    debts: BTreeMap<Debt, At>,
+    found: Vec<String>,
+}
+
+impl ClientSide {
+    /// A response came.
+    pub fn response_came(&mut self, response: &Text, now: At) {
+        let Some((number, method)) = response.cseq() else { return };
+        let key = (response.branch().to_owned(), method.to_owned());
+        let Some(transaction) = self.transactions.get_mut(&key) else { return };
+        if transaction.text.call_id() != response.call_id() {
+            return;
+        }
+        let code = response.code().unwrap_or(0);
+        if code < 200 {
+            transaction.provisional = true;
+            return;
+        }
+        let to = response.get("To").unwrap_or_default().to_owned();
+        let (first, _, since) = transaction.finished.get_or_insert((code, to, now));
+        // Timers D and L are over, or the first final decided otherwise (a 2xx after a refusal is nobody's).
+        let stale = now - *since > MEMORY || (*first >= 300) != (code >= 300);
+        if method == "INVITE" && !stale {
+            let tag = response.to_tag().unwrap_or_default().to_owned();
+            self.debts.entry((response.call_id().to_owned(), number, tag)).or_insert(now);
+        }
+    }
+
+    /// Hands over what was found outside a sending.
+    pub fn note(&mut self, found: &mut Vec<String>) {
+        found.append(&mut self.found);
+    }
+
+    /// A request is sent.
+    pub fn request_sent(
+        &mut self,
+        request: &Text,
+        wire: &Wire,
+        held: bool,
+        now: At,
+        found: &mut Vec<String>,
+    ) {
+        let method = request.method();
+        let key = (request.branch().to_owned(), method.to_owned());
+        if method == "ACK" {
+            self.pay(request, found);
+        }
+        if let Some(known) = self.transactions.get(&key) {
+            if known.bytes != wire.bytes {
+                found.push("a retransmission that is not identical".into());
+            }
+            if known.finished.is_some() && method != "ACK" && !held {
+                found.push("a retransmission after the final response".into());
+            }
+            return;
+        }
+        match method {
+            "ACK" => self.check_ack(request, found),
+            "CANCEL" => self.check_cancel(request, held, found),
+            _ => self.check_order(request, found),
+        }
+        let fresh = Transaction {
+            text: request.clone(),
+            bytes: wire.bytes.clone(),
+            provisional: false,
+            finished: None,
+        };
+        self.transactions.insert(key, fresh);
+        if self.transactions.len() > 20_000 {
+            self.transactions
+                .retain(|_, t| t.finished.as_ref().is_none_or(|(_, _, at)| now - *at < secs(120)));
+        }
+    }
+
+    fn pay(&mut self, ack: &Text, found: &mut Vec<String>) {
+        let number = ack.cseq().map_or(0, |(n, _)| n);
+        let tag = ack.to_tag().unwrap_or_default().to_owned();
+        if ack.to_tag().is_none() {
+            found.push("an ACK without a tag in To".into());
+        }
+        self.debts.remove(&(ack.call_id().to_owned(), number, tag));
+    }
+
+    /// 17.1.1.3 for a refusal, 13.2.2.4 for a 2xx.
+    fn check_ack(&self, ack: &Text, found: &mut Vec<String>) {
+        let invite = self.transactions.get(&(ack.branch().to_owned(), "INVITE".to_owned()));
+        let number = ack.cseq().map(|(n, _)| n);
+        let Some(invite) = invite else {
+            let answered = self.transactions.values().any(|t| {
+                t.text.method() == "INVITE"
+                    && t.text.call_id() == ack.call_id()
+                    && t.text.cseq().map(|(n, _)| n) == number
+                    && t.finished.as_ref().is_some_and(|(code, _, _)| *code < 300)
+            });
+            if !answered {
+                found.push("an ACK to no 2xx that came".into());
+            }
+            return;
+        };
+        match &invite.finished {
+            Some((300.., to, _)) if ack.get("To") == Some(to) => {}
+            Some((300.., _, _)) => found.push("an ACK whose To is not the refusal's".into()),
+            Some(_) => found.push("an ACK to a 2xx with the INVITE's branch".into()),
+            None => found.push("an ACK before any final response".into()),
+        }
+        if ack.uri() != invite.text.uri() || ack.cseq().map(|(n, _)| n) != invite.text.cseq().map(|(n, _)| n)
+        {
+            found.push("an ACK to a refusal with another Request-URI or CSeq number than its INVITE".into());
+        }
+    }
+
+    /// 9.1.
+    fn check_cancel(&self, cancel: &Text, held: bool, found: &mut Vec<String>) {
+        let Some(invite) = self.transactions.get(&(cancel.branch().to_owned(), "INVITE".to_owned())) else {
+            found.push("a CANCEL whose branch is no INVITE's".into());
+            return;
+        };
+        if !invite.provisional {
+            found.push("a CANCEL before any provisional response".into());
+        }
+        if invite.finished.is_some() && !held {
+            found.push("a CANCEL after the final response".into());
+        }
+        let same = |name| cancel.get(name) == invite.text.get(name);
+        let number = |text: &Text| text.cseq().map(|(n, _)| n);
+        let alike =
+            ["From", "To", "Call-ID", "Via"].into_iter().all(same) && cancel.uri() == invite.text.uri();
+        if !alike || number(cancel) != number(&invite.text) {
+            found.push("a CANCEL that differs from its INVITE".into());
+        }
+    }
+
+    /// 12.2.1.1: each request in a dialog has a higher number than the one before.
+    fn check_order(&mut self, request: &Text, found: &mut Vec<String>) {
+        let tag = request.from_tag().unwrap_or_default().to_owned();
+        let Some((number, _)) = request.cseq() else { return };
+        let key = (request.call_id().to_owned(), tag);
+        if let Some(highest) = self.highest.get(&key)
+            && number <= *highest
+        {
+            found.push(format!("CSeq {number} after {highest} in one dialog"));
+        }
+        self.highest.insert(key, number);
+    }
+
+    /// What is owed and was not paid in time.
+    pub fn overdue(&mut self, slack: Duration, now: At, found: &mut Vec<String>) {
+        while let Some((debt, since)) = self.debts.iter().min_by_key(|(_, since)| **since) {
+            if now - *since <= AT_ONCE + slack {
+                return;
+            }
+            let (call_id, number, _) = debt;
+            found.push(format!("no ACK to a final response of INVITE {number} of {call_id}"));
+            let debt = debt.clone();
+            self.debts.remove(&debt);
+        }
+    }
+
+    /// Nothing is owed.
+    pub fn excuse(&mut self) {
+        self.debts.clear();
+    }
+}

@@ -1,0 +1,179 @@
+//! Oracles: what must be true after every step, whatever happened. Each looks at what went in and out of the servers,
+//! in plain text; none asks a server what it thinks.
+
+pub mod calls;
+pub mod client_side;
+pub mod leak;
+pub mod server_side;
+pub mod shape;
+pub mod stored;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::sites::SiteId;
+use crate::text::Text;
+use crate::time::At;
+use crate::wire::{Packet, Wire};
+
+use calls::Calls;
+use client_side::ClientSide;
+use server_side::ServerSide;
+use stored::Stored;
+
+/// A broken rule: which, by whom, and on what occasion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// When.
+    pub at: At,
+    /// One sentence.
+    pub text: String,
+}
+
+/// All oracles, over all sites.
+#[derive(Debug)]
+pub struct Oracles {
+    sites: Vec<Watch>,
+    calls: Calls,
+    violations: Vec<Violation>,
+}
+
+/// What is remembered about one site.
+#[derive(Debug)]
+struct Watch {
+    name: &'static str,
+    addr: SocketAddr,
+    client: ClientSide,
+    server: ServerSide,
+    stored: Stored,
+}
+
+impl Oracles {
+    /// Oracles that have seen nothing.
+    #[must_use]
+    pub fn new(sites: impl Iterator<Item = SiteId>) -> Self {
+        let sites = sites.map(|id| Watch {
+            name: id.name(),
+            addr: id.addr(),
+            client: ClientSide::default(),
+            server: ServerSide::default(),
+            stored: Stored::default(),
+        });
+        Self { sites: sites.collect(), calls: Calls::default(), violations: Vec::new() }
+    }
+
+    /// Rules broken so far.
+    #[must_use]
+    pub fn violations(&self) -> &[Violation] {
+        &self.violations
+    }
+
+    /// Reports a rule that somebody else found broken.
+    pub fn report(&mut self, at: At, text: String) {
+        self.violations.push(Violation { at, text });
+    }
+
+    /// Moments at which a forward and a local ring of one call overlapped because the network had lost something.
+    #[must_use]
+    pub fn overlaps(&self) -> u64 {
+        self.calls.overlaps
+    }
+
+    /// A server is given a packet.
+    pub fn received(&mut self, site: SiteId, packet: &Packet, now: At) {
+        let Ok(text) = packet.wire.text.as_ref() else { return };
+        let Some(watch) = self.sites.get_mut(site.0) else { return };
+        let mut found = Vec::new();
+        if text.code().is_some() {
+            watch.client.response_came(text, now);
+            self.calls.response_came(site, text);
+        } else {
+            watch.server.request_came(text, packet, now);
+            watch.stored.request_came(text);
+            self.calls.request_came(site, text, packet.from);
+        }
+        watch.client.note(&mut found);
+        self.collect(site, now, found, text);
+    }
+
+    /// A server sends a packet. `held` says that its committer is slow, so that what it sends may have been decided
+    /// before what it last received.
+    pub fn sent(&mut self, site: SiteId, to: SocketAddr, wire: &Wire, held: bool, now: At) {
+        let Some(watch) = self.sites.get_mut(site.0) else { return };
+        let text = match wire.text.as_ref() {
+            Ok(text) => text,
+            Err(why) => {
+                let name = watch.name;
+                return self.report(now, format!("{name} sends bytes that are no SIP message: {why}"));
+            }
+        };
+        let mut found = Vec::new();
+        shape::check(text, &wire.bytes, watch.addr, &mut found);
+        if text.code().is_some() {
+            watch.server.response_sent(text, wire, to, &mut found);
+            watch.stored.response_sent(text, &mut found);
+            self.calls.response_sent(site, text, &mut found);
+        } else {
+            watch.client.request_sent(text, wire, held, now, &mut found);
+            self.calls.request_sent(site, text, to, now, &mut found);
+        }
+        self.collect(site, now, found, text);
+    }
+
+    /// A server handed a batch to its committer, while it handled the request that came last.
+    pub fn store(&mut self, site: SiteId, seq: u64) {
+        if let Some(watch) = self.sites.get_mut(site.0) {
+            watch.stored.store(seq);
+        }
+    }
+
+    /// A server has dealt with what it was given: what it stores from now on has another reason.
+    pub fn handled(&mut self, site: SiteId) {
+        if let Some(watch) = self.sites.get_mut(site.0) {
+            watch.stored.handled();
+        }
+    }
+
+    /// The committer confirmed.
+    pub fn persisted(&mut self, site: SiteId, seq: u64) {
+        if let Some(watch) = self.sites.get_mut(site.0) {
+            watch.stored.persisted(seq);
+        }
+    }
+
+    /// A server died, or was stopped: it owes nobody anything any more.
+    pub fn forget(&mut self, site: SiteId) {
+        if let Some(watch) = self.sites.get_mut(site.0) {
+            watch.client = ClientSide::default();
+            watch.server = ServerSide::default();
+            watch.stored = Stored::default();
+        }
+        self.calls.forget(site);
+    }
+
+    /// A server was stopped and goes on: what it owed meanwhile it may pay late.
+    pub fn excuse(&mut self, site: SiteId) {
+        if let Some(watch) = self.sites.get_mut(site.0) {
+            watch.client.excuse();
+            watch.server.excuse();
+        }
+    }
+
+    /// Time has passed: is anything overdue? `slack` is what a slow committer may add.
+    pub fn step(&mut self, site: SiteId, slack: Duration, now: At) {
+        let Some(watch) = self.sites.get_mut(site.0) else { return };
+        let mut found = Vec::new();
+        watch.client.overdue(slack, now, &mut found);
+        watch.server.overdue(slack, now, &mut found);
+        let name = watch.name;
+        for text in found {
+            self.report(now, format!("{name}: {text}"));
+        }
+    }
+
+    fn collect(&mut self, site: SiteId, now: At, found: Vec<String>, text: &Text) {
+        for what in found {
+            self.report(now, format!("{}: {what}: {}", site.name(), text.summary()));
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What a server owes as a server: RFC 3261 8.2.6, 12.1.1, 17.2, 18.2.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::text::{Text, param};
+use crate::time::{At, secs};
+use crate::wire::{Packet, Wire};
+
+/// A request that got no response at all by then was swallowed.
+const SILENCE: Duration = secs(1);
+
+#[derive(Debug)]
+struct Transaction {
+    request: Text,
+    from: SocketAddr,
+    finished: Option<Bytes>,
+    /// Silence is counted from here until the first response.
+    unanswered_since: Option<At>,
+    at: At,
+}
+
+/// What one server received as a server.
+#[derive(Debug, Default)]
+pub struct ServerSide {
+    /// By branch, sent-by and method.
+    transactions: BTreeMap<(String, String, String), Transaction>,
+    waiting: Vec<(String, String, String)>,
+}
+
+fn key(text: &Text) -> (String, String, String) {
+    (text.branch().to_owned(), text.sent_by().to_owned(), text.method().to_owned())
+}
+
+impl ServerSide {
+    /// A request came.
+    pub fn request_came(&mut self, request: &Text, packet: &Packet, now: At) {
+        if request.method() == "ACK" {
+            return;
+        }
+        let key = key(request);
+        self.waiting.push(key.clone());
+        self.transactions.entry(key).or_insert_with(|| Transaction {
+            request: request.clone(),
+            from: packet.from,
+            finished: None,
+            unanswered_since: Some(now),
+            at: now,
+        });
+        if self.transactions.len() > 20_000 {
+            self.transactions.retain(|_, t| now - t.at < secs(600));
+        }
+    }
+
+    /// A response is sent.
+    pub fn response_sent(&mut self, response: &Text, wire: &Wire, to: SocketAddr, found: &mut Vec<String>) {
+        let Some(transaction) = self.transactions.get_mut(&key(response)) else {
+            found.push("a response to no request that came".into());
+            return;
+        };
+        transaction.unanswered_since = None;
+        let (request, code) = (&transaction.request, response.code().unwrap_or(0));
+        for name in ["Call-ID", "CSeq", "From"] {
+            if request.get(name) != response.get(name) {
+                found.push(format!("a response whose {name} is not the request's"));
+            }
+        }
+        if request.all("Via").count() != response.all("Via").count() {
+            found.push("a response with other Vias than its request".into());
+        }
+        check_to(request, response, code, found);
+        let via = request.get("Via").unwrap_or_default();
+        if param(via, "rport").is_some() && to != transaction.from {
+            found.push(format!("a response to {to} though the request came from {}", transaction.from));
+        }
+        match (&transaction.finished, code) {
+            (Some(_), ..200) => found.push("a provisional response after the final one".into()),
+            (Some(sent), _) if *sent != wire.bytes => found.push("a second, different final response".into()),
+            (None, 200..) => transaction.finished = Some(wire.bytes.clone()),
+            (Some(_) | None, _) => {}
+        }
+    }
+
+    /// What is owed and was not paid in time.
+    pub fn overdue(&mut self, slack: Duration, now: At, found: &mut Vec<String>) {
+        let transactions = &mut self.transactions;
+        self.waiting.retain(|key| {
+            let Some(transaction) = transactions.get_mut(key) else { return false };
+            let Some(since) = transaction.unanswered_since else { return false };
+            if now - since <= SILENCE + slack {
+                return true;
+            }
+            transaction.unanswered_since = None;
+            found.push(format!("no response at all: {}", transaction.request.summary()));
+            false
+        });
+    }
+
+    /// Nothing is owed.
+    pub fn excuse(&mut self) {
+        self.waiting.clear();
+        for transaction in self.transactions.values_mut() {
+            transaction.unanswered_since = None;
+        }
+    }
+}
+
+fn check_to(request: &Text, response: &Text, code: u16, found: &mut Vec<String>) {
+    let (asked, said) = (request.get("To").unwrap_or_default(), response.get("To").unwrap_or_default());
+    if !said.starts_with(asked) {
+        found.push("a response whose To is not the request's".into());
+    }
+    match (request.to_tag(), response.to_tag()) {
+        (Some(asked), Some(said)) if asked != said => found.push("a response with another tag in To".into()),
+        (_, None) if code > 100 => found.push("a response without a tag in To".into()),
+        _ => {}
+    }
+}

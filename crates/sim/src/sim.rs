@@ -1,0 +1,457 @@
+//! The simulation: one clock, one queue, one seed; sites, devices and the network between them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use tandem_switch::Input;
+
+use crate::net::{Fate, Net, Refusal};
+use crate::oracle::{Oracles, Violation};
+use crate::queue::Queue;
+use crate::site::{Asked, Site};
+use crate::sites::{A, B, Setup, SiteId};
+use crate::time::At;
+use crate::trace::Trace;
+use crate::ua::{Profile, Ua};
+use crate::wire::{Over, Packet};
+
+/// A device by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UaId(pub usize);
+
+/// Something that will happen.
+enum Coming {
+    Arrives(Packet),
+    Refused { over: Over, from: SocketAddr, to: SocketAddr },
+    SiteTimer(SiteId),
+    UaTimer(UaId),
+    Persisted { site: SiteId, incarnation: u32, seq: u64 },
+    Act(Box<dyn FnOnce(&mut Sim)>),
+}
+
+/// Timers of one server that may fire at one moment before it is called stuck.
+const SPIN_LIMIT: u32 = 20_000;
+
+/// A rule that was broken, with what led to it.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The seed.
+    pub seed: u64,
+    /// The first broken rule.
+    pub violation: Violation,
+    /// The last lines of the trace.
+    pub trace: Vec<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.trace {
+            writeln!(f, "{line}")?;
+        }
+        let Violation { at, text } = &self.violation;
+        writeln!(f, "broken at {at} s with seed {}: {text}", self.seed)
+    }
+}
+
+/// The simulation.
+pub struct Sim {
+    /// Its seed.
+    pub seed: u64,
+    /// How the sites are configured.
+    pub setup: Setup,
+    /// The network.
+    pub net: Net,
+    /// What happened.
+    pub trace: Trace,
+    now: At,
+    epoch: Instant,
+    queue: Queue<Coming>,
+    pub(crate) sites: Vec<Site>,
+    pub(crate) uas: Vec<Ua>,
+    by_addr: BTreeMap<SocketAddr, UaId>,
+    armed: Vec<Option<At>>,
+    pub(crate) oracles: Oracles,
+    pub(crate) next_label: u32,
+    spins: (At, u32),
+}
+
+impl Sim {
+    /// Sites set up like this; no devices yet.
+    ///
+    /// # Panics
+    /// If the setup makes no valid directory.
+    #[must_use]
+    pub fn new(seed: u64, setup: Setup) -> Self {
+        // Only differences to this moment are ever used.
+        #[expect(clippy::disallowed_methods, reason = "an Instant cannot be made from nothing")]
+        let epoch = Instant::now();
+        let ids = [A, B].into_iter().take(setup.sites);
+        let mut sites = Vec::new();
+        for id in ids.clone() {
+            let directory = setup.directory(id);
+            assert!(directory.is_ok(), "{directory:?}");
+            sites.extend(directory.map(|directory| Site::new(id, directory, seed, epoch)));
+        }
+        let mut sim = Self {
+            seed,
+            net: Net::new(seed),
+            trace: Trace::new(false),
+            now: At::START,
+            epoch,
+            queue: Queue::default(),
+            sites,
+            uas: Vec::new(),
+            by_addr: BTreeMap::new(),
+            armed: Vec::new(),
+            oracles: Oracles::new(ids.clone()),
+            next_label: 1,
+            spins: (At::START, 0),
+            setup,
+        };
+        ids.for_each(|id| sim.drain(id));
+        sim
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> At {
+        self.now
+    }
+
+    /// Adds a device and switches it on.
+    pub fn add(&mut self, profile: Profile) -> UaId {
+        let id = UaId(self.uas.len());
+        self.by_addr.insert(profile.addr, id);
+        self.uas.push(Ua::new(profile, self.seed, self.now));
+        self.armed.push(None);
+        self.drain_ua(id);
+        id
+    }
+
+    /// Does something later.
+    pub fn at(&mut self, after: Duration, act: impl FnOnce(&mut Self) + 'static) {
+        self.queue.push(self.now + after, Coming::Act(Box::new(act)));
+    }
+
+    /// Lets time pass.
+    ///
+    /// # Errors
+    /// The first rule that an oracle finds broken.
+    pub fn try_run_for(&mut self, time: Duration) -> Result<(), Box<Failure>> {
+        let end = self.now + time;
+        self.check()?;
+        while self.queue.next_at().is_some_and(|at| at <= end) {
+            self.step();
+            self.check()?;
+        }
+        self.now = end;
+        Ok(())
+    }
+
+    /// Lets time pass, step by step, until something is true. False if it was not within the limit.
+    ///
+    /// # Errors
+    /// The first rule that an oracle finds broken.
+    pub fn try_run_until(
+        &mut self,
+        limit: Duration,
+        mut done: impl FnMut(&Self) -> bool,
+    ) -> Result<bool, Box<Failure>> {
+        let end = self.now + limit;
+        while !done(self) {
+            if self.queue.next_at().is_none_or(|at| at > end) {
+                self.now = end;
+                return Ok(false);
+            }
+            self.step();
+            self.check()?;
+        }
+        Ok(true)
+    }
+
+    fn check(&self) -> Result<(), Box<Failure>> {
+        match self.oracles.violations().first() {
+            None => Ok(()),
+            Some(violation) => Err(Box::new(self.failure(violation.clone()))),
+        }
+    }
+
+    /// A broken rule with what led to it.
+    #[must_use]
+    pub fn failure(&self, violation: Violation) -> Failure {
+        Failure { seed: self.seed, violation, trace: self.trace.last().map(str::to_owned).collect() }
+    }
+
+    fn step(&mut self) {
+        let Some((at, coming)) = self.queue.pop() else { return };
+        self.now = at;
+        match coming {
+            Coming::Arrives(packet) => self.arrive(packet),
+            Coming::Refused { over, from, to } => self.refused(over, from, to),
+            Coming::SiteTimer(site) => self.site_timer(site),
+            Coming::UaTimer(ua) => self.ua_timer(ua),
+            Coming::Persisted { site, incarnation, seq } => self.persisted(site, incarnation, seq),
+            Coming::Act(act) => act(self),
+        }
+    }
+
+    /// Writes a line into the trace.
+    pub fn note(&mut self, text: &str) {
+        self.trace.line(self.now, text);
+    }
+
+    /// Name of whatever has this address.
+    #[must_use]
+    pub fn name_of(&self, addr: SocketAddr) -> String {
+        if let Some(site) = self.sites.iter().find(|site| site.id.addr() == addr) {
+            return site.id.name().to_owned();
+        }
+        let ua = self.by_addr.get(&addr).and_then(|id| self.uas.get(id.0));
+        ua.map_or_else(|| addr.to_string(), |ua| ua.profile.name.clone())
+    }
+
+    fn site_at(&self, ip: IpAddr) -> Option<SiteId> {
+        self.sites.iter().find(|site| site.id.addr().ip() == ip).map(|site| site.id)
+    }
+
+    fn transmit(&mut self, packet: Packet) {
+        let (over, from, to) = (packet.over, packet.from, packet.to);
+        let summary =
+            packet.wire.text.as_ref().as_ref().map_or_else(|why| format!("?? {why}"), |t| t.summary());
+        self.trace.absorb(&packet.wire.bytes);
+        let fates = self.net.carry(packet, self.now);
+        let lost = fates.iter().find_map(|fate| match fate {
+            Fate::Lost(why) => Some(*why),
+            Fate::Refused { .. } => Some("refused"),
+            Fate::Arrives { .. } => None,
+        });
+        let tail = lost.map(|why| format!(" [{why}]")).unwrap_or_default();
+        let tcp = if over == Over::Tcp { " (TCP)" } else { "" };
+        let line = format!("{} -> {}{tcp} {summary}{tail}", self.name_of(from), self.name_of(to));
+        self.note(&line);
+        for fate in fates {
+            self.schedule(fate, over, from, to);
+        }
+    }
+
+    fn schedule(&mut self, fate: Fate, over: Over, from: SocketAddr, to: SocketAddr) {
+        match fate {
+            Fate::Arrives { after, packet } => self.queue.push(self.now + after, Coming::Arrives(packet)),
+            Fate::Refused { after } => self.queue.push(self.now + after, Coming::Refused { over, from, to }),
+            Fate::Lost(_) => {}
+        }
+    }
+
+    fn arrive(&mut self, packet: Packet) {
+        let (over, from, to) = (packet.over, packet.from, packet.to);
+        if let Some(how) = self.net.refusal_of(to.ip()) {
+            let fate = self.net.refuse(how, over, "receiver is dead");
+            let line = format!("{} is dead: a packet from {} fails", self.name_of(to), self.name_of(from));
+            self.note(&line);
+            self.schedule(fate, over, from, to);
+            return;
+        }
+        if let Some(site) = self.site_at(to.ip()) {
+            self.deliver_to_site(site, packet);
+        } else if let Some(id) = self.by_addr.get(&to).copied() {
+            if let Some(ua) = self.uas.get_mut(id.0) {
+                ua.receive(&packet, self.now);
+            }
+            self.drain_ua(id);
+        } else {
+            let fate = self.net.refuse(Refusal::Refused, over, "nobody");
+            self.schedule(fate, over, from, to);
+        }
+    }
+
+    fn deliver_to_site(&mut self, id: SiteId, packet: Packet) {
+        let now = self.now;
+        let Some(site) = self.sites.get_mut(id.0) else { return };
+        if site.frozen {
+            if !site.buffer(packet) {
+                self.note(&format!("{} is stopped and its socket buffer full", id.name()));
+            }
+            return;
+        }
+        self.oracles.received(id, &packet, now);
+        if let Some(input) = site.input_of(&packet) {
+            site.handle(input, now);
+            self.drain(id);
+        }
+        self.oracles.handled(id);
+    }
+
+    fn refused(&mut self, over: Over, from: SocketAddr, to: SocketAddr) {
+        let now = self.now;
+        let Some(id) = self.site_at(from.ip()) else { return };
+        let Some(site) = self.sites.get_mut(id.0).filter(|site| site.is_running()) else { return };
+        let input = site.refused(over, to);
+        site.handle(input, now);
+        self.note(&format!("{} hears that {to} is unreachable", id.name()));
+        self.drain(id);
+    }
+
+    fn site_timer(&mut self, id: SiteId) {
+        let now = self.now;
+        let Some(site) = self.sites.get_mut(id.0) else { return };
+        if site.armed == Some(now) {
+            site.armed = None;
+        }
+        if !site.is_running() {
+            return;
+        }
+        let due = site.next_timeout();
+        if due.as_ref().is_some_and(|(at, _)| *at <= now) {
+            self.spins = if self.spins.0 == now { (now, self.spins.1 + 1) } else { (now, 1) };
+            if self.spins.1 > SPIN_LIMIT {
+                let text = format!("{} spins on its timer {due:?}", id.name());
+                self.oracles.report(now, text);
+                return;
+            }
+            site.tick(now);
+        }
+        self.drain(id);
+    }
+
+    fn ua_timer(&mut self, id: UaId) {
+        let now = self.now;
+        if let Some(armed) = self.armed.get_mut(id.0).filter(|armed| **armed == Some(now)) {
+            *armed = None;
+        }
+        if let Some(ua) = self.uas.get_mut(id.0) {
+            ua.handle_timeout(now);
+        }
+        self.drain_ua(id);
+    }
+
+    fn persisted(&mut self, id: SiteId, incarnation: u32, seq: u64) {
+        let now = self.now;
+        let Some(site) = self.sites.get_mut(id.0).filter(|site| site.incarnation == incarnation) else {
+            return;
+        };
+        if !site.is_running() {
+            // The disk is done; the stopped process hears of it when it goes on.
+            if site.frozen {
+                let again = Coming::Persisted { site: id, incarnation, seq };
+                self.queue.push(now + Duration::from_millis(50), again);
+            }
+            return;
+        }
+        self.oracles.persisted(id, seq);
+        site.handle(Input::Persisted { seq }, now);
+        self.drain(id);
+    }
+
+    /// Carries out what a server asks for until it asks for nothing, then arms its timer.
+    pub(crate) fn drain(&mut self, id: SiteId) {
+        let now = self.now;
+        loop {
+            let Some(site) = self.sites.get_mut(id.0) else { return };
+            let Some(asked) = site.poll(now) else { break };
+            match asked {
+                Asked::Store(_) if site.dies_at_store => {
+                    self.note(&format!("{} dies between a Store and what waits for it", id.name()));
+                    self.crash(id, Refusal::Refused);
+                    return;
+                }
+                Asked::Store(seq) => {
+                    let (incarnation, delay) = (site.incarnation, site.commit_delay);
+                    self.oracles.store(id, seq);
+                    self.queue.push(now + delay, Coming::Persisted { site: id, incarnation, seq });
+                }
+                Asked::Send(packet) => {
+                    let held = site.commit_delay > Duration::ZERO;
+                    self.oracles.sent(id, packet.to, &packet.wire, held, now);
+                    self.transmit(packet);
+                }
+                Asked::NoConnection(flow) => {
+                    let gone = Coming::Refused { over: Over::Tcp, from: id.addr(), to: flow.remote };
+                    self.queue.push(now, gone);
+                }
+            }
+        }
+        self.arm_site(id);
+        let slack = self.sites.get(id.0).map_or(Duration::ZERO, |site| site.commit_delay);
+        self.oracles.step(id, slack, now);
+    }
+
+    fn arm_site(&mut self, id: SiteId) {
+        let now = self.now;
+        let Some(site) = self.sites.get_mut(id.0).filter(|site| site.is_running()) else { return };
+        let Some((at, _)) = site.next_timeout() else { return };
+        let at = at.max(now);
+        if site.armed.is_none_or(|armed| at < armed) {
+            site.armed = Some(at);
+            self.queue.push(at, Coming::SiteTimer(id));
+        }
+    }
+
+    /// Sends what a device wants to send, then arms its timer.
+    pub(crate) fn drain_ua(&mut self, id: UaId) {
+        let now = self.now;
+        let Some(ua) = self.uas.get_mut(id.0) else { return };
+        let (out, notes, faults) =
+            (std::mem::take(&mut ua.out), std::mem::take(&mut ua.notes), std::mem::take(&mut ua.faults));
+        let due = ua.next_timeout().map(|at| at.max(now));
+        notes.iter().for_each(|note| self.note(note));
+        faults.into_iter().for_each(|fault| self.oracles.report(now, fault));
+        out.into_iter().for_each(|packet| self.transmit(packet));
+        let (Some(at), Some(armed)) = (due, self.armed.get_mut(id.0)) else { return };
+        if armed.is_none_or(|armed| at < armed) {
+            *armed = Some(at);
+            self.queue.push(at, Coming::UaTimer(id));
+        }
+    }
+
+    /// The process of a site dies with everything it held. Packets to it are refused, or vanish with its host.
+    pub fn crash(&mut self, id: SiteId, how: Refusal) {
+        if let Some(site) = self.sites.get_mut(id.0) {
+            site.die();
+        }
+        self.net.take_down(id.addr().ip(), how);
+        self.oracles.forget(id);
+        self.note(&format!("{} crashes", id.name()));
+    }
+
+    /// A dead site starts again, empty.
+    pub fn restart(&mut self, id: SiteId) {
+        let now = self.now;
+        self.net.bring_up(id.addr().ip());
+        let Some(site) = self.sites.get_mut(id.0) else { return };
+        if site.node.is_some() {
+            return;
+        }
+        site.start(now);
+        self.note(&format!("{} starts", id.name()));
+        self.drain(id);
+    }
+
+    /// The process of a site is stopped (SIGSTOP): packets wait for it, its clock runs on.
+    pub fn freeze(&mut self, id: SiteId) {
+        if let Some(site) = self.sites.get_mut(id.0) {
+            site.frozen = site.node.is_some();
+        }
+        self.oracles.excuse(id);
+        self.note(&format!("{} is stopped", id.name()));
+    }
+
+    /// A stopped process goes on (SIGCONT).
+    pub fn thaw(&mut self, id: SiteId) {
+        let Some(site) = self.sites.get_mut(id.0).filter(|site| site.frozen) else { return };
+        let waiting = site.thaw();
+        site.armed = None;
+        self.note(&format!("{} goes on", id.name()));
+        for packet in waiting {
+            self.deliver_to_site(id, packet);
+        }
+        self.drain(id);
+    }
+
+    /// When the simulation began, for whoever must hand an `Instant` to a server.
+    #[must_use]
+    pub fn epoch(&self) -> Instant {
+        self.epoch
+    }
+}

@@ -1,0 +1,232 @@
+//! One site: a [`Node`], and everything around it that a real server has: its clock, its sockets, its committer.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tandem_sip::{Flow, Message, Transport};
+use tandem_switch::{Cdr, Directory, Event, Input, Node, Now, Output};
+
+use crate::dice::Dice;
+use crate::sites::SiteId;
+use crate::time::At;
+use crate::wire::{Over, Packet, Wire};
+
+/// Packets that the kernel keeps for a stopped process; further ones are dropped.
+const SOCKET_BUFFER: usize = 256;
+
+/// The wall clock at the start, ms since the Unix epoch.
+const WALL_START_MS: u64 = 1_800_000_000_000;
+
+/// Sockets by index, as the directory lists them.
+const UDP: u8 = 0;
+const TCP: u8 = 1;
+
+/// One site.
+#[derive(Debug)]
+pub struct Site {
+    /// Which one.
+    pub id: SiteId,
+    /// Its configuration.
+    pub directory: Arc<Directory>,
+    /// Its server; `None` while the process is dead.
+    pub node: Option<Node>,
+    /// How often it was started.
+    pub incarnation: u32,
+    /// How far its wall clock is off, ms.
+    pub skew_ms: i64,
+    /// Stopped: it neither reads nor writes, and its clock runs on.
+    pub frozen: bool,
+    /// How long its committer takes.
+    pub commit_delay: Duration,
+    /// It dies at its next `Store`, before anything that waits for it.
+    pub dies_at_store: bool,
+    /// Everything it reported.
+    pub events: Vec<(At, Event)>,
+    /// Its call records.
+    pub cdrs: Vec<Cdr>,
+    /// When its timer is to fire next, as far as the queue knows.
+    pub armed: Option<At>,
+    /// Datagrams that nobody could read.
+    pub unreadable: u64,
+    inbox: VecDeque<Packet>,
+    connections: BTreeMap<SocketAddr, u64>,
+    next_connection: u64,
+    epoch: Instant,
+    dice: Dice,
+}
+
+/// What a site asks of the world in one go.
+#[derive(Debug)]
+pub enum Asked {
+    /// Make durable.
+    Store(u64),
+    /// Send.
+    Send(Packet),
+    /// A connection it wants to use is gone.
+    NoConnection(Flow),
+}
+
+impl Site {
+    /// A site whose server has just started.
+    #[must_use]
+    pub fn new(id: SiteId, directory: Arc<Directory>, seed: u64, epoch: Instant) -> Self {
+        let mut site = Self {
+            id,
+            directory,
+            node: None,
+            incarnation: 0,
+            skew_ms: 0,
+            frozen: false,
+            commit_delay: Duration::ZERO,
+            dies_at_store: false,
+            events: Vec::new(),
+            cdrs: Vec::new(),
+            armed: None,
+            unreadable: 0,
+            inbox: VecDeque::new(),
+            connections: BTreeMap::new(),
+            next_connection: 1,
+            epoch,
+            dice: Dice::new(seed, id.name()),
+        };
+        site.start(At::START);
+        site
+    }
+
+    /// Starts the server anew: nothing is kept.
+    pub fn start(&mut self, now: At) {
+        let seed = self.dice.seed();
+        self.incarnation += 1;
+        self.frozen = false;
+        self.node = Some(Node::new(self.directory.clone(), seed, self.clock(now)));
+    }
+
+    /// The process dies: whatever it held is gone.
+    pub fn die(&mut self) {
+        self.node = None;
+        self.frozen = false;
+        self.dies_at_store = false;
+        self.inbox.clear();
+        self.connections.clear();
+        self.armed = None;
+    }
+
+    /// What its clocks show.
+    #[must_use]
+    pub fn clock(&self, now: At) -> Now {
+        let wall = WALL_START_MS + now.micros() / 1_000;
+        Now { mono: self.epoch + now.since_start(), unix_ms: wall.saturating_add_signed(self.skew_ms) }
+    }
+
+    /// Whether it runs and reads its sockets.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.node.is_some() && !self.frozen
+    }
+
+    /// Keeps a packet for a stopped process. False if the buffer was full.
+    pub fn buffer(&mut self, packet: Packet) -> bool {
+        let fits = self.inbox.len() < SOCKET_BUFFER;
+        if fits {
+            self.inbox.push_back(packet);
+        }
+        fits
+    }
+
+    /// The process goes on: what the kernel kept for it.
+    pub fn thaw(&mut self) -> VecDeque<Packet> {
+        self.frozen = false;
+        std::mem::take(&mut self.inbox)
+    }
+
+    /// Gives the server a fact.
+    pub fn handle(&mut self, input: Input, now: At) {
+        let clock = self.clock(now);
+        if let Some(node) = &mut self.node {
+            node.handle_input(input, clock);
+        }
+    }
+
+    /// Lets the server look at the clock.
+    pub fn tick(&mut self, now: At) {
+        let clock = self.clock(now);
+        if let Some(node) = &mut self.node {
+            node.handle_timeout(clock);
+        }
+    }
+
+    /// When the server wants to look at the clock again, and why.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<(At, String)> {
+        let (at, reason) = self.node.as_ref()?.poll_timeout()?;
+        Some((At::after_start(at.saturating_duration_since(self.epoch)), reason.to_string()))
+    }
+
+    /// The fact that a packet arrived; `None` when nobody could read it.
+    pub fn input_of(&mut self, packet: &Packet) -> Option<Input> {
+        let flow = match packet.over {
+            Over::Udp => Flow { transport: Transport::Udp, local: UDP, remote: packet.from, conn: 0 },
+            Over::Tcp => {
+                let conn = self.connection(packet.from);
+                Flow { transport: Transport::Tcp, local: TCP, remote: packet.from, conn }
+            }
+        };
+        match Message::parse(packet.wire.bytes.clone()) {
+            Ok(message) => Some(Input::Sip { flow, message }),
+            Err(_) => {
+                self.unreadable += 1;
+                None
+            }
+        }
+    }
+
+    /// The fact that a packet was refused.
+    #[must_use]
+    pub fn refused(&mut self, over: Over, remote: SocketAddr) -> Input {
+        let flow = match over {
+            Over::Udp => Flow { transport: Transport::Udp, local: UDP, remote, conn: 0 },
+            Over::Tcp => {
+                self.connections.remove(&remote);
+                Flow { transport: Transport::Tcp, local: TCP, remote, conn: 0 }
+            }
+        };
+        Input::FlowFailed { flow }
+    }
+
+    fn connection(&mut self, remote: SocketAddr) -> u64 {
+        let fresh = self.next_connection;
+        let conn = *self.connections.entry(remote).or_insert(fresh);
+        if conn == fresh {
+            self.next_connection += 1;
+        }
+        conn
+    }
+
+    /// The next thing the server asks for.
+    pub fn poll(&mut self, now: At) -> Option<Asked> {
+        loop {
+            match self.node.as_mut()?.poll_output()? {
+                Output::Store(batch) => return Some(Asked::Store(batch.seq().0)),
+                Output::Event(event) => self.events.push((now, event)),
+                Output::Cdr(cdr) => self.cdrs.push(*cdr),
+                Output::Transmit(transmit) => {
+                    return Some(self.send(transmit.flow, Wire::read(transmit.payload)));
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, flow: Flow, wire: Wire) -> Asked {
+        let over = if flow.transport == Transport::Udp { Over::Udp } else { Over::Tcp };
+        if over == Over::Tcp {
+            let known = self.connections.get(&flow.remote).copied();
+            if flow.conn != 0 && known != Some(flow.conn) {
+                return Asked::NoConnection(flow);
+            }
+            self.connection(flow.remote);
+        }
+        Asked::Send(Packet { over, from: self.id.addr(), to: flow.remote, wire })
+    }
+}

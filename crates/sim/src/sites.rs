@@ -1,0 +1,199 @@
+//! How the simulated sites are configured: the numbers, the peer trunk, the gateways and the dial plan.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tandem_peer::{DrForward, TrunkOptions, TrunkRole};
+use tandem_sip::Transport;
+use tandem_switch::Directory;
+use tandem_switch::directory::{
+    Authenticate, DialRule, DnClass, Extension, Listen, Options, Secret, Server, StaticContact, Trunk,
+    TrunkId,
+};
+
+use crate::time::secs;
+
+/// A site by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SiteId(pub usize);
+
+/// The first site.
+pub const A: SiteId = SiteId(0);
+/// The second site.
+pub const B: SiteId = SiteId(1);
+
+impl SiteId {
+    /// Its letter.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        if self == A { "A" } else { "B" }
+    }
+
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Self {
+        if self == A { B } else { A }
+    }
+
+    /// Where its server listens.
+    #[must_use]
+    pub fn addr(self) -> SocketAddr {
+        SocketAddr::from(([10, 0, if self == A { 1 } else { 2 }, 1], 5060))
+    }
+}
+
+/// What the sites have in common. Plain data: a scenario changes what it needs.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// One or two.
+    pub sites: usize,
+    /// Extension DNs 1001 to 1000 + this.
+    pub extensions: u32,
+    /// `dr-forward` of the Application.
+    pub dr_forward: DrForward,
+    /// `dr-forward` of single DNs.
+    pub dn_forward: Vec<(String, DrForward)>,
+    /// `oos-check` of the peer trunk, s.
+    pub oos_check_s: u16,
+    /// `oos-force` of the peer trunk, s.
+    pub oos_force_s: u16,
+    /// `oosp-transfer-enabled` of the gateways: their calls may be redirected.
+    pub redirect: bool,
+    /// Whether calls are challenged; registrations always are.
+    pub challenge_calls: bool,
+    /// `ring-timeout`.
+    pub ring_timeout: Duration,
+    /// `dialog-audit-timeout`.
+    pub dialog_audit_timeout: Duration,
+    /// `max-calls`.
+    pub max_calls: usize,
+    /// Gateways, by their addresses; the dial plan sends 9… to them in this order.
+    pub gateways: Vec<SocketAddr>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            sites: 2,
+            extensions: 20,
+            dr_forward: DrForward::Oos,
+            dn_forward: Vec::new(),
+            oos_check_s: 5,
+            oos_force_s: 2,
+            redirect: false,
+            challenge_calls: true,
+            ring_timeout: secs(60),
+            dialog_audit_timeout: secs(5),
+            max_calls: 1_000,
+            gateways: vec![gateway_addr(1), gateway_addr(2)],
+        }
+    }
+}
+
+/// Address of the nth gateway.
+#[must_use]
+pub fn gateway_addr(n: u8) -> SocketAddr {
+    SocketAddr::from(([10, 9, 0, n], 5060))
+}
+
+impl Setup {
+    /// The directory of one site.
+    ///
+    /// # Errors
+    /// What the directory's own check finds.
+    pub fn directory(&self, site: SiteId) -> Result<Arc<Directory>, String> {
+        let mut trunks = Vec::new();
+        for (n, addr) in (1..).zip(&self.gateways) {
+            trunks.push(self.gateway_trunk(n, *addr));
+        }
+        let to_gateways = (0..).zip(&trunks).map(|(n, _)| TrunkId(n)).collect();
+        let mut options = self.options();
+        if self.sites > 1 {
+            options.dr_peer_trunk = u32::try_from(trunks.len()).ok().map(TrunkId);
+            trunks.push(self.peer_trunk(site.other()));
+        }
+        let rule = DialRule { prefix: "9".into(), strip: 1, add: "".into(), trunks: to_gateways };
+        let directory = Directory::new(server(site), options, self.all_extensions(), trunks, vec![rule]);
+        directory.map(Arc::new).map_err(|fault| fault.to_string())
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            dr_forward: self.dr_forward,
+            authenticate: Authenticate { register: true, invite: self.challenge_calls },
+            ring_timeout: self.ring_timeout,
+            dialog_audit_timeout: self.dialog_audit_timeout,
+            max_calls: self.max_calls,
+            ..Options::default()
+        }
+    }
+
+    fn all_extensions(&self) -> Vec<Extension> {
+        let secret = || Secret::Password("secret-{number}".into());
+        let alike = Arc::new(DnClass { secret: secret(), ..DnClass::default() });
+        let numbers = (1..=self.extensions).map(|n| (1000 + n).to_string());
+        let extension = |number: String| {
+            let special = self.dn_forward.iter().find(|(dn, _)| *dn == number);
+            let class = special.map_or_else(
+                || alike.clone(),
+                |(_, forward)| {
+                    Arc::new(DnClass { secret: secret(), dr_forward: Some(*forward), ..DnClass::default() })
+                },
+            );
+            Extension { number: number.into(), class }
+        };
+        numbers.map(extension).collect()
+    }
+
+    fn gateway_trunk(&self, n: usize, addr: SocketAddr) -> Trunk {
+        Trunk {
+            name: format!("gw{n}").into(),
+            contact: contact(addr),
+            oos: TrunkOptions { oos_check_s: 10, oos_force_s: 4, ..TrunkOptions::default() },
+            oosp_transfer_enabled: self.redirect,
+            sources: vec![addr.ip().into()],
+            credentials: None,
+        }
+    }
+
+    fn peer_trunk(&self, peer: SiteId) -> Trunk {
+        Trunk {
+            name: format!("to-{}", peer.name().to_lowercase()).into(),
+            contact: contact(peer.addr()),
+            oos: TrunkOptions {
+                oos_check_s: self.oos_check_s,
+                oos_force_s: self.oos_force_s,
+                role: TrunkRole::Peer,
+                ..TrunkOptions::default()
+            },
+            oosp_transfer_enabled: false,
+            sources: vec![peer.addr().ip().into()],
+            credentials: None,
+        }
+    }
+
+    /// The longest time that the loss of the peer may go unnoticed.
+    #[must_use]
+    pub fn detection_bound(&self) -> Duration {
+        secs(u64::from(self.oos_check_s) + u64::from(self.oos_force_s))
+    }
+}
+
+fn contact(addr: SocketAddr) -> StaticContact {
+    let uri = format!("sip:{addr}").into();
+    StaticContact { uri, transport: Transport::Udp, addr: Some(addr), resolve: None }
+}
+
+fn server(site: SiteId) -> Server {
+    let addr = site.addr();
+    Server {
+        name: format!("site-{}", site.name().to_lowercase()).into(),
+        switch: format!("switch-{}", site.name().to_lowercase()).into(),
+        sip_address: addr.ip().to_string().into(),
+        sip_port: addr.port(),
+        listen: vec![Listen { transport: Transport::Udp, addr }, Listen { transport: Transport::Tcp, addr }],
+        realm: "tandem".into(),
+        nonce_secret: [if site == A { 17 } else { 34 }; 32],
+    }
+}
