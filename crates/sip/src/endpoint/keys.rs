@@ -76,12 +76,9 @@ impl RequestKeys {
         let via = &envelope.via;
         self.field(via.branch().unwrap_or_default());
         match via.host {
-            Host::V4(address) => self.field(&address.octets()),
-            Host::V6(address) => self.field(&address.octets()),
-            Host::Name(name) => {
-                self.bytes.extend(name.iter().map(u8::to_ascii_lowercase));
-                self.bytes.push(0);
-            }
+            Host::V4(address) => self.host(b'4', address.octets()),
+            Host::V6(address) => self.host(b'6', address.octets()),
+            Host::Name(name) => self.host(b'n', name.iter().map(u8::to_ascii_lowercase)),
         }
         let port = via.port.unwrap_or_else(|| via.transport.unwrap_or(Transport::Udp).default_port());
         self.bytes.extend_from_slice(&port.to_be_bytes());
@@ -99,6 +96,13 @@ impl RequestKeys {
         self.field(method);
         let via = message.header(crate::header_name::HeaderName::Via).unwrap_or_default();
         self.field(lexer::trim(lexer::split_element(via).0));
+    }
+
+    /// The kind comes first, because the bytes of an address may spell a name.
+    fn host(&mut self, kind: u8, bytes: impl IntoIterator<Item = u8>) {
+        self.bytes.push(kind);
+        self.bytes.extend(bytes);
+        self.bytes.push(0);
     }
 
     fn field(&mut self, bytes: &[u8]) {
