@@ -138,6 +138,7 @@ fn received_is_added_when_sent_by_is_not_the_source() {
     };
     assert_eq!(top("192.0.2.1", "", "192.0.2.1:9999"), (None, None));
     assert_eq!(top("192.0.2.1", "", "[::ffff:192.0.2.1]:9999"), (None, None));
+    assert_eq!(top("[::ffff:192.0.2.1]", "", "192.0.2.1:9999"), (None, None));
     assert_eq!(top("host.example", "", "192.0.2.1:5060"), (Some("192.0.2.1".into()), None));
     assert_eq!(top("192.0.2.2", "", "192.0.2.1:5060"), (Some("192.0.2.1".into()), None));
     assert_eq!(top("192.0.2.1", ";rport", "192.0.2.1:9999"), (Some("192.0.2.1".into()), Some(9999)));
