@@ -336,6 +336,45 @@ fn is_hit(used: &Flow, failed: &Flow) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::endpoint::{Endpoint, Received};
+    use crate::flow::Transport;
+    use crate::message::Message;
+    use std::time::Duration;
+
+    /// Requests of both kinds and directions, on both kinds of transport.
+    fn busy(endpoint: &mut Endpoint<u32>, now: Instant) {
+        for (method, transport) in
+            [("INVITE", Transport::Udp), ("OPTIONS", Transport::Udp), ("BYE", Transport::Tcp)]
+        {
+            let remote = ([192, 0, 2, 7], 5060).into();
+            let flow = Flow { transport, local: 0, remote, conn: u64::from(transport.is_reliable()) };
+            let text = format!(
+                "{method} sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.7;branch=z9hG4bK{method}\r\n\
+                 From: <sip:c@d>;tag=1\r\nTo: <sip:a@b>\r\nCall-ID: x\r\nCSeq: 1 {method}\r\n\r\n"
+            );
+            let message = Message::parse(Bytes::from(text)).unwrap();
+            let Received::Request { txn, message, .. } = endpoint.receive(flow, message, now) else {
+                panic!()
+            };
+            endpoint.respond(txn, 404, Bytes::from_static(b"404"), now);
+            let (txn, _) = endpoint.reserve().unwrap();
+            endpoint.start(txn, Method::parse(method.as_bytes()), flow, message.bytes().clone(), 1, now);
+        }
+    }
+
+    #[test]
+    fn nothing_stays_behind_in_any_index() {
+        #[expect(clippy::disallowed_methods, reason = "any instant will do to count from")]
+        let now = Instant::now();
+        let mut endpoint: Endpoint<u32> = Endpoint::new(Timers::default(), 1);
+        busy(&mut endpoint, now);
+        let table = &endpoint.table;
+        assert_eq!((table.by_key.len(), table.by_merged.len(), table.by_flow.len()), (2, 2, 2));
+        endpoint.handle_timeout(now + Duration::from_secs(100));
+        let table = &endpoint.table;
+        assert_eq!((table.by_key.len(), table.by_merged.len(), table.by_flow.len()), (0, 0, 0));
+        assert!(table.slots.is_empty() && table.lanes.first().is_none());
+    }
 
     #[test]
     fn an_entry_of_the_table_takes_at_most_192_bytes() {

@@ -161,6 +161,17 @@ fn a_cancelled_invite_without_a_final_response_times_out() {
 }
 
 #[test]
+fn on_a_stream_the_cancel_ends_with_its_invite() {
+    let (mut endpoint, now) = (endpoint(), start());
+    let (txn, branch, invite) = start_request(&mut endpoint, "INVITE", Transport::Tcp, now);
+    answer(&mut endpoint, &invite, 180, now);
+    endpoint.cancel(txn, ours("CANCEL", branch.as_ref()), now);
+    assert_eq!(endpoint.len(), 2);
+    assert!(is_response(&answer(&mut endpoint, &invite, 487, now), txn, 487));
+    assert_eq!((endpoint.len(), endpoint.next_timeout()), (0, None));
+}
+
+#[test]
 fn a_final_response_that_crosses_a_waiting_cancel_drops_it() {
     let (mut endpoint, now) = (endpoint(), start());
     let (txn, branch, invite) = start_request(&mut endpoint, "INVITE", Transport::Udp, now);
