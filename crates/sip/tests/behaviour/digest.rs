@@ -123,6 +123,24 @@ fn nobody_logs_in_as_an_unknown_user_with_a_hash_of_zeros() {
 }
 
 #[test]
+fn a_response_of_another_length_is_wrong_and_the_case_of_its_digits_does_not_matter() {
+    let mut nonces = nonces();
+    let line = answered(&challenge(&mut nonces, Algorithm::Md5, NOW), LOGIN, 1);
+    let credentials = Credentials::parse(&line).unwrap();
+    let longer = [credentials.response, b"0"].concat();
+    let upper = credentials.response.to_ascii_uppercase();
+    for (response, verdict) in [
+        (&longer[..], Verdict::Wrong),
+        (&longer[..31], Verdict::Wrong),
+        (b"", Verdict::Wrong),
+        (&upper, Verdict::Ok),
+    ] {
+        let given = Credentials { response, ..credentials };
+        assert_eq!(verify(&mut nonces, &given, Some(&ha1()), ASKED), verdict);
+    }
+}
+
+#[test]
 fn the_method_the_realm_and_the_uri_are_part_of_it() {
     let mut nonces = nonces();
     let line = answered(&challenge(&mut nonces, Algorithm::Md5, NOW), LOGIN, 1);
