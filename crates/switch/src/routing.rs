@@ -190,7 +190,13 @@ fn extension_targets(
         let named = Uri::parse(binding.uri()).ok().and_then(|uri| address(&uri));
         Target { device, uri: binding.uri().into(), flow, nat: named != Some(flow.remote), marked: false }
     };
-    let found: SmallVec<[Target; 2]> = rooms.registrar.bindings(now).take(MAX_BRANCHES).map(target).collect();
+    let found: SmallVec<[Target; 2]> = rooms
+        .registrar
+        .bindings(now)
+        .filter(|binding| binding.reachable())
+        .take(MAX_BRANCHES)
+        .map(target)
+        .collect();
     if found.is_empty() { Err(absent(Absent::NotRegistered)) } else { Ok(found) }
 }
 

@@ -28,7 +28,7 @@ use tandem_peer::Replicated;
 use tandem_peer::audit::AuditRound;
 use tandem_sip::{Message, TxnId};
 
-pub use branch::{Branch, Target, hang_up_stray};
+pub use branch::{Branch, Target, acknowledge_stray, hang_up_stray};
 pub use headers::{has_marker, unsupported};
 pub use leg::{Leg, Side, address};
 pub use record::{EndReason, LegFacts};

@@ -244,7 +244,7 @@ impl Call {
         code: u16,
         flow: Flow,
     ) {
-        let Phase::Setup(mut setup) = std::mem::replace(&mut self.phase, Phase::Ending) else { return };
+        let Some(mut setup) = self.take_setup() else { return };
         if code < 200 {
             self.provisional(rooms, &mut setup, place, response, env, code, flow);
             self.phase = Phase::Setup(setup);
@@ -392,7 +392,7 @@ impl Call {
         let Some(place) = setup.branches.iter().position(|b| b.id == id) else {
             return self.loser_over(id, 408);
         };
-        let Phase::Setup(mut setup) = std::mem::replace(&mut self.phase, Phase::Ending) else { return };
+        let Some(mut setup) = self.take_setup() else { return };
         let branch = setup.branches.remove(place);
         if branch.by_tcp_for_size && how == CallFailure::Transport {
             let target = branch.target.clone();
@@ -420,14 +420,25 @@ impl Call {
 
     /// `ring-timeout` is over.
     pub(super) fn ring_timeout(&mut self, rooms: &mut Rooms) {
-        let Phase::Setup(mut setup) = std::mem::replace(&mut self.phase, Phase::Ending) else { return };
+        let Some(mut setup) = self.take_setup() else { return };
         self.drop_branches(rooms, &mut setup, EndReason::RingTimeout, b"SIP;cause=480;text=\"ring timeout\"");
         self.finish_setup(rooms, &setup, 480, None, EndedBy::Server, EndReason::RingTimeout);
     }
 
-    /// The caller takes his INVITE back.
+    /// The set-up, taken out; the call is then ending unless it is put back. `None` leaves any other phase as it is.
+    fn take_setup(&mut self) -> Option<Box<Setup>> {
+        match std::mem::replace(&mut self.phase, Phase::Ending) {
+            Phase::Setup(setup) => Some(setup),
+            other @ (Phase::Talk(_) | Phase::Ending) => {
+                self.phase = other;
+                None
+            }
+        }
+    }
+
+    /// The caller takes his INVITE back. Once it is answered that has no effect (RFC 3261 9.2).
     pub fn cancelled(&mut self, rooms: &mut Rooms, cancel: Option<&Message>) {
-        let Phase::Setup(mut setup) = std::mem::replace(&mut self.phase, Phase::Ending) else { return };
+        let Some(mut setup) = self.take_setup() else { return };
         let reason = cancel.and_then(|cancel| cancel.header(HeaderName::Reason)).unwrap_or_default();
         let reason = if reason.is_empty() { b"SIP;cause=487;text=\"Request Terminated\"" } else { reason };
         self.drop_branches(rooms, &mut setup, EndReason::CallerGone, reason);

@@ -221,22 +221,26 @@ impl Call {
             Exchange::Relayed { from: side, server: txn, flow, request, client, client_cseq: cseq };
     }
 
-    /// A response to a passed-on re-INVITE.
-    pub fn reinvite_response(&mut self, rooms: &mut Rooms, txn: TxnId, response: &Message) {
-        let Some(code) = response.code() else { return };
-        let Phase::Talk(talking) = &mut self.phase else { return };
+    /// A response to a passed-on re-INVITE; whether one was expected.
+    pub fn reinvite_response(&mut self, rooms: &mut Rooms, txn: TxnId, response: &Message) -> bool {
+        let Some(code) = response.code() else { return true };
+        let Phase::Talk(talking) = &mut self.phase else { return false };
         let (from, server, flow, client_cseq) = match &talking.exchange {
             Exchange::Relayed { from, server, flow, client, client_cseq, .. } if *client == txn => {
                 (*from, *server, *flow, *client_cseq)
             }
-            Exchange::Idle { ack: Some(ack) } => return repeat_ack(rooms, &talking.talk, ack, response),
-            Exchange::Idle { .. } | Exchange::Relayed { .. } | Exchange::Answered { .. } => return,
+            Exchange::Idle { ack: Some(ack) } => {
+                repeat_ack(rooms, &talking.talk, ack, response);
+                return true;
+            }
+            Exchange::Answered { .. } => return true,
+            Exchange::Idle { ack: None } | Exchange::Relayed { .. } => return false,
         };
         let idle = Exchange::Idle { ack: None };
         let Exchange::Relayed { request, .. } = std::mem::replace(&mut talking.exchange, idle) else {
-            return;
+            return false;
         };
-        let Some(payload) = pass_back(rooms, &request, flow, code, response) else { return };
+        let Some(payload) = pass_back(rooms, &request, flow, code, response) else { return true };
         rooms.endpoint.respond(server, code, payload.clone(), rooms.now.mono);
         let server_cseq = request.envelope().map(|env| env.cseq.number).unwrap_or(0);
         if code < 200 {
@@ -251,6 +255,7 @@ impl Call {
         } else if matches!(code, 408 | 481) {
             self.dialog_gone(rooms, from.other(), EndReason::Status(code));
         }
+        true
     }
 
     /// The passed-on re-INVITE got no response at all.

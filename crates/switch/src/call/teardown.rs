@@ -55,7 +55,13 @@ impl Call {
         to: &[Side],
         like: Option<&Message>,
     ) {
-        let Phase::Talk(talking) = std::mem::replace(&mut self.phase, Phase::Ending) else { return };
+        let talking = match std::mem::replace(&mut self.phase, Phase::Ending) {
+            Phase::Talk(talking) => talking,
+            other @ (Phase::Setup(_) | Phase::Ending) => {
+                self.phase = other;
+                return;
+            }
+        };
         let Talking { talk, exchange, .. } = *talking;
         let mut talk = talk.delete(&mut rooms.log);
         match exchange {

@@ -203,8 +203,9 @@ impl Node {
         if request.method() == Some(Method::Ack) || fault.header == HeaderName::Via {
             return;
         }
-        let reason = format!("{} ({fault})", phrase(400));
-        let mut builder = Builder::response(&mut self.rooms.scratch, 400, reason.as_bytes());
+        let status = fault.status();
+        let reason = format!("{} ({fault})", phrase(status));
+        let mut builder = Builder::response(&mut self.rooms.scratch, status, reason.as_bytes());
         for name in [HeaderName::Via, HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq]
         {
             builder.copy(request, name);

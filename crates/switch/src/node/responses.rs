@@ -6,9 +6,13 @@ use tandem_sip::{Flow, Message, TxnId};
 
 use super::Node;
 use crate::arena::Key;
-use crate::call::{Call, EndReason, Side};
+use crate::call::{Call, EndReason, Side, acknowledge_stray, hang_up_stray};
+use crate::directory::DnId;
 use crate::ids::Tag;
-use crate::rooms::{Rooms, Use};
+use crate::rooms::{Device, Rooms, Use};
+
+/// The far end of a dialog that no call owns any more.
+const NO_DEVICE: Device = Device::Extension(DnId(u32::MAX));
 
 impl Node {
     pub(super) fn response(&mut self, txn: TxnId, user: Use, flow: Flow, message: &Message) {
@@ -18,12 +22,15 @@ impl Node {
             Use::Branch(key, id) => {
                 let told = self.call(key, |call, rooms| call.branch_response(rooms, id, message, flow));
                 if !told && (200..300).contains(&code) {
-                    let device = crate::rooms::Device::Extension(crate::directory::DnId(u32::MAX));
-                    crate::call::hang_up_stray(&mut self.rooms, device, flow, message);
+                    hang_up_stray(&mut self.rooms, NO_DEVICE, flow, message);
                 }
             }
             Use::ReinviteTo(key) => {
-                self.call(key, |call, rooms| call.reinvite_response(rooms, txn, message));
+                let mut expected = false;
+                self.call(key, |call, rooms| expected = call.reinvite_response(rooms, txn, message));
+                if !expected && (200..300).contains(&code) {
+                    acknowledge_stray(&mut self.rooms, NO_DEVICE, flow, message);
+                }
             }
             Use::Relay(key, id) => {
                 self.call(key, |call, rooms| call.relay_response(rooms, id, message));
