@@ -49,7 +49,7 @@ pub const MTU_REQUEST: usize = 1_300;
 pub const MAX_STREAM_BUFFER: usize = 2 * MAX_MESSAGE;
 
 /// Most transactions alive at once, unless configured otherwise.
-pub const MAX_TRANSACTIONS: usize = 400_000;
+pub const MAX_TRANSACTIONS: usize = 2_000_000;
 
 /// One part in this many of the transaction table is kept for what belongs to running calls.
 pub const TRANSACTION_HEADROOM: usize = 16;

@@ -1,0 +1,2 @@
+#!/bin/sh
+exec "${TANDEM:-tandem}" serve --config "$(dirname "$0")/tandem.toml"
