@@ -54,3 +54,72 @@ fn keep<T: Clone + PartialEq>(kept: &mut Vec<&'static str>, key: &'static str, v
         kept.push(key);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Origin, load};
+
+    const TEXT: &str = r#"
+[application]
+name = "site-a"
+switch = "site-a"
+listen = ["udp:127.0.0.1:5060"]
+realm = "tandem"
+[TServer]
+sip-address = "127.0.0.1"
+ring-timeout = 60
+timer-t1 = 500
+[http]
+listen = "127.0.0.1:8060"
+[[extension]]
+numbers = "1001-1010"
+"#;
+
+    fn config(edit: &[(&str, &str)]) -> Config {
+        let mut text = TEXT.to_owned();
+        for (from, to) in edit {
+            assert!(text.contains(from), "{from}");
+            text = text.replace(from, to);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("site.toml");
+        std::fs::write(&path, text).unwrap();
+        load(&Origin::File(path), [1; 32]).unwrap()
+    }
+
+    fn reloaded(edit: &[(&str, &str)]) -> Result<Merged, String> {
+        let old = config(&[]);
+        merge(&old.directory, &old.settings, config(edit))
+    }
+
+    #[test]
+    fn what_can_change_changes_and_nothing_is_kept_back() {
+        let merged =
+            reloaded(&[("1001-1010", "1001-1020"), ("ring-timeout = 60", "ring-timeout = 30")]).unwrap();
+        assert_eq!(merged.directory.extensions().len(), 20);
+        assert_eq!(merged.directory.options.ring_timeout.as_secs(), 30);
+        assert!(merged.kept.is_empty(), "{:?}", merged.kept);
+    }
+
+    #[test]
+    fn keys_that_need_a_restart_keep_their_value_and_are_named() {
+        let merged = reloaded(&[
+            ("udp:127.0.0.1:5060", "udp:127.0.0.1:5070"),
+            ("timer-t1 = 500", "timer-t1 = 100"),
+            ("127.0.0.1:8060", "127.0.0.1:8061"),
+            ("ring-timeout = 60", "ring-timeout = 30"),
+        ])
+        .unwrap();
+        assert_eq!(merged.kept, ["application.listen", "TServer.timer-t1", "http.listen"]);
+        assert_eq!(merged.directory.server.listen[0].addr.port(), 5060);
+        assert_eq!(merged.directory.options.timers.t1.as_millis(), 500);
+        assert_eq!(merged.directory.options.ring_timeout.as_secs(), 30);
+    }
+
+    #[test]
+    fn another_switch_is_another_server() {
+        let why = reloaded(&[("switch = \"site-a\"", "switch = \"site-b\"")]).unwrap_err();
+        assert!(why.contains("needs a restart"), "{why}");
+    }
+}

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow};
 use tandem_sip::Transport;
 use tandem_switch::{Directory, Input, Node};
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
 use crate::command::Commands;
@@ -55,6 +55,8 @@ pub fn serve(origin: &Origin, config: Config) -> Result<()> {
         .enable_all()
         .build()
         .context("cannot start the edge threads")?;
+    // From here on a signal is kept until `Control` looks at it, instead of ending the process.
+    let signals = edges.block_on(async { Signals::new() }).context("cannot wait for signals")?;
     let (commands, receiver) = Commands::channel(MAX_COMMANDS);
     let locals = opened.tcp.iter().map(|(local, listener)| Ok((*local, listener.local_addr()?)));
     let locals: Vec<(u8, SocketAddr)> = locals.collect::<io::Result<_>>()?;
@@ -72,7 +74,7 @@ pub fn serve(origin: &Origin, config: Config) -> Result<()> {
     let (node, ended) = start_node(shell)?;
     announce(origin, &directory, &settings);
     let control = Control { origin, commands, cdrs: sources.cdrs, settings, directory };
-    let stopped = edges.block_on(control.run(ended));
+    let stopped = edges.block_on(control.run(signals, ended));
     let joined = node.join().map_err(|_| anyhow!("the node's thread ended by a fault"));
     edges.shutdown_background();
     joined?.context("the node's thread ended")?;
@@ -164,6 +166,23 @@ fn announce(origin: &Origin, directory: &Directory, settings: &Settings) {
     );
 }
 
+/// The signals that a server acts on.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
 /// What acts on signals.
 struct Control<'a> {
     origin: &'a Origin,
@@ -174,18 +193,15 @@ struct Control<'a> {
 }
 
 impl Control<'_> {
-    async fn run(mut self, mut ended: oneshot::Receiver<()>) -> Result<()> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hangup = signal(SignalKind::hangup())?;
+    async fn run(mut self, mut signals: Signals, mut ended: oneshot::Receiver<()>) -> Result<()> {
         let (publish, watch) = watch::channel(Arc::clone(&self.directory));
         tokio::spawn(resolve::run(self.commands.clone(), watch));
         loop {
             let stop = tokio::select! {
-                _ = terminate.recv() => "SIGTERM",
-                _ = interrupt.recv() => "SIGINT",
+                _ = signals.terminate.recv() => "SIGTERM",
+                _ = signals.interrupt.recv() => "SIGINT",
                 _ = &mut ended => return Err(anyhow!("the node's thread ended unasked")),
-                _ = hangup.recv() => {
+                _ = signals.hangup.recv() => {
                     self.cdrs.reopen();
                     if self.reload().await {
                         publish.send_replace(Arc::clone(&self.directory));

@@ -299,3 +299,105 @@ async fn open(from: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
     socket.bind(from)?;
     socket.connect(to).await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::Command;
+
+    struct Bench {
+        edge: Arc<TcpEdge>,
+        commands: mpsc::Receiver<Command>,
+    }
+
+    fn bench() -> Bench {
+        let (commands, receiver) = Commands::channel(64);
+        let locals = vec![(0, "127.0.0.1:0".parse().unwrap())];
+        Bench { edge: TcpEdge::new(Handle::current(), commands, locals), commands: receiver }
+    }
+
+    impl Bench {
+        async fn input(&mut self) -> Input {
+            match self.commands.recv().await.unwrap() {
+                Command::Input(input) => input,
+                Command::Ask(_) | Command::Stop => panic!("only facts come from connections"),
+            }
+        }
+
+        async fn failed(&mut self) -> Flow {
+            match self.input().await {
+                Input::FlowFailed { flow } => flow,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn to(remote: SocketAddr, conn: u64) -> Flow {
+        Flow { transport: Transport::Tcp, local: 0, remote, conn }
+    }
+
+    const OPTIONS: &[u8] = b"OPTIONS sip:a SIP/2.0\r\nContent-Length: 0\r\n\r\n";
+
+    #[tokio::test]
+    async fn a_connection_is_opened_once_and_used_again() {
+        let mut bench = bench();
+        let peer = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let flow = to(peer.local_addr().unwrap(), 0);
+        bench.edge.send(flow, Bytes::from_static(OPTIONS)).unwrap();
+        bench.edge.send(flow, Bytes::from_static(OPTIONS)).unwrap();
+        let (mut stream, _) = peer.accept().await.unwrap();
+        let mut both = vec![0; OPTIONS.len() * 2];
+        stream.read_exact(&mut both).await.unwrap();
+        assert_eq!(both, [OPTIONS, OPTIONS].concat());
+        assert_eq!(bench.edge.counters.opened.load(Ordering::Relaxed), 1);
+        stream.write_all(OPTIONS).await.unwrap();
+        match bench.input().await {
+            Input::Sip { flow: from, message } => {
+                assert_eq!((from.remote, &message.bytes()[..]), (flow.remote, OPTIONS));
+                assert_ne!(from.conn, 0);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refused_connection_fails_the_flow_that_asked_for_any() {
+        let mut bench = bench();
+        let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        bench.edge.send(to(gone, 0), Bytes::from_static(OPTIONS)).unwrap();
+        let flows = [bench.failed().await, bench.failed().await];
+        assert!(flows.contains(&to(gone, 0)), "{flows:?}");
+        assert_eq!(bench.edge.counters.open.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn a_closed_connection_fails_its_flow_and_then_writing_to_it_fails() {
+        let mut bench = bench();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let here = listener.local_addr().unwrap();
+        tokio::spawn(Arc::clone(&bench.edge).accept(0, listener));
+        let mut phone = TcpStream::connect(here).await.unwrap();
+        phone.write_all(OPTIONS).await.unwrap();
+        let Input::Sip { flow, .. } = bench.input().await else { panic!("a message was sent") };
+        drop(phone);
+        assert_eq!(bench.failed().await, flow);
+        assert_eq!(bench.edge.send(flow, Bytes::from_static(OPTIONS)), Err(flow));
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_does_not_read_is_closed_and_holds_nobody_up() {
+        let mut bench = bench();
+        let peer = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let flow = to(peer.local_addr().unwrap(), 0);
+        let large = Bytes::from(vec![b'x'; 60_000]);
+        bench.edge.send(flow, large.clone()).unwrap();
+        let (stream, _) = peer.accept().await.unwrap();
+        // Kernel buffers and the queue hold some tens of megabytes; whatever they hold, they end.
+        while bench.edge.counters.too_slow.load(Ordering::Relaxed) == 0 {
+            let _ = bench.edge.send(flow, large.clone());
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(bench.failed().await.remote, flow.remote);
+        drop(stream);
+    }
+}
