@@ -39,6 +39,12 @@ impl Sim {
             .unwrap_or_default()
     }
 
+    /// Calls that are not about to end: a BYE to a dead server takes 64*T1 to be given up.
+    #[must_use]
+    pub fn live_calls(&self, id: SiteId) -> usize {
+        self.calls(id).iter().filter(|call| call.state != "ending").count()
+    }
+
     /// Contacts registered for a number.
     #[must_use]
     pub fn bindings(&self, id: SiteId, number: &str) -> usize {

@@ -394,7 +394,10 @@ impl Sim {
                 return Some(format!("{text}: {calls:?}"));
             }
         }
-        let stuck = self.uas.iter().find_map(|ua| ua.legs().find(|leg| !leg.is_over()).map(|leg| (ua, leg)));
+        // A phone cannot end a call with a server that is dead: nobody answers its BYE.
+        let answerable = |leg: &Leg| self.net.refusal_of(leg.site.ip()).is_none();
+        let stuck = |leg: &&Leg| !leg.is_over() && answerable(leg);
+        let stuck = self.uas.iter().find_map(|ua| ua.legs().find(stuck).map(|leg| (ua, leg)));
         stuck.map(|(ua, leg)| format!("{} is stuck in {} ({:?})", ua.profile.name, leg.mark, leg.phase))
     }
 }

@@ -17,6 +17,9 @@ use crate::trace::Trace;
 use crate::ua::{Profile, Ua};
 use crate::wire::{Over, Packet};
 
+/// Set to anything, it makes every simulation print its trace: for a scenario that fails.
+pub const TRACE_VARIABLE: &str = "TANDEM_SIM_TRACE";
+
 /// A device by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UaId(pub usize);
@@ -97,7 +100,7 @@ impl Sim {
         let mut sim = Self {
             seed,
             net: Net::new(seed),
-            trace: Trace::new(false),
+            trace: Trace::new(std::env::var_os(TRACE_VARIABLE).is_some()),
             now: At::START,
             epoch,
             queue: Queue::default(),
@@ -268,7 +271,7 @@ impl Sim {
 
     fn deliver_to_site(&mut self, id: SiteId, packet: Packet) {
         let now = self.now;
-        let Some(site) = self.sites.get_mut(id.0) else { return };
+        let Some(site) = self.sites.get_mut(id.0).filter(|site| site.node.is_some()) else { return };
         if site.frozen {
             if !site.buffer(packet) {
                 self.note(&format!("{} is stopped and its socket buffer full", id.name()));
@@ -287,6 +290,7 @@ impl Sim {
         let now = self.now;
         let Some(id) = self.site_at(from.ip()) else { return };
         let Some(site) = self.sites.get_mut(id.0).filter(|site| site.is_running()) else { return };
+        self.oracles.refused(id, to);
         let input = site.refused(over, to);
         site.handle(input, now);
         self.note(&format!("{} hears that {to} is unreachable", id.name()));
@@ -347,9 +351,15 @@ impl Sim {
     /// Carries out what a server asks for until it asks for nothing, then arms its timer.
     pub(crate) fn drain(&mut self, id: SiteId) {
         let now = self.now;
+        let mut committed = None;
         loop {
             let Some(site) = self.sites.get_mut(id.0) else { return };
-            let Some(asked) = site.poll(now) else { break };
+            let Some(asked) = site.poll(now) else {
+                let Some(seq) = committed.take() else { break };
+                self.oracles.persisted(id, seq);
+                site.handle(Input::Persisted { seq }, now);
+                continue;
+            };
             match asked {
                 Asked::Store(_) if site.dies_at_store => {
                     self.note(&format!("{} dies between a Store and what waits for it", id.name()));
@@ -359,7 +369,11 @@ impl Sim {
                 Asked::Store(seq) => {
                     let (incarnation, delay) = (site.incarnation, site.commit_delay);
                     self.oracles.store(id, seq);
-                    self.queue.push(now + delay, Coming::Persisted { site: id, incarnation, seq });
+                    if delay > Duration::ZERO {
+                        self.queue.push(now + delay, Coming::Persisted { site: id, incarnation, seq });
+                    } else {
+                        committed = Some(seq);
+                    }
                 }
                 Asked::Send(packet) => {
                     let held = site.commit_delay > Duration::ZERO;

@@ -23,6 +23,8 @@ fn bca_09_a_call_through_a_lost_site_ends_within_detection_and_audit() {
     sim.crash(A, Refusal::Blackhole);
     sim.run_for(bound());
     sim.expect(sim.leg_at(bob, call).is_some_and(|leg| leg.is_over()), "Bob's phone at B hears the end");
+    assert_eq!(sim.live_calls(B), 0, "{:?}", sim.calls(B));
+    sim.run_for(secs(33));
     sim.expect(sim.calls(B).is_empty(), "no stuck call at B");
     sim.settle();
 }

@@ -55,6 +55,7 @@ fn a_server_that_dies_in_the_middle_of_a_call_leaves_no_phone_behind() {
         sim.run_for(ms(after));
         sim.site_mut(A).unwrap().dies_at_store = true;
         sim.run_for(secs(5));
+        sim.site_mut(A).unwrap().dies_at_store = false;
         sim.restart(A);
         sim.settle();
         sim.expect(sim.is_over(call), "nobody is left with a call");

@@ -20,6 +20,8 @@ fn bca_08_calls_of_the_failed_site_end_for_the_survivors_within_the_detection_ti
                 "the party at B hears the end",
             );
         }
+        assert_eq!(sim.live_calls(B), 0, "{:?}", sim.calls(B));
+        sim.run_for(secs(33));
         sim.expect(sim.calls(B).is_empty(), "no stuck call remains at B");
         sim.restart(A);
         sim.settle();

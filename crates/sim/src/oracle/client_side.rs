@@ -1,6 +1,7 @@
 //! What a server owes as a client: RFC 3261 8.1, 9.1, 12.2.1, 13.2.2, 17.1.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,14 +13,27 @@ use crate::wire::Wire;
 /// How long retransmitted finals must still be acknowledged; Timer D and L last 32 s.
 const MEMORY: Duration = secs(30);
 
-/// An ACK leaves in the same step as the response came; this is for the committer of nobody.
+/// The ACK to a refusal is the transaction's own and leaves in the same step.
 const AT_ONCE: Duration = ms(1);
+
+/// The ACK to a 2xx may wait for the caller's, for it may carry the answer to the offer in the 2xx. After 64*T1 the
+/// callee gives up (RFC 3261 13.3.1.4).
+const RELAYED: Duration = PATIENCE;
+
+/// 64*T1.
+const PATIENCE: Duration = secs(32);
 
 #[derive(Debug)]
 struct Transaction {
     text: Text,
     bytes: Bytes,
+    to: SocketAddr,
     provisional: bool,
+    sent: At,
+    /// It was over before its first final response came: the network said that it could not be delivered, or the
+    /// server's patience was at its end.
+    given_up: bool,
+    cancelled: Option<At>,
     /// First final response: status, To, when.
     finished: Option<(u16, String, At)>,
 }
@@ -34,8 +48,10 @@ pub struct ClientSide {
     transactions: BTreeMap<(String, String), Transaction>,
     /// Highest CSeq sent in a dialog, by Call-ID and own tag.
     highest: BTreeMap<(String, String), u32>,
+    /// Call-IDs in which a BYE was sent: who still repeats his 2xx there hears the BYE instead of an ACK.
+    ended: BTreeSet<String>,
+    /// Until when each must be paid.
     debts: BTreeMap<Debt, At>,
-    found: Vec<String>,
 }
 
 impl ClientSide {
@@ -48,23 +64,27 @@ impl ClientSide {
             return;
         }
         let code = response.code().unwrap_or(0);
+        // Timer B, or 64*T1 after a CANCEL: the transaction is over, and what comes now matches nothing.
+        let given_up = transaction.given_up
+            || (!transaction.provisional && now - transaction.sent >= PATIENCE)
+            || transaction.cancelled.is_some_and(|at| now - at >= PATIENCE);
         if code < 200 {
-            transaction.provisional = true;
+            transaction.provisional |= !given_up;
             return;
         }
         let to = response.get("To").unwrap_or_default().to_owned();
+        let again = transaction.finished.is_some();
+        transaction.given_up |= given_up && !again;
         let (first, _, since) = transaction.finished.get_or_insert((code, to, now));
         // Timers D and L are over, or the first final decided otherwise (a 2xx after a refusal is nobody's).
-        let stale = now - *since > MEMORY || (*first >= 300) != (code >= 300);
+        let ended = again && self.ended.contains(response.call_id());
+        let stale =
+            transaction.given_up || ended || now - *since > MEMORY || (*first >= 300) != (code >= 300);
         if method == "INVITE" && !stale {
             let tag = response.to_tag().unwrap_or_default().to_owned();
-            self.debts.entry((response.call_id().to_owned(), number, tag)).or_insert(now);
+            let grace = if code < 300 { RELAYED } else { AT_ONCE };
+            self.debts.entry((response.call_id().to_owned(), number, tag)).or_insert(now + grace);
         }
-    }
-
-    /// Hands over what was found outside a sending.
-    pub fn note(&mut self, found: &mut Vec<String>) {
-        found.append(&mut self.found);
     }
 
     /// A request is sent.
@@ -72,6 +92,7 @@ impl ClientSide {
         &mut self,
         request: &Text,
         wire: &Wire,
+        to: SocketAddr,
         held: bool,
         now: At,
         found: &mut Vec<String>,
@@ -90,15 +111,22 @@ impl ClientSide {
             }
             return;
         }
+        if method == "BYE" {
+            self.ended.insert(request.call_id().to_owned());
+        }
         match method {
             "ACK" => self.check_ack(request, found),
-            "CANCEL" => self.check_cancel(request, held, found),
+            "CANCEL" => self.check_cancel(request, held, now, found),
             _ => self.check_order(request, found),
         }
         let fresh = Transaction {
             text: request.clone(),
             bytes: wire.bytes.clone(),
+            to,
             provisional: false,
+            sent: now,
+            given_up: false,
+            cancelled: None,
             finished: None,
         };
         self.transactions.insert(key, fresh);
@@ -146,8 +174,9 @@ impl ClientSide {
     }
 
     /// 9.1.
-    fn check_cancel(&self, cancel: &Text, held: bool, found: &mut Vec<String>) {
-        let Some(invite) = self.transactions.get(&(cancel.branch().to_owned(), "INVITE".to_owned())) else {
+    fn check_cancel(&mut self, cancel: &Text, held: bool, now: At, found: &mut Vec<String>) {
+        let Some(invite) = self.transactions.get_mut(&(cancel.branch().to_owned(), "INVITE".to_owned()))
+        else {
             found.push("a CANCEL whose branch is no INVITE's".into());
             return;
         };
@@ -157,6 +186,7 @@ impl ClientSide {
         if invite.finished.is_some() && !held {
             found.push("a CANCEL after the final response".into());
         }
+        invite.cancelled.get_or_insert(now);
         let same = |name| cancel.get(name) == invite.text.get(name);
         let number = |text: &Text| text.cseq().map(|(n, _)| n);
         let alike =
@@ -181,14 +211,21 @@ impl ClientSide {
 
     /// What is owed and was not paid in time.
     pub fn overdue(&mut self, slack: Duration, now: At, found: &mut Vec<String>) {
-        while let Some((debt, since)) = self.debts.iter().min_by_key(|(_, since)| **since) {
-            if now - *since <= AT_ONCE + slack {
+        while let Some((debt, due)) = self.debts.iter().min_by_key(|(_, due)| **due) {
+            if now <= *due + slack {
                 return;
             }
             let (call_id, number, _) = debt;
             found.push(format!("no ACK to a final response of INVITE {number} of {call_id}"));
             let debt = debt.clone();
             self.debts.remove(&debt);
+        }
+    }
+
+    /// The network told the server that what it sent there was not delivered: its requests there are over.
+    pub fn refused(&mut self, to: SocketAddr) {
+        for transaction in self.transactions.values_mut().filter(|t| t.to == to && t.finished.is_none()) {
+            transaction.given_up = true;
         }
     }
 

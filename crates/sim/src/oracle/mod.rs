@@ -83,7 +83,6 @@ impl Oracles {
     pub fn received(&mut self, site: SiteId, packet: &Packet, now: At) {
         let Ok(text) = packet.wire.text.as_ref() else { return };
         let Some(watch) = self.sites.get_mut(site.0) else { return };
-        let mut found = Vec::new();
         if text.code().is_some() {
             watch.client.response_came(text, now);
             self.calls.response_came(site, text);
@@ -92,8 +91,6 @@ impl Oracles {
             watch.stored.request_came(text);
             self.calls.request_came(site, text, packet.from);
         }
-        watch.client.note(&mut found);
-        self.collect(site, now, found, text);
     }
 
     /// A server sends a packet. `held` says that its committer is slow, so that what it sends may have been decided
@@ -114,7 +111,7 @@ impl Oracles {
             watch.stored.response_sent(text, &mut found);
             self.calls.response_sent(site, text, &mut found);
         } else {
-            watch.client.request_sent(text, wire, held, now, &mut found);
+            watch.client.request_sent(text, wire, to, held, now, &mut found);
             self.calls.request_sent(site, text, to, now, &mut found);
         }
         self.collect(site, now, found, text);
@@ -156,6 +153,13 @@ impl Oracles {
         if let Some(watch) = self.sites.get_mut(site.0) {
             watch.client.excuse();
             watch.server.excuse();
+        }
+    }
+
+    /// A server is told that what it sent there was not delivered.
+    pub fn refused(&mut self, site: SiteId, to: SocketAddr) {
+        if let Some(watch) = self.sites.get_mut(site.0) {
+            watch.client.refused(to);
         }
     }
 

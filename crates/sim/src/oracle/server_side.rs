@@ -10,8 +10,12 @@ use crate::text::{Text, param};
 use crate::time::{At, secs};
 use crate::wire::{Packet, Wire};
 
-/// A request that got no response at all by then was swallowed.
-const SILENCE: Duration = secs(1);
+/// A request that got no response at all by then was swallowed. One within a dialog is the other side's to answer, and
+/// only an INVITE gets a 100 meanwhile.
+fn patience(request: &Text) -> Duration {
+    let relayed = request.to_tag().is_some() && !matches!(request.method(), "INVITE" | "BYE");
+    secs(if relayed { 33 } else { 1 })
+}
 
 #[derive(Debug)]
 struct Transaction {
@@ -90,7 +94,7 @@ impl ServerSide {
         self.waiting.retain(|key| {
             let Some(transaction) = transactions.get_mut(key) else { return false };
             let Some(since) = transaction.unanswered_since else { return false };
-            if now - since <= SILENCE + slack {
+            if now - since <= patience(&transaction.request) + slack {
                 return true;
             }
             transaction.unanswered_since = None;

@@ -14,6 +14,8 @@ pub struct Stored {
     current: Option<Request>,
     stores: BTreeMap<Request, u64>,
     persisted: u64,
+    /// REGISTERs that must not be answered with 200 before something was stored.
+    owed: BTreeSet<Request>,
     told: BTreeSet<Request>,
 }
 
@@ -25,7 +27,12 @@ fn request(text: &Text) -> Option<Request> {
 impl Stored {
     /// A request came; what is stored next is stored because of it.
     pub fn request_came(&mut self, text: &Text) {
-        self.current = request(text).filter(|_| text.get("Contact").is_some());
+        // Taking away what is not there changes nothing.
+        let adds = text.get("Contact").is_some() && text.get("Expires") != Some("0");
+        self.current = request(text).filter(|_| adds);
+        if let Some(request) = self.current.clone().filter(|request| !self.told.contains(request)) {
+            self.owed.insert(request);
+        }
     }
 
     /// A batch went to the committer.
@@ -48,10 +55,10 @@ impl Stored {
     /// A response is sent.
     pub fn response_sent(&mut self, text: &Text, found: &mut Vec<String>) {
         let Some(request) = request(text).filter(|_| text.code() == Some(200)) else { return };
-        if text.get("Contact").is_none() || !self.told.insert(request.clone()) {
-            // Nothing is left of the bindings, or the response is a repetition.
+        if !self.owed.remove(&request) {
             return;
         }
+        self.told.insert(request.clone());
         match self.stores.remove(&request) {
             Some(seq) if seq <= self.persisted => {}
             Some(seq) => found.push(format!("a 200 to REGISTER before batch {seq} was committed")),

@@ -130,7 +130,7 @@ impl Ua {
             _ if cancelled => leg.finish(By::Us, now),
             401 | 407 if leg.challenged < 2 => self.answer_challenge(id, response, code, now),
             300..=399 if self.profile.follows_redirect && leg.redirected < 5 => {
-                self.follow(id, response, now)
+                self.follow(id, response, now);
             }
             503 if !leg.others.is_empty() => self.next_site_for(id, now),
             _ => leg.finish(By::Them, now),

@@ -59,6 +59,7 @@ pub struct Client {
     resend_at: Option<At>,
     interval: Duration,
     ends_at: At,
+    cancelled: bool,
 }
 
 /// What a deadline asks for.
@@ -90,7 +91,20 @@ impl Client {
         let resend_at = (over == Over::Udp).then(|| now + T1);
         let ends_at = now + patience;
         let state = State::Calling;
-        Self { branch, method, wire, to, over, purpose, ack: None, state, resend_at, interval: T1, ends_at }
+        Self {
+            branch,
+            method,
+            wire,
+            to,
+            over,
+            purpose,
+            ack: None,
+            state,
+            resend_at,
+            interval: T1,
+            ends_at,
+            cancelled: false,
+        }
     }
 
     /// Whether no final response has come.
@@ -114,6 +128,8 @@ impl Client {
                 self.state = State::Proceeding;
                 if invite {
                     self.resend_at = None;
+                }
+                if invite && !self.cancelled {
                     // RFC 3261 gives a ringing INVITE no end; the device's user does.
                     self.ends_at = now + secs(300);
                 }
@@ -130,6 +146,7 @@ impl Client {
 
     /// The user has sent CANCEL: a 487 must come within 64*T1 (RFC 3261 9.1).
     pub fn cancelled(&mut self, now: At) {
+        self.cancelled = true;
         self.ends_at = now + PATIENCE;
     }
 
