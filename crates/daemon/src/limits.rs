@@ -48,6 +48,10 @@ pub const READ_CHUNK: usize = 16 * 1024;
 
 /// Call records that wait for the disk; a further one is dropped, counted and logged.
 pub const MAX_CDR_QUEUE: usize = 16_384;
+/// How often the writer of call records looks at its queue.
+pub const CDR_LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long a call record may stay in memory before it goes to the file.
+pub const CDR_FLUSH_EVERY: Duration = Duration::from_secs(1);
 /// Log lines about dropped or unwritable records: one in this time.
 pub const CDR_COMPLAINT_EVERY: Duration = Duration::from_secs(10);
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, anyhow};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tandem_sip::Transport;
 use tandem_switch::{Directory, Input, Node};
 use tokio::runtime::{Builder, Runtime};
@@ -48,6 +49,7 @@ struct Opened {
 pub fn serve(origin: &Origin, config: Config) -> Result<()> {
     let Config { directory, settings } = config;
     let directory = Arc::new(directory);
+    raise_file_limit();
     let opened = open(&directory, &settings)?;
     let edges = Builder::new_multi_thread()
         .worker_threads(2)
@@ -79,6 +81,15 @@ pub fn serve(origin: &Origin, config: Config) -> Result<()> {
     edges.shutdown_background();
     joined?.context("the node's thread ended")?;
     stopped
+}
+
+/// Every TCP connection is a file descriptor, and the usual soft limit of 1024 is for interactive programs.
+fn raise_file_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 fn open(directory: &Directory, settings: &Settings) -> Result<Opened> {

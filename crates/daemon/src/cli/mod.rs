@@ -211,13 +211,13 @@ fn run_check(source: &Source) -> Exit {
     match config::load(&origin, [0; 32]) {
         Ok(config) => {
             let directory = &config.directory;
-            println!(
-                "{origin}: fine: server {}, {} Extensions, {} Trunks, {} dial rules",
+            show::say(&format!(
+                "{origin}: fine: server {}, {} Extensions, {} Trunks, {} dial rules\n",
                 directory.server.name,
                 directory.extensions().len(),
                 directory.trunks().len(),
                 directory.dial_plan().len()
-            );
+            ));
             Exit::Done
         }
         Err(error) => misconfigured(&error),

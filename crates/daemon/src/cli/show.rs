@@ -2,6 +2,8 @@
 //!
 //! The answer is read field by field: a command line of another version than the server's shows what both know.
 
+use std::io::Write;
+
 use serde_json::Value;
 
 use super::Exit;
@@ -14,11 +16,11 @@ type Row = Vec<(String, Tone)>;
 pub fn ask(server: &str, path: &str, json: bool, show: fn(&Value, bool) -> String) -> Exit {
     match client::get(server, path) {
         Ok(answer) if json => {
-            println!("{answer:#}");
+            say(&format!("{answer:#}\n"));
             Exit::Done
         }
         Ok(answer) => {
-            print!("{}", show(&answer, table::colours()));
+            say(&show(&answer, table::colours()));
             Exit::Done
         }
         Err(error) => {
@@ -30,6 +32,12 @@ pub fn ask(server: &str, path: &str, json: bool, show: fn(&Value, bool) -> Strin
             }
         }
     }
+}
+
+/// Prints to standard output; a reader that has seen enough (`| head`) is no error.
+pub fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// A field as text; control characters of the wire do not reach the terminal.

@@ -5,13 +5,13 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tandem_switch::Cdr;
 
-use crate::limits::{CDR_COMPLAINT_EVERY, MAX_CDR_QUEUE};
+use crate::limits::{CDR_COMPLAINT_EVERY, CDR_FLUSH_EVERY, CDR_LOOK_EVERY, MAX_CDR_QUEUE};
 
 /// What happened to call records, each since start.
 #[derive(Debug, Default)]
@@ -90,23 +90,28 @@ struct Sink {
 }
 
 impl Sink {
+    /// Looks at the queue now and then instead of waiting on it: waking this thread for each record would cost the
+    /// `Node`'s thread more than the record.
     fn run(&mut self, records: &Receiver<Box<Cdr>>) {
-        const EVERY: Duration = Duration::from_secs(1);
         let mut flushed = Instant::now();
         loop {
-            let wait = EVERY.saturating_sub(flushed.elapsed());
-            match records.recv_timeout(wait) {
-                Ok(record) => self.append(&record),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-            if flushed.elapsed() >= EVERY {
+            let over = loop {
+                match records.try_recv() {
+                    Ok(record) => self.append(&record),
+                    Err(TryRecvError::Empty) => break false,
+                    Err(TryRecvError::Disconnected) => break true,
+                }
+            };
+            if over || flushed.elapsed() >= CDR_FLUSH_EVERY {
                 self.flush();
                 self.follow_rotation();
                 flushed = Instant::now();
             }
+            if over {
+                return;
+            }
+            std::thread::sleep(CDR_LOOK_EVERY);
         }
-        self.flush();
     }
 
     fn append(&mut self, record: &Cdr) {
@@ -197,6 +202,21 @@ mod tests {
             writer.write(record(n));
         }
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
+    }
+
+    #[test]
+    fn a_rotated_file_is_opened_anew_and_nothing_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, moved) = (folder.path().join("cdr.jsonl"), folder.path().join("cdr.1"));
+        let counters = Arc::new(CdrCounters::default());
+        let mut writer = CdrWriter::start(Some(&path), Arc::clone(&counters)).unwrap();
+        writer.write(record(1));
+        std::fs::rename(&path, &moved).unwrap();
+        counters.reopen();
+        drop(writer);
+        assert!(path.exists());
+        let lines = |path: &Path| std::fs::read_to_string(path).unwrap().lines().count();
+        assert_eq!(lines(&moved) + lines(&path), 1);
     }
 
     #[test]

@@ -325,10 +325,8 @@ mod tests {
         }
 
         async fn failed(&mut self) -> Flow {
-            match self.input().await {
-                Input::FlowFailed { flow } => flow,
-                other => panic!("{other:?}"),
-            }
+            let Input::FlowFailed { flow } = self.input().await else { panic!("a failure was due") };
+            flow
         }
     }
 
@@ -351,13 +349,9 @@ mod tests {
         assert_eq!(both, [OPTIONS, OPTIONS].concat());
         assert_eq!(bench.edge.counters.opened.load(Ordering::Relaxed), 1);
         stream.write_all(OPTIONS).await.unwrap();
-        match bench.input().await {
-            Input::Sip { flow: from, message } => {
-                assert_eq!((from.remote, &message.bytes()[..]), (flow.remote, OPTIONS));
-                assert_ne!(from.conn, 0);
-            }
-            other => panic!("{other:?}"),
-        }
+        let Input::Sip { flow: from, message } = bench.input().await else { panic!("a message was sent") };
+        assert_eq!((from.remote, &message.bytes()[..]), (flow.remote, OPTIONS));
+        assert_ne!(from.conn, 0);
     }
 
     #[tokio::test]
