@@ -24,6 +24,8 @@ use crate::limits::{MAX_EXTENSIONS, RING_TIMEOUT_MAX_S};
 pub struct Objects {
     extensions: Vec<Declared>,
     trunks: Vec<Located<Trunk>>,
+    /// Names of trunks with faults of their own: who refers to one is not blamed too.
+    faulty: Vec<String>,
     rules: Vec<Rule>,
 }
 
@@ -50,7 +52,10 @@ impl Objects {
             self.extensions.extend(extension(reader, table));
         }
         for table in root.tables("trunk", "[[trunk]]") {
-            self.trunks.extend(trunk(reader, table));
+            match trunk(reader, table) {
+                Ok(trunk) => self.trunks.push(trunk),
+                Err(name) => self.faulty.extend(name),
+            }
         }
         for table in root.tables("dial-plan", "[[dial-plan]]") {
             self.rules.extend(rule(reader, table));
@@ -112,7 +117,7 @@ impl Objects {
 
     fn find(&self, reader: &Reader, key: &str, name: &Located<String>) -> Option<TrunkId> {
         let found = (0u32..).zip(&self.trunks).find(|(_, trunk)| *trunk.value.name == *name.value);
-        if found.is_none() {
+        if found.is_none() && !self.faulty.contains(&name.value) {
             let names = || self.trunks.iter().map(|trunk| &*trunk.value.name);
             let hint = match closest(&name.value, names()) {
                 Some(meant) => format!("did you mean \"{meant}\"?"),
@@ -300,7 +305,8 @@ fn oos(reader: &Reader, table: &mut Section<'_>) -> TrunkOptions {
     options
 }
 
-fn trunk(reader: &Reader, mut table: Section<'_>) -> Option<Located<Trunk>> {
+/// A trunk, or only its name if it cannot be made.
+fn trunk(reader: &Reader, mut table: Section<'_>) -> Result<Located<Trunk>, Option<String>> {
     let name = table.string("name");
     let name = table.required("name", name, "\"gateway\"");
     let contact = table.parsed("contact", contact::EXPECTED, contact::read);
@@ -315,8 +321,10 @@ fn trunk(reader: &Reader, mut table: Section<'_>) -> Option<Located<Trunk>> {
         reader.fault(table.at(), "`username` and `password` of [[trunk]] go together", hint);
     }
     table.finish();
-    let contact: StaticContact = contact?.value;
-    let Located { value: name, at } = name?;
+    let (name, at, contact): (_, _, StaticContact) = match (name, contact) {
+        (Some(name), Some(contact)) => (name.value, name.at, contact.value),
+        (name, _) => return Err(name.map(|name| name.value)),
+    };
     let trunk = Trunk {
         name: name.into(),
         contact,
@@ -327,7 +335,7 @@ fn trunk(reader: &Reader, mut table: Section<'_>) -> Option<Located<Trunk>> {
             .zip(password)
             .map(|(user, password)| (user.value.into(), password.value.into())),
     };
-    Some(Located { value: trunk, at })
+    Ok(Located { value: trunk, at })
 }
 
 fn network(text: &str) -> Result<IpNet, String> {

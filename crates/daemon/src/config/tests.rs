@@ -190,6 +190,14 @@ fn a_trunk_that_is_not_there_is_told_with_the_one_that_was_meant() {
 }
 
 #[test]
+fn a_trunk_with_a_fault_of_its_own_is_not_reported_missing_too() {
+    let extra = "[[trunk]]\nname = \"gw\"\ncontact = \"sips:192.0.2.1\"\n[[dial-plan]]\nprefix = \"9\"\n\
+                 trunks = [\"gw\"]\n";
+    let error = load_text(extra).unwrap_err();
+    assert_eq!(error.faults, 1, "{error}");
+}
+
+#[test]
 fn a_number_declared_twice_for_one_switch_is_refused_and_for_two_switches_is_not() {
     let twice = "[[extension]]\nnumbers = \"1001-1005\"\n[[extension]]\nnumber = \"1003\"\n";
     assert!(report(twice).contains("Extension 1003 is declared twice"), "{}", report(twice));
