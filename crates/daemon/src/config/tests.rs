@@ -166,7 +166,7 @@ fn broken_toml_is_told_with_its_place() {
 }
 
 #[test]
-fn bca_20_a_peer_trunk_that_cannot_be_judged_is_refused() {
+fn a_peer_trunk_that_cannot_be_judged_is_refused() {
     let trunk = "[[trunk]]\nname = \"to-b\"\ncontact = \"sip:192.0.2.1\"\n";
     let extra = format!("dr-peer-trunk = \"to-b\"\n{trunk}");
     let report = report(&extra);
@@ -207,7 +207,7 @@ fn a_number_declared_twice_for_one_switch_is_refused_and_for_two_switches_is_not
 }
 
 #[test]
-fn bca_03_only_the_dns_of_the_own_switch_exist() {
+fn only_the_dns_of_the_own_switch_exist() {
     let extra = "[[extension]]\nnumber = \"1\"\nswitches = [\"site-b\"]\n[[extension]]\nnumber = \"2\"\n";
     let directory = load_text(extra).unwrap().directory;
     assert!(directory.find(b"1").is_none() && directory.find(b"2").is_some());
