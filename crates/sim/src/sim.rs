@@ -290,7 +290,7 @@ impl Sim {
         let now = self.now;
         let Some(id) = self.site_at(from.ip()) else { return };
         let Some(site) = self.sites.get_mut(id.0).filter(|site| site.is_running()) else { return };
-        self.oracles.refused(id, to);
+        self.oracles.refused(id, over, to);
         let input = site.refused(over, to);
         site.handle(input, now);
         self.note(&format!("{} hears that {to} is unreachable", id.name()));

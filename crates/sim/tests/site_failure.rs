@@ -27,7 +27,8 @@ fn sf_03_the_calls_that_are_lost_are_the_calls_that_involved_the_lost_site() {
         let at_b_ended = sim.legs(call).filter(|(ua, _)| at_b.contains(ua)).all(|(_, leg)| leg.is_over());
         assert!(at_b_ended, "a party at B hears the end of a call that involved A");
     }
-    let _ = local_a;
+    let at_a_ended = sim.legs(local_a).all(|(_, leg)| leg.site == A.addr());
+    assert!(at_a_ended, "the call wholly at A never touched B");
     sim.restart(A);
     sim.settle();
 }

@@ -2,11 +2,13 @@
 
 mod faults;
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tandem_peer::DrForward;
 
 use crate::dice::Dice;
+use crate::net::nat::Nat;
 use crate::net::{Refusal, Weather};
 use crate::scene::CallId;
 use crate::sim::{Failure, Sim, UaId};
@@ -96,11 +98,22 @@ impl Chaos {
                 self.sim.phone(number).single(first).with(|p| p.registers = registers).with(character).on();
             self.phones.push(phone);
         }
+        self.add_hidden_phone();
         for n in [1, 2] {
             let character = self.character();
             let gateway = self.sim.gateway(n).with(character).on();
             self.gateways.push(gateway);
         }
+    }
+
+    /// A phone behind a NAT, whose mapping its refreshes keep open.
+    fn add_hidden_phone(&mut self) {
+        let addr = SocketAddr::from(([192, 168, 7, 2], 5060));
+        let public = IpAddr::from([203, 0, 113, 7]);
+        self.sim.net.nats.push(Nat::new(public, vec![addr.ip()], secs(60)));
+        let character = self.character();
+        let phone = self.sim.phone("1008").dual(A).with(character).with(|p| p.addr = addr).on();
+        self.phones.push(phone);
     }
 
     fn character(&mut self) -> impl FnOnce(&mut Profile) + use<> {
@@ -140,9 +153,13 @@ impl Chaos {
         let from_outside = self.dice.chance(400);
         let callers = if from_outside { &self.gateways } else { &self.phones };
         let Some(caller) = self.dice.pick(callers).copied() else { return };
-        let numbers = ["1001", "1002", "1003", "1004", "1005", "1006", "1007", "1010", "4711"];
+        let numbers = ["1001", "1002", "1003", "1004", "1005", "1006", "1007", "1008", "1010", "4711"];
         let outside = !from_outside && self.dice.chance(200);
         let number = if outside { "95550100" } else { self.dice.pick(&numbers).copied().unwrap_or("1001") };
+        // A phone that calls itself and loses its power would leave both ends of the call to nobody.
+        if self.sim.ua(caller).is_some_and(|ua| ua.profile.number == number) {
+            return;
+        }
         let call = self.sim.call(caller, number);
         self.calls.push((caller, call));
     }

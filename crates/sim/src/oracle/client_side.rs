@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::text::Text;
 use crate::time::{At, ms, secs};
-use crate::wire::Wire;
+use crate::wire::{Over, Wire};
 
 /// How long retransmitted finals must still be acknowledged; Timer D and L last 32 s.
 const MEMORY: Duration = secs(30);
@@ -68,13 +68,15 @@ impl ClientSide {
         let given_up = transaction.given_up
             || (!transaction.provisional && now - transaction.sent >= PATIENCE)
             || transaction.cancelled.is_some_and(|at| now - at >= PATIENCE);
+        if transaction.finished.is_none() {
+            transaction.given_up = given_up;
+        }
         if code < 200 {
-            transaction.provisional |= !given_up;
+            transaction.provisional = true;
             return;
         }
         let to = response.get("To").unwrap_or_default().to_owned();
         let again = transaction.finished.is_some();
-        transaction.given_up |= given_up && !again;
         let (first, _, since) = transaction.finished.get_or_insert((code, to, now));
         // Timers D and L are over, or the first final decided otherwise (a 2xx after a refusal is nobody's).
         let ended = again && self.ended.contains(response.call_id());
@@ -223,9 +225,11 @@ impl ClientSide {
     }
 
     /// The network told the server that what it sent there was not delivered: its requests there are over.
-    pub fn refused(&mut self, to: SocketAddr) {
+    pub fn refused(&mut self, over: Over, to: SocketAddr) {
+        let token = if over == Over::Tcp { "SIP/2.0/TCP" } else { "SIP/2.0/UDP" };
         for transaction in self.transactions.values_mut().filter(|t| t.to == to && t.finished.is_none()) {
-            transaction.given_up = true;
+            let via = transaction.text.get("Via").unwrap_or_default();
+            transaction.given_up |= via.starts_with(token);
         }
     }
 

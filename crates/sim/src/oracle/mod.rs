@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::sites::SiteId;
 use crate::text::Text;
 use crate::time::At;
-use crate::wire::{Packet, Wire};
+use crate::wire::{Over, Packet, Wire};
 
 use calls::Calls;
 use client_side::ClientSide;
@@ -157,9 +157,9 @@ impl Oracles {
     }
 
     /// A server is told that what it sent there was not delivered.
-    pub fn refused(&mut self, site: SiteId, to: SocketAddr) {
+    pub fn refused(&mut self, site: SiteId, over: Over, to: SocketAddr) {
         if let Some(watch) = self.sites.get_mut(site.0) {
-            watch.client.refused(to);
+            watch.client.refused(over, to);
         }
     }
 
