@@ -80,7 +80,8 @@ impl Admission {
                 false
             }
             Some(Ok(credentials)) => {
-                let ha1 = ha1(&credentials, directory, dn);
+                let offered = directory.options.authenticate_algorithms.contains(&credentials.algorithm);
+                let ha1 = ha1(&credentials, directory, dn).filter(|_| offered);
                 let asked = Asked {
                     realm,
                     method: env.cseq.method_token,
@@ -101,15 +102,16 @@ impl Admission {
                 }
             }
         };
-        Err(self.challenge(realm, stale, now))
+        Err(self.challenge(directory, stale, now))
     }
 
-    fn challenge(&mut self, realm: &[u8], stale: bool, now: Now) -> Reject {
+    fn challenge(&mut self, directory: &Directory, stale: bool, now: Now) -> Reject {
         self.challenges += 1;
+        let realm = directory.server.realm.as_bytes();
         let offer = Offer::new(&mut self.nonces, realm, None, stale, now.unix_ms);
-        Offer::ALGORITHMS.into_iter().fold(Reject::new(401), |reject, algorithm| {
+        directory.options.authenticate_algorithms.iter().fold(Reject::new(401), |reject, algorithm| {
             let mut value = Vec::with_capacity(256);
-            offer.write(algorithm, &mut value);
+            offer.write(*algorithm, &mut value);
             reject.with(HeaderName::WwwAuthenticate, value)
         })
     }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tandem_peer::{DrForward, TrunkOptions};
-use tandem_sip::{Transport, auth::Ha1};
+use tandem_sip::Transport;
+use tandem_sip::auth::{Algorithm, Ha1, Offer};
 
 /// Index of an Extension DN in one [`Directory`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,6 +64,8 @@ pub struct Options {
     pub dr_peer_trunk: Option<TrunkId>,
     /// `authenticate-requests`.
     pub authenticate: Authenticate,
+    /// `authenticate-algorithms`: digest algorithms, in the order in which a challenge offers them; none twice.
+    pub authenticate_algorithms: Vec<Algorithm>,
     /// `ring-timeout`, s: how long a call may ring before the caller gets 480.
     pub ring_timeout: Duration,
     /// `min-expires`, s: a REGISTER asking for less (but not 0) gets 423.
@@ -85,6 +88,7 @@ impl Default for Options {
             dr_forward: DrForward::Off,
             dr_peer_trunk: None,
             authenticate: Authenticate { register: true, invite: true },
+            authenticate_algorithms: Offer::ALGORITHMS.to_vec(),
             ring_timeout: Duration::from_secs(180),
             min_expires_s: 10,
             max_expires_s: 3600,

@@ -3,6 +3,7 @@
 //! A driver gives it facts ([`Input`]) and the time ([`Now`]), and carries out what it asks for ([`Output`]). It opens
 //! no socket, reads no clock and rolls no dice, so the same inputs always give the same outputs.
 
+mod acks;
 pub mod admission;
 mod arena;
 pub mod call;

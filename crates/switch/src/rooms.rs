@@ -9,6 +9,7 @@ use tandem_peer::ChangeLog;
 use tandem_peer::trunk::{CallFailure, ProbeId};
 use tandem_sip::{Builder, Endpoint, Flow, HeaderName, Message, Transport, TxnId, response_to};
 
+use crate::acks::Acks;
 use crate::admission::Admission;
 use crate::arena::Key;
 use crate::call::Side;
@@ -114,6 +115,8 @@ pub struct Rooms {
     pub trunks: Trunks,
     /// Randomness.
     pub ids: Ids,
+    /// ACKs whose 2xx may come again.
+    pub(crate) acks: Acks,
     /// Which call a local tag belongs to.
     pub tags: HashMap<Tag, Key, foldhash::fast::RandomState>,
     /// Changes to what must survive.
@@ -143,6 +146,7 @@ impl Rooms {
             admission: Admission::new(directory.server.nonce_secret),
             trunks: Trunks::new(&directory, now),
             ids,
+            acks: Acks::default(),
             tags: HashMap::default(),
             log: ChangeLog::new(0, 1),
             next_record: 0,

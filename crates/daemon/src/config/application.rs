@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tandem_peer::continuity::DrForward;
+use tandem_sip::auth::Algorithm;
 use tandem_sip::{Host, Timers, Transport};
 use tandem_switch::directory::{Authenticate, Listen, Options, Server};
 
@@ -111,6 +112,7 @@ fn read_tserver(reader: &Reader, mut table: Section<'_>) -> Option<TServer> {
         dr_forward: table.choice("dr-forward", &DR_FORWARD).unwrap_or(usual.dr_forward),
         dr_peer_trunk: None,
         authenticate: authenticate(&mut table).unwrap_or(usual.authenticate),
+        authenticate_algorithms: algorithms(&mut table).unwrap_or(usual.authenticate_algorithms),
         ring_timeout: seconds(&mut table, "ring-timeout", 1, RING_TIMEOUT_MAX_S)
             .unwrap_or(usual.ring_timeout),
         min_expires_s: whole(min.as_ref(), usual.min_expires_s),
@@ -163,6 +165,20 @@ fn authenticate(table: &mut Section<'_>) -> Option<Authenticate> {
     })?;
     let has = |wanted: &str| words.iter().any(|word| word.value == wanted);
     Some(Authenticate { register: has("register"), invite: has("invite") })
+}
+
+fn algorithms(table: &mut Section<'_>) -> Option<Vec<Algorithm>> {
+    let expected = "\"SHA-256\" or \"MD5\"";
+    let words = table.list("authenticate-algorithms", expected, |word| {
+        Algorithm::parse(word.as_bytes()).ok_or_else(|| format!("\"{word}\" is not an algorithm of it"))
+    })?;
+    let mut found: Vec<Algorithm> = Vec::new();
+    for word in words {
+        if !found.contains(&word.value) {
+            found.push(word.value);
+        }
+    }
+    (!found.is_empty()).then_some(found)
 }
 
 fn listen(text: &str) -> Result<Listen, String> {

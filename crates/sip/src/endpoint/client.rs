@@ -216,16 +216,18 @@ impl<U: Copy> Endpoint<U> {
         (answer, user)
     }
 
-    /// The connection to `flow` was refused or has closed. Its client transactions without a final response end with
-    /// [`Event::TransportError`]; responses still owed are redirected to where the sender listens (RFC 3261 18.2.2).
+    /// The connection to `flow` was refused or has closed, or a datagram to it was refused. Its client transactions without a final response end with
+    /// [`Event::TransportError`]; responses still owed over a stream are redirected to where the sender listens (RFC 3261 18.2.2).
     pub fn transport_failed(&mut self, flow: Flow, now: Instant) {
+        let datagram = !flow.transport.is_reliable();
         for slot in self.table.on_flow(&flow) {
             let Some(id) = self.table.id(slot) else { continue };
             let Some(entry) = self.table.at_mut(slot) else { continue };
             let tell = match &mut entry.machine {
-                Machine::ClientInvite { fsm, .. } => fsm.on_transport_error(),
+                Machine::ClientInvite { fsm, .. } => fsm.on_transport_error(flow.transport.is_reliable()),
                 Machine::ClientNonInvite { fsm, .. } => fsm.on_transport_error(),
                 Machine::Reserved => false,
+                Machine::ServerInvite { .. } | Machine::ServerNonInvite { .. } if datagram => false,
                 Machine::ServerInvite { .. } | Machine::ServerNonInvite { .. } => {
                     let elsewhere = super::routing::fallback(&entry.flow, entry.reply_port);
                     self.table.move_to(slot, elsewhere);

@@ -198,10 +198,12 @@ impl ClientInvite {
 
     /// The transport failed. True if the user must be told: it has no final response yet.
     ///
-    /// Figure 5 draws this arrow from Calling only, because nothing is sent in Proceeding; a connection that closes
-    /// under a proceeding INVITE is known here nonetheless, and waiting for a ring timeout would hide it.
-    pub fn on_transport_error(&mut self) -> bool {
+    /// Figure 5 draws this arrow from Calling only, because nothing is sent in Proceeding. A connection that closes
+    /// under a proceeding INVITE is known here nonetheless, and waiting for a ring timeout would hide it; a datagram
+    /// that was refused is another request's, and says nothing about this one.
+    pub fn on_transport_error(&mut self, reliable: bool) -> bool {
         match &self.state {
+            State::Proceeding { .. } if !reliable => false,
             State::Calling { .. } | State::Proceeding { .. } => {
                 self.state = State::Terminated;
                 true

@@ -105,12 +105,20 @@ fn after_a_final_response_there_is_nothing_to_cancel() {
 }
 
 #[test]
+fn a_refused_datagram_does_not_end_an_invite_that_is_proceeding() {
+    let (mut fsm, _, start) = calling(false);
+    show(&mut fsm, 180, false, start);
+    assert!(!fsm.on_transport_error(false), "the datagram was another request's");
+    assert!(fsm.on_transport_error(true));
+}
+
+#[test]
 fn a_transport_error_matters_before_the_final_response_only() {
     let (mut fsm, _, start) = calling(true);
-    assert!(fsm.on_transport_error());
+    assert!(fsm.on_transport_error(true));
     assert!(fsm.is_terminated());
     let (mut fsm, ..) = calling(true);
     show(&mut fsm, 200, true, start);
-    assert!(!fsm.on_transport_error());
+    assert!(!fsm.on_transport_error(true));
     assert!(!fsm.is_terminated(), "RFC 6026: Accepted outlives its transport");
 }

@@ -135,18 +135,24 @@ impl Branch {
 }
 
 /// Ends a dialog that nobody wants: a 2xx that came after the CANCEL, or a second one. ACK, then BYE.
-pub fn hang_up_stray(rooms: &mut Rooms, device: Device, flow: Flow, response: &Message) {
-    let Some(mut leg) = acknowledge_stray(rooms, device, flow, response) else { return };
+pub fn hang_up_stray(rooms: &mut Rooms, invite: TxnId, device: Device, flow: Flow, response: &Message) {
+    let Some(mut leg) = acknowledge_stray(rooms, invite, device, flow, response) else { return };
     let bye = leg.dialog.next_cseq();
     let _full = leg.ask(rooms, &Ask::own(b"BYE", bye), Use::Nobody);
 }
 
 /// Acknowledges a 2xx whose dialog is being ended, or is not known any more: every 2xx gets its ACK (RFC 3261
 /// 13.2.2.4), or the other side repeats it for 64*T1. Gives the dialog it made.
-pub fn acknowledge_stray(rooms: &mut Rooms, device: Device, flow: Flow, response: &Message) -> Option<Leg> {
+pub fn acknowledge_stray(
+    rooms: &mut Rooms,
+    invite: TxnId,
+    device: Device,
+    flow: Flow,
+    response: &Message,
+) -> Option<Leg> {
     let env = response.envelope().ok()?;
     let dialog = Dialog::uac(response, &env).ok()?;
     let leg = Leg::new(dialog, flow, device, false);
-    leg.acknowledge(rooms, env.cseq.number, None);
+    leg.acknowledge(rooms, invite, env.cseq.number, None);
     Some(leg)
 }

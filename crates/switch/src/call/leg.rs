@@ -115,13 +115,15 @@ impl Leg {
         Some(txn)
     }
 
-    /// Sends an ACK for a 2xx and gives its bytes, in case the 2xx comes again.
-    pub fn acknowledge(&self, rooms: &mut Rooms, cseq: u32, like: Option<&Message>) -> bytes::Bytes {
+    /// Sends the ACK for a 2xx to our INVITE, and keeps it in case the 2xx comes again.
+    pub fn acknowledge(&self, rooms: &mut Rooms, invite: TxnId, cseq: u32, like: Option<&Message>) {
         let branch = format!("z9hG4bK{:016x}", rooms.ids.bits());
         let ask = Ask { like, ..Ask::own(b"ACK", cseq) };
         let payload = self.print(rooms, &ask, self.flow, branch.as_bytes());
-        rooms.endpoint.send(self.flow, payload.clone());
-        payload
+        let until = rooms.now.mono + rooms.directory.options.timers.patience();
+        rooms.acks.expire(rooms.now.mono);
+        rooms.acks.keep(invite, self.dialog.remote_tag(), self.flow, payload.clone(), until);
+        rooms.endpoint.send(self.flow, payload);
     }
 
     /// Takes back an INVITE of ours in the dialog.

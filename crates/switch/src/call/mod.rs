@@ -119,8 +119,6 @@ pub enum CallTimer {
     Ring,
     /// A 2xx that is not acknowledged is sent again, or given up (RFC 3261 13.3.1.4).
     Answer,
-    /// The kept ACK is no longer needed.
-    Ack,
     /// An audit is due, or stays unanswered.
     Audit,
 }

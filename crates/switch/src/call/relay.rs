@@ -161,7 +161,7 @@ impl Call {
         let cseq = match &self.phase {
             Phase::Talk(talking) => match &talking.exchange {
                 Exchange::Relayed { client_cseq, .. } => *client_cseq,
-                Exchange::Idle { .. } | Exchange::Answered { .. } => 1,
+                Exchange::Idle | Exchange::Answered { .. } => 1,
             },
             Phase::Setup(_) | Phase::Ending => 1,
         };

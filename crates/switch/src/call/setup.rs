@@ -220,7 +220,7 @@ impl Call {
     }
 
     /// A response to the INVITE of a branch.
-    pub fn branch_response(&mut self, rooms: &mut Rooms, id: u8, response: &Message, flow: Flow) {
+    pub fn branch_response(&mut self, rooms: &mut Rooms, txn: TxnId, id: u8, response: &Message, flow: Flow) {
         let (Some(code), Ok(env)) = (response.code(), response.envelope()) else { return };
         if let Phase::Setup(setup) = &self.phase
             && let Some(place) = setup.branches.iter().position(|branch| branch.id == id)
@@ -229,7 +229,7 @@ impl Call {
                 self.setup_response(rooms, place, response, &env, code, flow);
             }
         } else if (200..300).contains(&code) {
-            self.late_answer(rooms, id, response, &env, flow);
+            self.late_answer(rooms, txn, id, response, &env, flow);
         } else if code >= 300 {
             self.loser_over(id, code);
         }
@@ -355,7 +355,7 @@ impl Call {
         let code = response.code().unwrap_or(200);
         let Some(payload) = setup.print_response(rooms, code, Some(response), tag) else { return };
         let caller_cseq = setup.request.envelope().map(|env| env.cseq.number).unwrap_or(0);
-        self.begin_talk(rooms, legs, branch.id, setup.txn, code, payload, caller_cseq);
+        self.begin_talk(rooms, legs, branch.txn, setup.txn, code, payload, caller_cseq);
     }
 
     /// A branch is over without an answer, and so perhaps is its place.
@@ -499,13 +499,21 @@ impl Call {
     }
 
     /// A 2xx to an INVITE of a branch that is not being set up: the winner's again, or one nobody wants.
-    fn late_answer(&mut self, rooms: &mut Rooms, id: u8, response: &Message, env: &Envelope<'_>, flow: Flow) {
-        if self.answered_again(rooms, id, env) {
+    fn late_answer(
+        &mut self,
+        rooms: &mut Rooms,
+        txn: TxnId,
+        id: u8,
+        response: &Message,
+        env: &Envelope<'_>,
+        flow: Flow,
+    ) {
+        if self.answered_again(env) {
             return;
         }
         let device = self.legs.get(usize::from(id) + 1).map(|leg| leg.device);
         if let Some(device) = device {
-            super::hang_up_stray(rooms, device, flow, response);
+            super::hang_up_stray(rooms, txn, device, flow, response);
         }
         self.loser_over(id, 200);
     }

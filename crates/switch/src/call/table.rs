@@ -98,7 +98,7 @@ impl Calls {
     pub fn poll_timeout(&self) -> Option<(Instant, CallTimer)> {
         let Reverse((at, key)) = self.wakes.peek()?;
         let timer = self.arena.get(*key).and_then(|slot| slot.call.poll_timeout()).map(|(_, timer)| timer);
-        Some((*at, timer.unwrap_or(CallTimer::Ack)))
+        Some((*at, timer.unwrap_or(CallTimer::Ring)))
     }
 
     /// A call that is due, if one is: hand it to [`Calls::with`] and `Call::handle_timeout`.

@@ -85,11 +85,8 @@ impl Record for Talk {
 /// The INVITE that is under way, if one is.
 #[derive(Debug)]
 pub enum Exchange {
-    /// None. The ACK sent last is kept while its 2xx may still be repeated.
-    Idle {
-        /// The ACK.
-        ack: Option<KeptAck>,
-    },
+    /// None.
+    Idle,
     /// A re-INVITE was passed on and has no final response.
     Relayed {
         /// Side that sent it.
@@ -113,10 +110,10 @@ pub enum Exchange {
         server: TxnId,
         /// CSeq of its INVITE.
         server_cseq: u32,
-        /// CSeq of the other side's INVITE, to be acknowledged in turn.
+        /// Transaction of the other side's INVITE, to be acknowledged in turn.
+        client: TxnId,
+        /// Its CSeq.
         client_cseq: u32,
-        /// Branch that answered the first INVITE.
-        branch: Option<u8>,
         /// Status of the 2xx.
         code: u16,
         /// The 2xx.
@@ -130,21 +127,10 @@ pub enum Exchange {
     },
 }
 
-/// An ACK that is sent again whenever its 2xx comes again.
-#[derive(Debug)]
-pub struct KeptAck {
-    to: Side,
-    cseq: u32,
-    branch: Option<u8>,
-    payload: Bytes,
-    until: Instant,
-}
-
 impl Talking {
     pub(super) fn poll_timeout(&self) -> Option<(Instant, CallTimer)> {
         let exchange = match &self.exchange {
-            Exchange::Idle { ack } => ack.as_ref().map(|ack| (ack.until, CallTimer::Ack)),
-            Exchange::Relayed { .. } => None,
+            Exchange::Idle | Exchange::Relayed { .. } => None,
             Exchange::Answered { again_at, give_up_at, .. } => {
                 Some(((*again_at).min(*give_up_at), CallTimer::Answer))
             }
@@ -161,7 +147,7 @@ impl Call {
         &mut self,
         rooms: &mut Rooms,
         legs: [Leg; 2],
-        branch: u8,
+        client: TxnId,
         server: TxnId,
         code: u16,
         ok: Bytes,
@@ -178,7 +164,7 @@ impl Call {
         let id = rooms.record_id();
         let talk = Replicated::create(id, talk, &mut rooms.log);
         rooms.endpoint.respond(server, code, ok.clone(), rooms.now.mono);
-        let exchange = answered(rooms, Side::Caller, server, server_cseq, 1, Some(branch), code, ok);
+        let exchange = answered(rooms, Side::Caller, server, server_cseq, client, 1, code, ok);
         self.phase = Phase::Talk(Box::new(Talking { talk, exchange, audit: [None, None] }));
     }
 
@@ -193,7 +179,7 @@ impl Call {
     ) {
         let Phase::Talk(talking) = &mut self.phase else { return };
         let refusal = match &talking.exchange {
-            Exchange::Idle { .. } => None,
+            Exchange::Idle => None,
             Exchange::Relayed { from, .. } if *from == side => {
                 Some(Reject::new(500).with(HeaderName::RetryAfter, rooms.ids.below(11).to_string()))
             }
@@ -229,15 +215,11 @@ impl Call {
             Exchange::Relayed { from, server, flow, client, client_cseq, .. } if *client == txn => {
                 (*from, *server, *flow, *client_cseq)
             }
-            Exchange::Idle { ack: Some(ack) } => {
-                repeat_ack(rooms, &talking.talk, ack, response);
-                return true;
-            }
-            Exchange::Answered { .. } => return true,
-            Exchange::Idle { ack: None } | Exchange::Relayed { .. } => return false,
+            Exchange::Answered { client, .. } if *client == txn => return true,
+            Exchange::Idle | Exchange::Answered { .. } | Exchange::Relayed { .. } => return false,
         };
-        let idle = Exchange::Idle { ack: None };
-        let Exchange::Relayed { request, .. } = std::mem::replace(&mut talking.exchange, idle) else {
+        let relayed = std::mem::replace(&mut talking.exchange, Exchange::Idle);
+        let Exchange::Relayed { request, .. } = relayed else {
             return false;
         };
         let Some(payload) = pass_back(rooms, &request, flow, code, response) else { return true };
@@ -251,7 +233,7 @@ impl Call {
                 leg.dialog.refresh_target(response);
                 leg.aim();
             });
-            talking.exchange = answered(rooms, from, server, server_cseq, client_cseq, None, code, payload);
+            talking.exchange = answered(rooms, from, server, server_cseq, txn, client_cseq, code, payload);
         } else if matches!(code, 408 | 481) {
             self.dialog_gone(rooms, from.other(), EndReason::Status(code));
         }
@@ -267,7 +249,7 @@ impl Call {
         }
         let far = from.other();
         rooms.respond(*server, *flow, request, &Reject::new(408));
-        talking.exchange = Exchange::Idle { ack: None };
+        talking.exchange = Exchange::Idle;
         self.dialog_gone(rooms, far, EndReason::NoResponse);
     }
 
@@ -285,44 +267,28 @@ impl Call {
             .into_iter()
             .find(|side| talking.talk.leg(*side).dialog.matches(&env));
         let Some(side) = sender else { return };
-        let Exchange::Answered { from, server_cseq, client_cseq, branch, .. } = &talking.exchange else {
+        let Exchange::Answered { from, server_cseq, client, client_cseq, .. } = &talking.exchange else {
             return;
         };
         if *from != side || *server_cseq != env.cseq.number {
             return;
         }
-        let (cseq, branch, to) = (*client_cseq, *branch, side.other());
-        let payload = talking.talk.leg(to).acknowledge(rooms, cseq, Some(ack));
-        let until = rooms.now.mono + rooms.directory.options.timers.patience();
-        talking.exchange = Exchange::Idle { ack: Some(KeptAck { to, cseq, branch, payload, until }) };
+        let (invite, cseq) = (*client, *client_cseq);
+        talking.talk.leg(side.other()).acknowledge(rooms, invite, cseq, Some(ack));
+        talking.exchange = Exchange::Idle;
     }
 
-    /// Whether a 2xx is the winner's, repeated; its ACK is then sent again if there is one.
-    pub(super) fn answered_again(
-        &mut self,
-        rooms: &mut Rooms,
-        id: u8,
-        env: &tandem_sip::Envelope<'_>,
-    ) -> bool {
+    /// Whether a 2xx is the winner's, repeated before the caller acknowledged it.
+    pub(super) fn answered_again(&self, env: &tandem_sip::Envelope<'_>) -> bool {
         let Phase::Talk(talking) = &self.phase else { return false };
-        if !talking.talk.leg(Side::Callee).owns(env) {
-            return false;
-        }
-        match &talking.exchange {
-            Exchange::Idle { ack: Some(ack) } if ack.branch == Some(id) => {
-                rooms.endpoint.send(talking.talk.leg(ack.to).flow, ack.payload.clone());
-            }
-            Exchange::Idle { .. } | Exchange::Relayed { .. } | Exchange::Answered { .. } => {}
-        }
-        true
+        talking.talk.leg(Side::Callee).owns(env)
     }
 
     pub(super) fn talk_timeout(&mut self, rooms: &mut Rooms) {
         let now = rooms.now.mono;
         let Phase::Talk(talking) = &mut self.phase else { return };
         match &mut talking.exchange {
-            Exchange::Idle { ack } => drop(ack.take_if(|ack| ack.until <= now)),
-            Exchange::Relayed { .. } => {}
+            Exchange::Idle | Exchange::Relayed { .. } => {}
             Exchange::Answered { give_up_at, from, .. } if *give_up_at <= now => {
                 let side = *from;
                 return self.hang_up(rooms, side, EndedBy::Network, EndReason::NoAck, None);
@@ -345,8 +311,8 @@ fn answered(
     from: Side,
     server: TxnId,
     server_cseq: u32,
+    client: TxnId,
     client_cseq: u32,
-    branch: Option<u8>,
     code: u16,
     ok: Bytes,
 ) -> Exchange {
@@ -357,21 +323,13 @@ fn answered(
         from,
         server,
         server_cseq,
+        client,
         client_cseq,
-        branch,
         code,
         ok,
         again_at,
         interval: timers.t1,
         give_up_at,
-    }
-}
-
-fn repeat_ack(rooms: &mut Rooms, talk: &Talk, ack: &KeptAck, response: &Message) {
-    let same =
-        response.envelope().is_ok_and(|env| env.cseq.number == ack.cseq && env.cseq.method == Method::Invite);
-    if same && response.code().is_some_and(|code| (200..300).contains(&code)) {
-        rooms.endpoint.send(talk.leg(ack.to).flow, ack.payload.clone());
     }
 }
 

@@ -65,12 +65,12 @@ impl Call {
         let Talking { talk, exchange, .. } = *talking;
         let mut talk = talk.delete(&mut rooms.log);
         match exchange {
-            Exchange::Idle { .. } => {}
+            Exchange::Idle => {}
             Exchange::Relayed { server, flow, request, .. } => {
                 rooms.respond(server, flow, &request, &Reject::new(487));
             }
-            Exchange::Answered { from, client_cseq, .. } => {
-                talk.leg(from.other()).acknowledge(rooms, client_cseq, None);
+            Exchange::Answered { from, client, client_cseq, .. } => {
+                talk.leg(from.other()).acknowledge(rooms, client, client_cseq, None);
             }
         }
         for pending in std::mem::take(&mut self.pending) {

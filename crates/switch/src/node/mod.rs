@@ -107,6 +107,7 @@ impl Node {
             self.keep(over);
         }
         self.expire();
+        self.rooms.acks.expire(now.mono);
         self.run_devices();
         self.flush();
     }

@@ -18,18 +18,22 @@ impl Node {
     pub(super) fn response(&mut self, txn: TxnId, user: Use, flow: Flow, message: &Message) {
         self.rooms.counters.responses += 1;
         let code = message.code().unwrap_or_default();
+        let invites = matches!(user, Use::Branch(..) | Use::ReinviteTo(_));
+        if invites && (200..300).contains(&code) && self.acknowledged_again(txn, message) {
+            return;
+        }
         match user {
             Use::Branch(key, id) => {
-                let told = self.call(key, |call, rooms| call.branch_response(rooms, id, message, flow));
+                let told = self.call(key, |call, rooms| call.branch_response(rooms, txn, id, message, flow));
                 if !told && (200..300).contains(&code) {
-                    hang_up_stray(&mut self.rooms, NO_DEVICE, flow, message);
+                    hang_up_stray(&mut self.rooms, txn, NO_DEVICE, flow, message);
                 }
             }
             Use::ReinviteTo(key) => {
                 let mut expected = false;
                 self.call(key, |call, rooms| expected = call.reinvite_response(rooms, txn, message));
                 if !expected && (200..300).contains(&code) {
-                    acknowledge_stray(&mut self.rooms, NO_DEVICE, flow, message);
+                    acknowledge_stray(&mut self.rooms, txn, NO_DEVICE, flow, message);
                 }
             }
             Use::Relay(key, id) => {
@@ -46,6 +50,14 @@ impl Node {
             Use::Bye(..) | Use::Audit(..) | Use::Probe(..) => {}
             Use::Invite(_) | Use::ReinviteFrom(_) | Use::Nobody => {}
         }
+    }
+
+    /// A 2xx that has been acknowledged and comes again gets its ACK again; whether it is one.
+    fn acknowledged_again(&mut self, txn: TxnId, message: &Message) -> bool {
+        let tag = message.envelope().ok().and_then(|env| env.to_tag).unwrap_or_default();
+        let Some((flow, ack)) = self.rooms.acks.of(txn, tag) else { return false };
+        self.rooms.endpoint.send(flow, ack);
+        true
     }
 
     /// ACK for a 2xx.
