@@ -1,5 +1,7 @@
 //! `authenticate-algorithms`: what a challenge offers, and what is taken.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use support::{Bed, directory};
