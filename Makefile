@@ -1,0 +1,56 @@
+# make run    two sites on this machine, until Ctrl-C
+# make demo   calls, the loss of a site, calls: by itself, with SIPp phones and a SIPp gateway
+# make test   everything that must pass; installs its own tools
+# make load   200 calls a second for 60 s through both sites
+
+TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),$(CURDIR)/target)
+TANDEM := $(TARGET)/release/tandem
+TOOLS  := tests/e2e/tools.sh
+DENY   := $(TARGET)/tools/bin/cargo-deny
+export TANDEM
+
+.PHONY: help build run demo test lint unit deny e2e load
+
+help:
+	@sed -n 's/^# make/make/p' Makefile
+
+build:
+	@sh $(TOOLS) cc
+	cargo build --release --locked -p tandem
+
+run: build
+	@exec sh tests/e2e/two_sites.sh $(TANDEM)
+
+demo: build
+	@sh $(TOOLS) sipp python3
+	@PYTHONDONTWRITEBYTECODE=1 python3 tests/e2e/demo.py
+
+test: lint unit deny e2e
+	@echo "make test: everything passed"
+
+lint:
+	@sh $(TOOLS) cc
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+unit:
+	@sh $(TOOLS) cc
+	cargo test --workspace --locked
+
+# Licences, banned crates and sources. The advisories need a database from the network and are not part of the test.
+deny: $(DENY)
+	$(DENY) --all-features check licenses bans sources
+
+# Built once and kept beside the other build products, unless this machine has it.
+$(DENY):
+	@mkdir -p $(dir $@)
+	@if command -v cargo-deny >/dev/null; then ln -sf "$$(command -v cargo-deny)" $@; \
+	else cargo install cargo-deny --version 0.20.2 --locked --root $(TARGET)/tools; fi
+
+e2e: build
+	@sh $(TOOLS) sipp python3 baresip nft ip unshare
+	@sh tests/e2e/all.sh
+
+load: build
+	@sh $(TOOLS) sipp python3
+	@PYTHONDONTWRITEBYTECODE=1 python3 tests/e2e/load.py 60

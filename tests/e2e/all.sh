@@ -1,0 +1,26 @@
+#!/bin/sh
+# Every end-to-end test, one after the other, and their verdicts. The binary must be built (`make build`).
+cd "$(dirname "$0")" || exit 1
+PATH="$PATH:/usr/sbin:/sbin"
+export PATH PYTHONDONTWRITEBYTECODE=1
+failed=0 verdicts=""
+run() {
+    echo "--- e2e: $*"
+    python3 "$@"
+    code=$?
+    case $code in
+    0) verdict=passed ;;
+    77) verdict=SKIPPED ;;
+    *) verdict=FAILED failed=1 ;;
+    esac
+    verdicts="$verdicts
+  $verdict  $*"
+}
+run demo.py
+run load.py 20
+run losing_b.py kill
+run losing_b.py stop
+run losing_b.py drop
+run softphone.py
+echo "--- e2e: summary$verdicts"
+exit $failed
