@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 
 use tandem_peer::continuity::Mode;
 use tandem_switch::Event;
+use tandem_switch::cdr::{Cdr, EndedBy};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::LogFormat;
@@ -30,7 +31,7 @@ pub fn start(chosen: Option<&str>, configured: &str, format: LogFormat) -> Resul
     Ok(())
 }
 
-/// What the `Node` reports. Decisions about single calls are at level debug: `tandem why` has them without a log.
+/// What the `Node` reports.
 pub fn event(event: &Event) {
     match event {
         Event::DnOutOfService { dn, reason } => tracing::warn!(%dn, %reason, "EventDNOutOfService"),
@@ -39,6 +40,22 @@ pub fn event(event: &Event) {
             Mode::SingleSite => tracing::warn!(%from, %to, "continuity mode changed: the peer site is lost"),
             Mode::Peered | Mode::StandAlone => tracing::info!(%from, %to, "continuity mode changed"),
         },
-        Event::Decided { call_id, text } => tracing::debug!(%call_id, "{text}"),
+    }
+}
+
+/// A call that is over, by the Call-ID of the caller's leg. What was lost while people talked is a warning, what this
+/// server or the network failed is said, and the rest is for whoever asks for level debug; `tandem why` has it anyway.
+pub fn call_over(cdr: &Cdr) {
+    let Some(caller) = cdr.legs.first() else { return };
+    let call_id = &caller.sip_call_id;
+    let worst = cdr.legs.iter().find(|leg| leg.ended_by == EndedBy::Network).unwrap_or(caller);
+    let (from, to, status, reason, device) =
+        (&cdr.from, &cdr.to, caller.status, &worst.reason, &worst.device);
+    if caller.answered_unix_ms.is_some() && worst.ended_by == EndedBy::Network {
+        tracing::warn!(%call_id, %from, %to, %device, %reason, "an established call was lost");
+    } else if status >= 500 || worst.ended_by == EndedBy::Network {
+        tracing::info!(%call_id, %from, %to, status, %device, %reason, "a call failed");
+    } else {
+        tracing::debug!(%call_id, %from, %to, status, %reason, "a call ended");
     }
 }

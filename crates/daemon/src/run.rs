@@ -125,7 +125,10 @@ impl Shell {
                 }
             },
             Output::Event(event) => log::event(&event),
-            Output::Cdr(cdr) => self.cdrs.write(cdr),
+            Output::Cdr(cdr) => {
+                log::call_over(&cdr);
+                self.cdrs.write(cdr);
+            }
         }
     }
 }

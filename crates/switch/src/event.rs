@@ -26,11 +26,4 @@ pub enum Event {
         /// Mode from now on.
         to: Mode,
     },
-    /// A decision about a call: the reason line of `tandem why`, as it is made.
-    Decided {
-        /// Call-ID of the caller's leg.
-        call_id: Box<str>,
-        /// One sentence.
-        text: String,
-    },
 }
