@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""Softphones of another make: two baresips register, one calls the other, they talk, one hangs up."""
+
+import json
+import os
+import shutil
+import signal
+import time
+import wave
+
+from bed import CONFIG, Site, Skipped, expect, main, until
+
+MODULES = ("/usr/lib/baresip/modules", "/usr/lib/x86_64-linux-gnu/baresip/modules", "/usr/lib/aarch64-linux-gnu/baresip/modules")
+
+
+class Baresip:
+    def __init__(self, bed, site, number, host, answers="manual", dial=None):
+        self.name = f"baresip-{number}"
+        folder = os.path.join(bed.folder, self.name)
+        os.mkdir(folder)
+        modules = next((path for path in MODULES if os.path.isdir(path)), MODULES[0])
+        with wave.open(os.path.join(folder, "tone.wav"), "wb") as tone:
+            tone.setnchannels(1)
+            tone.setsampwidth(2)
+            tone.setframerate(8000)
+            tone.writeframes(bytes(8000 * 20))
+        with open(os.path.join(folder, "config"), "w") as config:
+            config.write(f"sip_listen {host}:5060\nmodule_path {modules}\naudio_source aufile,{folder}/tone.wav\n"
+                         "module g711.so\nmodule aufile.so\n"
+                         "module_app account.so\nmodule_app menu.so\n")
+        with open(os.path.join(folder, "accounts"), "w") as accounts:
+            accounts.write(f"<sip:{number}@{site.host}:{site.port}>;auth_user={number};auth_pass=secret-{number};"
+                           f"regint=60;answermode={answers}\n")
+        command = ["baresip", "-f", folder] + (["-e", dial] if dial else [])
+        self.process = bed.run(self.name, command, cwd=folder)
+        self.bed = bed
+
+    def said(self, what):
+        with open(os.path.join(self.bed.folder, f"{self.name}.log"), errors="replace") as log:
+            return what in log.read()
+
+    def quit(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(15)
+
+
+def softphone(bed):
+    if not shutil.which("baresip"):
+        raise Skipped("baresip is not installed")
+    site = Site(bed, "site", "127.0.0.25", 5070, "127.0.0.25:8070", ["--config", f"{CONFIG}/softphone.toml"])
+    site.start()
+
+    def registered():
+        return {binding["dn"] for binding in site.ask("reg", "list")}
+
+    callee = Baresip(bed, site, "2001", "127.0.0.42", answers="auto")
+    until(10, "the callee registers", lambda: registered() == {"2001"})
+    caller = Baresip(bed, site, "2000", "127.0.0.41", dial=f"/dial sip:2001@{site.host}:{site.port}")
+    until(10, "the caller registers", lambda: registered() == {"2000", "2001"})
+    until(15, "one call is established", lambda: [call["state"] for call in site.ask("call", "list")] == ["established"])
+    print(f"    two baresips registered; one call established: {site.ask('call', 'list')[0]['from']} to 2001", flush=True)
+    time.sleep(2)
+    for phone in (caller, callee):
+        expect(phone.said("Call established"), f"{phone.name} says that its call is established:\n{bed.tail(phone.name)}")
+    caller.quit()
+    until(5, "the call has ended", lambda: site.ask("call", "list") == [])
+    until(5, "the caller is no longer registered", lambda: registered() == {"2001"})
+    callee.quit()
+    site.stop()
+    with open(os.path.join(bed.folder, "cdr.jsonl")) as lines:
+        records = [json.loads(line) for line in lines]
+    expect(len(records) == 1, f"one call record, but {records}")
+    print(f"    {json.dumps(records[0])}")
+
+
+if __name__ == "__main__":
+    main("softphone", softphone)
