@@ -41,6 +41,8 @@ pub enum What {
     Offered(Device),
     /// The device refused.
     Refused(Device, u16),
+    /// The device challenged this server, which answered with its credentials.
+    Challenged(Device, u16),
     /// The device did not answer at all.
     Unreachable(Device, EndReason),
     /// The in-path forward came back and the call is delivered here.
@@ -193,6 +195,9 @@ fn render(step: &Step, directory: &Directory) -> view::Step {
         What::PassedOver(device, absent) => format!("{} passed over: {absent}", name(*device)),
         What::Offered(device) => format!("offered to {}", name(*device)),
         What::Refused(device, status) => format!("{} refused with {status}", name(*device)),
+        What::Challenged(device, status) => {
+            format!("{} challenged with {status}; answered with its credentials", name(*device))
+        }
         What::Unreachable(device, reason) => format!("{} gave no answer: {reason}", name(*device)),
         What::FellBack(0) => "the peer did not answer the forwarded call; delivered here".to_owned(),
         What::FellBack(status) => {

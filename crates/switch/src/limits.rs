@@ -4,7 +4,7 @@
 pub const MAX_CALLS: usize = 100_000;
 /// Contacts to which one call is forked; further contacts of the DN are not tried.
 pub const MAX_BRANCHES: usize = 16;
-/// Early dialogs of one call; a provisional response that would open one more is relayed in the oldest.
+/// Early dialogs of one call; a provisional response that would open one more is not passed on.
 pub const MAX_PAIRS: usize = 16;
 /// Places one call is tried in turn (trunks of a rule, then local delivery).
 pub const MAX_STAGES: usize = 8;

@@ -47,6 +47,8 @@ pub enum Use {
     Relay(Key, u16),
     /// The BYE to one side.
     Bye(Key, Side),
+    /// The BYE to somebody whose answer came too late.
+    Stray(Key),
     /// The audit of one side's dialog.
     Audit(Key, Side),
     /// An OPTIONS probe of a device.

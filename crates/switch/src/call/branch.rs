@@ -2,9 +2,12 @@
 
 use tandem_sip::{Dialog, Envelope, Flow, HeaderName, Message, Method, TxnId};
 
+use super::credentials::{Authorization, Challenged};
 use super::headers;
+use super::incoming::hops;
 use super::leg::{Ask, Leg};
 use crate::arena::Key;
+use crate::directory::{Directory, DnId};
 use crate::ids::{LegCallId, Tag};
 use crate::rooms::{Device, Rooms, Use, own_headers};
 
@@ -32,6 +35,10 @@ pub struct Branch {
     pub(super) txn: TxnId,
     pub(super) tag: Tag,
     pub(super) call_id: LegCallId,
+    /// CSeq of its INVITE.
+    pub(super) cseq: u32,
+    /// What answers the challenge of its first INVITE.
+    pub(super) authorization: Option<Box<Authorization>>,
     /// A CANCEL was asked for.
     pub(super) cancelled: bool,
     /// The request outgrew UDP and went by TCP; should TCP fail, UDP is tried (RFC 3261 18.1.1).
@@ -39,54 +46,102 @@ pub struct Branch {
 }
 
 impl Branch {
-    /// Sends the INVITE; `again` is the same branch as it was first sent, by TCP, in vain. `None` when the transaction
-    /// table is full.
+    /// Sends the INVITE. `None` when the transaction table is full.
     pub(super) fn call(
         rooms: &mut Rooms,
         key: Key,
         id: u8,
         target: Target,
         request: &Message,
-        again: Option<&Self>,
     ) -> Option<Self> {
         let (txn, name) = rooms.endpoint.reserve()?;
         let mut branch = Self {
             id,
             txn,
-            tag: again.map_or_else(|| rooms.ids.tag(), |first| first.tag),
-            call_id: again.map_or_else(|| rooms.ids.call_id(), |first| first.call_id),
+            tag: rooms.ids.tag(),
+            call_id: rooms.ids.call_id(),
             target,
+            cseq: 1,
+            authorization: None,
             cancelled: false,
             by_tcp_for_size: false,
         };
-        let mut flow = branch.target.flow;
-        let Some(mut payload) = branch.print(rooms, request, flow, name.as_ref()) else {
-            rooms.endpoint.release(txn);
-            return None;
-        };
-        let wanted = rooms.endpoint.pick_transport(flow, payload.len());
-        if wanted.transport != flow.transport && again.is_none() {
-            flow = wanted;
-            branch.by_tcp_for_size = true;
-            payload = branch.print(rooms, request, flow, name.as_ref())?;
+        branch.start(rooms, key, request, name.as_ref(), false).then_some(branch)
+    }
+
+    /// Sends the INVITE by UDP although it is long: TCP was tried in vain.
+    pub(super) fn call_by_udp(&mut self, rooms: &mut Rooms, key: Key, request: &Message) -> bool {
+        self.call_again(rooms, key, request, true)
+    }
+
+    /// Sends the INVITE again with the answer to the trunk's challenge. False: it cannot be answered, or was already.
+    pub(super) fn answer_challenge(
+        &mut self,
+        rooms: &mut Rooms,
+        directory: &Directory,
+        key: Key,
+        request: &Message,
+        response: &Message,
+    ) -> bool {
+        if self.authorization.is_some() {
+            return false;
         }
-        rooms.endpoint.start(txn, Method::Invite, flow, payload, Use::Branch(key, id), rooms.now.mono);
-        Some(branch)
+        let Target { device, uri, .. } = &self.target;
+        let challenged = Challenged { device: *device, response, method: b"INVITE", uri };
+        let Some(authorization) = Authorization::answering(rooms, directory, challenged) else {
+            return false;
+        };
+        self.authorization = Some(Box::new(authorization));
+        self.cseq += 1;
+        self.call_again(rooms, key, request, false)
+    }
+
+    fn call_again(&mut self, rooms: &mut Rooms, key: Key, request: &Message, udp_only: bool) -> bool {
+        let Some((txn, name)) = rooms.endpoint.reserve() else { return false };
+        (self.txn, self.by_tcp_for_size) = (txn, false);
+        self.start(rooms, key, request, name.as_ref(), udp_only)
+    }
+
+    fn start(&mut self, rooms: &mut Rooms, key: Key, request: &Message, name: &[u8], udp_only: bool) -> bool {
+        let mut flow = self.target.flow;
+        let mut payload = self.print(rooms, request, flow, name);
+        let wanted = rooms.endpoint.pick_transport(flow, payload.as_ref().map_or(0, bytes::Bytes::len));
+        if wanted.transport != flow.transport && !udp_only {
+            flow = wanted;
+            self.by_tcp_for_size = true;
+            payload = self.print(rooms, request, flow, name);
+        }
+        let Some(payload) = payload else {
+            rooms.endpoint.release(self.txn);
+            return false;
+        };
+        rooms.endpoint.start(
+            self.txn,
+            Method::Invite,
+            flow,
+            payload,
+            Use::Branch(key, self.id),
+            rooms.now.mono,
+        );
+        true
     }
 
     fn print(&self, rooms: &mut Rooms, request: &Message, flow: Flow, name: &[u8]) -> Option<bytes::Bytes> {
-        let env = request.envelope().ok()?;
+        request.envelope().ok()?;
         let lines = &rooms.lines;
+        let ours = lines.sent_by.as_bytes();
         let mut builder = tandem_sip::Builder::request(&mut rooms.scratch, b"INVITE", &self.target.uri);
-        builder.via(flow.transport, lines.sent_by.as_bytes(), name);
-        builder.number(HeaderName::MaxForwards, u64::from(env.max_forwards.unwrap_or(70).saturating_sub(1)));
-        self.identity(&mut builder, request, lines.sent_by.as_bytes());
-        builder.cseq(1, b"INVITE");
+        builder.via(flow.transport, ours, name).number(HeaderName::MaxForwards, u64::from(hops(request)));
+        self.identity(&mut builder, request, ours);
+        builder.cseq(self.cseq, b"INVITE");
         own_headers(&mut builder, lines.contact(flow.transport));
+        if let Some(authorization) = &self.authorization {
+            builder.header(authorization.name, &authorization.value);
+        }
         if self.target.marked {
             builder.header(HeaderName::XTandemForwarded, rooms.directory.server.name.as_bytes());
         }
-        headers::relay(&mut builder, request);
+        headers::relay(&mut builder, request, ours);
         Some(builder.finish(request.body()))
     }
 
@@ -104,28 +159,27 @@ impl Branch {
     }
 
     /// Takes the INVITE back (RFC 3261 9.1). The transaction layer waits for a provisional response if it must.
-    pub(super) fn cancel(&mut self, rooms: &mut Rooms, request: &Message, reason: &[u8]) {
+    pub(super) fn cancel(&mut self, rooms: &mut Rooms, request: &Message, reason: &Why<'_>) {
         if std::mem::replace(&mut self.cancelled, true) {
             return;
         }
-        let Some(name) = rooms.endpoint.branch(self.txn) else { return };
-        let transport = self.flow(rooms).transport;
+        let (Some(name), Some(flow)) = (rooms.endpoint.branch(self.txn), rooms.endpoint.flow(self.txn))
+        else {
+            return;
+        };
         let lines = &rooms.lines;
         let mut builder = tandem_sip::Builder::request(&mut rooms.scratch, b"CANCEL", &self.target.uri);
-        builder.via(transport, lines.sent_by.as_bytes(), name.as_ref()).number(HeaderName::MaxForwards, 70);
+        builder
+            .via(flow.transport, lines.sent_by.as_bytes(), name.as_ref())
+            .number(HeaderName::MaxForwards, 70);
         self.identity(&mut builder, request, lines.sent_by.as_bytes());
-        builder.cseq(1, b"CANCEL").header(HeaderName::Reason, reason);
+        builder.cseq(self.cseq, b"CANCEL");
+        match reason {
+            Why::Ours(reason) => builder.header(HeaderName::Reason, reason),
+            Why::Theirs(message) => builder.copy(message, HeaderName::Reason),
+        };
         let payload = builder.finish(b"");
         rooms.endpoint.cancel(self.txn, payload, rooms.now.mono);
-    }
-
-    /// Where its INVITE really went.
-    fn flow(&self, rooms: &Rooms) -> Flow {
-        if self.by_tcp_for_size {
-            rooms.endpoint.pick_transport(self.target.flow, usize::MAX)
-        } else {
-            self.target.flow
-        }
     }
 
     /// Whether a response is one of this branch's dialog.
@@ -134,25 +188,59 @@ impl Branch {
     }
 }
 
-/// Ends a dialog that nobody wants: a 2xx that came after the CANCEL, or a second one. ACK, then BYE.
-pub fn hang_up_stray(rooms: &mut Rooms, invite: TxnId, device: Device, flow: Flow, response: &Message) {
-    let Some(mut leg) = acknowledge_stray(rooms, invite, device, flow, response) else { return };
-    let bye = leg.dialog.next_cseq();
-    let _full = leg.ask(rooms, &Ask::own(b"BYE", bye), Use::Nobody);
+/// The `Reason` of a CANCEL (RFC 3326).
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Why<'a> {
+    /// This server's own.
+    Ours(&'a [u8]),
+    /// That of the caller's CANCEL or BYE, every line of it.
+    Theirs(&'a Message),
 }
 
-/// Acknowledges a 2xx whose dialog is being ended, or is not known any more: every 2xx gets its ACK (RFC 3261
-/// 13.2.2.4), or the other side repeats it for 64*T1. Gives the dialog it made.
-pub fn acknowledge_stray(
-    rooms: &mut Rooms,
-    invite: TxnId,
-    device: Device,
-    flow: Flow,
-    response: &Message,
-) -> Option<Leg> {
-    let env = response.envelope().ok()?;
-    let dialog = Dialog::uac(response, &env).ok()?;
-    let leg = Leg::new(dialog, flow, device, false);
-    leg.acknowledge(rooms, invite, env.cseq.number, None);
-    Some(leg)
+/// A 2xx without the Contact that it must have (RFC 3261 12.1.1): the dialog is then reached where its INVITE went.
+pub(super) fn with_contact(rooms: &mut Rooms, response: &Message, uri: &[u8]) -> Option<Message> {
+    let code = response.code()?;
+    let mut builder = tandem_sip::Builder::response(&mut rooms.scratch, code, response.reason()?);
+    for header in response.headers().filter(|header| header.name != HeaderName::Contact) {
+        builder.copy_line(&header);
+    }
+    builder.parts(HeaderName::Contact, &[b"<", uri, b">"]);
+    Message::parse(builder.finish(response.body())).ok()
+}
+
+/// The far end of a dialog that nobody wants.
+#[derive(Clone, Copy, Debug)]
+pub struct Stranger {
+    /// Who it is, where that is known.
+    pub device: Device,
+    /// Where its answer came from.
+    pub flow: Flow,
+    /// Its Contact is not where it is reached.
+    pub nat: bool,
+}
+
+impl Stranger {
+    /// Somebody of whom nothing is left but his answer: he is reached where it came from.
+    #[must_use]
+    pub fn unknown(flow: Flow) -> Self {
+        Self { device: Device::Extension(DnId(u32::MAX)), flow, nat: true }
+    }
+
+    /// Acknowledges a 2xx whose dialog is being ended, or is not known any more: every 2xx gets its ACK (RFC 3261
+    /// 13.2.2.4), or the other side repeats it for 64*T1. Gives the dialog that it made.
+    pub fn acknowledge(self, rooms: &mut Rooms, invite: TxnId, response: &Message) -> Option<Leg> {
+        let env = response.envelope().ok()?;
+        let dialog = Dialog::uac(response, &env).ok()?;
+        let leg = Leg::new(dialog, self.flow, self.device, self.nat);
+        leg.acknowledge(rooms, invite, env.cseq.number, None);
+        Some(leg)
+    }
+
+    /// Ends a dialog that nobody wants, made by a 2xx that came after the CANCEL or beside another one: ACK, then BYE.
+    /// False: there is no BYE whose answer will come.
+    pub fn hang_up(self, rooms: &mut Rooms, invite: TxnId, response: &Message, used_for: Use) -> bool {
+        let Some(mut leg) = self.acknowledge(rooms, invite, response) else { return false };
+        let bye = leg.dialog.next_cseq();
+        leg.ask(rooms, &Ask::own(b"BYE", bye), used_for).is_some()
+    }
 }

@@ -1,7 +1,9 @@
 //! What passes from one leg to the other and what stays: everything does, unless it belongs to the hop or the dialog
 //! (RFC 7092 section 3: a signalling-only B2BUA).
 
-use tandem_sip::{Builder, HeaderName, Message, NameAddr, Uri};
+use tandem_sip::{Builder, Header, HeaderName, Message, NameAddr, Uri};
+
+use super::hide::{Hosts, hide, hosts_of, names_somebody};
 
 /// Option tags whose meaning survives two dialogs: the parties agree on them end to end.
 const END_TO_END: [&[u8]; 9] = [
@@ -41,7 +43,6 @@ fn stays(name: HeaderName) -> bool {
             | HeaderName::Supported
             | HeaderName::Require
             | HeaderName::ProxyRequire
-            | HeaderName::Unsupported
             | HeaderName::UserAgent
             | HeaderName::Server
             | HeaderName::Path
@@ -53,15 +54,35 @@ fn stays(name: HeaderName) -> bool {
     )
 }
 
-/// Passes the headers of `message` on, into a request or response of the other leg.
-pub fn relay(builder: &mut Builder<'_>, message: &Message) {
+/// Headers of one hop that are known by their names only.
+const OTHERS_THAT_STAY: [&[u8]; 2] = [b"Authentication-Info", b"Proxy-Authentication-Info"];
+
+/// Passes the headers of `message` on, into a request or response of the other leg. `ours` takes the place of the
+/// sender's own addresses in headers that name somebody.
+pub fn relay(builder: &mut Builder<'_>, message: &Message, ours: &[u8]) {
+    let mut hosts: Option<Hosts> = None;
     for header in message.headers() {
-        if !stays(header.name) {
+        if stays(header.name) || is_other_that_stays(&header) {
+            continue;
+        }
+        if names_somebody(&header) {
+            let hosts = hosts.get_or_insert_with(|| hosts_of(message));
+            builder.raw_header(header.name_token, &hide(header.value, hosts, ours));
+        } else {
             builder.copy_line(&header);
         }
     }
     option_tags(builder, message, HeaderName::Supported);
     option_tags(builder, message, HeaderName::Require);
+    if message.code() == Some(405) {
+        // The method is one that this server passes on: what is allowed is for the far end to say.
+        builder.copy(message, HeaderName::Allow);
+    }
+}
+
+fn is_other_that_stays(header: &Header<'_>) -> bool {
+    header.name == HeaderName::Other
+        && OTHERS_THAT_STAY.iter().any(|name| header.name_token.eq_ignore_ascii_case(name))
 }
 
 fn option_tags(builder: &mut Builder<'_>, message: &Message, name: HeaderName) {

@@ -7,7 +7,9 @@ use tandem_peer::replica::{Reader, Writer};
 use tandem_sip::dialog::{Dialog, ViaLine};
 use tandem_sip::{Flow, HeaderName, Host, Message, NameAddr, Transport, TxnId, Uri};
 
+use super::credentials::Authorization;
 use super::headers;
+use super::incoming::hops;
 use crate::directory::{DnId, TrunkId};
 use crate::rooms::{Device, Rooms, Use, own_headers};
 
@@ -51,6 +53,8 @@ pub struct Leg {
     pub device: Device,
     /// The far end is behind a NAT: its Contact is not where it is reached.
     pub nat: bool,
+    /// What answered the far end's challenge to the INVITE; its ACK repeats it (RFC 3261 22.1).
+    pub authorization: Option<Box<Authorization>>,
 }
 
 /// A request of ours within a dialog.
@@ -68,13 +72,35 @@ pub struct Ask<'a> {
     pub rack: Option<&'a [u8]>,
     /// `Reason` (RFC 3326).
     pub reason: Option<&'a [u8]>,
+    /// The answer to the challenge that the request met before.
+    pub authorization: Option<&'a Authorization>,
+    /// Stay with UDP however long it is: TCP was tried in vain (RFC 3261 18.1.1).
+    pub udp_only: bool,
+}
+
+/// A request that was sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Sent {
+    /// Its transaction.
+    pub txn: TxnId,
+    /// It outgrew UDP and went by TCP.
+    pub by_tcp_for_size: bool,
 }
 
 impl<'a> Ask<'a> {
     /// A request of this server's own.
     #[must_use]
     pub fn own(method: &'a [u8], cseq: u32) -> Self {
-        Self { method, cseq, max_forwards: 70, like: None, rack: None, reason: None }
+        Self {
+            method,
+            cseq,
+            max_forwards: 70,
+            like: None,
+            rack: None,
+            reason: None,
+            authorization: None,
+            udp_only: false,
+        }
     }
 }
 
@@ -82,7 +108,7 @@ impl Leg {
     /// A leg whose far end sent `message` by `flow`.
     #[must_use]
     pub fn new(dialog: Dialog, flow: Flow, device: Device, nat: bool) -> Self {
-        let mut leg = Self { dialog, flow, device, nat };
+        let mut leg = Self { dialog, flow, device, nat, authorization: None };
         leg.aim();
         leg
     }
@@ -100,25 +126,33 @@ impl Leg {
         }
     }
 
+    /// A target refresh of the far end (RFC 3261 12.2), request or response.
+    pub fn renew(&mut self, message: &Message) {
+        self.dialog.refresh_target(message);
+        self.aim();
+    }
+
     /// Sends a request in the dialog. `None` when the transaction table is full.
-    pub fn ask(&self, rooms: &mut Rooms, ask: &Ask<'_>, used_for: Use) -> Option<TxnId> {
+    pub fn ask(&self, rooms: &mut Rooms, ask: &Ask<'_>, used_for: Use) -> Option<Sent> {
         let (txn, branch) = rooms.endpoint.reserve()?;
         let mut flow = self.flow;
         let mut payload = self.print(rooms, ask, flow, branch.as_ref());
         let wanted = rooms.endpoint.pick_transport(flow, payload.len());
-        if wanted.transport != flow.transport {
+        let by_tcp_for_size = !ask.udp_only && wanted.transport != flow.transport;
+        if by_tcp_for_size {
             flow = wanted;
             payload = self.print(rooms, ask, flow, branch.as_ref());
         }
         let method = tandem_sip::Method::parse(ask.method);
         rooms.endpoint.start(txn, method, flow, payload, used_for, rooms.now.mono);
-        Some(txn)
+        Some(Sent { txn, by_tcp_for_size })
     }
 
     /// Sends the ACK for a 2xx to our INVITE, and keeps it in case the 2xx comes again.
     pub fn acknowledge(&self, rooms: &mut Rooms, invite: TxnId, cseq: u32, like: Option<&Message>) {
         let branch = format!("z9hG4bK{:016x}", rooms.ids.bits());
-        let ask = Ask { like, ..Ask::own(b"ACK", cseq) };
+        let authorization = self.authorization.as_deref();
+        let ask = Ask { like, max_forwards: like.map_or(70, hops), authorization, ..Ask::own(b"ACK", cseq) };
         let payload = self.print(rooms, &ask, self.flow, branch.as_bytes());
         let until = rooms.now.mono + rooms.directory.options.timers.patience();
         rooms.acks.expire(rooms.now.mono);
@@ -126,11 +160,13 @@ impl Leg {
         rooms.endpoint.send(self.flow, payload);
     }
 
-    /// Takes back an INVITE of ours in the dialog.
-    pub fn cancel(&self, rooms: &mut Rooms, invite: TxnId, cseq: u32) {
-        let Some(branch) = rooms.endpoint.branch(invite) else { return };
-        let payload = self.print(rooms, &Ask::own(b"CANCEL", cseq), self.flow, branch.as_ref());
-        rooms.endpoint.cancel(invite, payload, rooms.now.mono);
+    /// Takes back an INVITE of ours in the dialog. False: it has its final response already.
+    pub fn cancel(&self, rooms: &mut Rooms, invite: TxnId, cseq: u32) -> bool {
+        let (Some(branch), Some(flow)) = (rooms.endpoint.branch(invite), rooms.endpoint.flow(invite)) else {
+            return false;
+        };
+        let payload = self.print(rooms, &Ask::own(b"CANCEL", cseq), flow, branch.as_ref());
+        rooms.endpoint.cancel(invite, payload, rooms.now.mono)
     }
 
     /// Whether a response belongs to the dialog.
@@ -154,9 +190,12 @@ impl Leg {
         if let Some(reason) = ask.reason {
             builder.header(HeaderName::Reason, reason);
         }
+        if let Some(authorization) = ask.authorization {
+            builder.header(authorization.name, &authorization.value);
+        }
         match ask.like {
             Some(like) => {
-                headers::relay(&mut builder, like);
+                headers::relay(&mut builder, like, rooms.lines.sent_by.as_bytes());
                 builder.finish(like.body())
             }
             None => builder.finish(b""),
@@ -199,7 +238,8 @@ impl Leg {
             (1, id) => Device::Trunk(TrunkId(id)),
             _ => return None,
         };
-        Some(Self { dialog, flow: Flow { transport, local, remote, conn }, device, nat: fields.bool()? })
+        let flow = Flow { transport, local, remote, conn };
+        Some(Self { dialog, flow, device, nat: fields.bool()?, authorization: None })
     }
 }
 

@@ -3,15 +3,25 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `setup` | from the INVITE to its answer: places tried in turn, forked branches, early dialogs |
+//! | `setup` | from the INVITE to its answer: places tried in turn, forked branches |
 //! | `branch` | one INVITE to one possible callee |
-//! | `talk` | the answered call: two dialogs, the exchange of INVITEs within them |
-//! | `relay` | requests within the dialogs, passed to the other side |
-//! | `teardown` | how a call ends, from any state |
-//! | `headers` | what is passed from leg to leg and what is not |
+//! | `early` | early dialogs, one of ours for each of theirs |
+//! | `best` | which refusal the caller is told |
+//! | `talk`, `exchange` | the answered call: two dialogs, and the INVITE that is under way within them |
+//! | `relay` | other requests within the dialogs, passed to the other side |
+//! | `teardown`, `closing` | how an answered call ends, and what it then still owes |
+//! | `headers`, `hide` | what is passed from leg to leg and what is not |
+//! | `credentials` | a trunk's challenge is answered |
 
+mod best;
 mod branch;
+mod closing;
+mod credentials;
+mod early;
+mod exchange;
 mod headers;
+mod hide;
+mod incoming;
 mod leg;
 mod record;
 mod relay;
@@ -26,15 +36,19 @@ use std::time::Instant;
 use smallvec::SmallVec;
 use tandem_peer::Replicated;
 use tandem_peer::audit::AuditRound;
-use tandem_sip::{Message, TxnId};
+use tandem_sip::{Flow, Message, TxnId};
 
-pub use branch::{Branch, Target, acknowledge_stray, hang_up_stray};
+use best::mapped;
+pub use branch::{Branch, Stranger, Target};
+use closing::Closing;
+pub use exchange::Exchange;
 pub use headers::{has_marker, unsupported};
+pub use incoming::Incoming;
 pub use leg::{Leg, Side, address};
 pub use record::{EndReason, LegFacts};
 pub use setup::{Opening, Stage};
 pub use table::Calls;
-pub use talk::{Exchange, Talk};
+pub use talk::Talk;
 
 use crate::arena::Key;
 use crate::cdr::{Cdr, EndedBy};
@@ -57,10 +71,12 @@ pub struct Call {
     from: Box<[u8]>,
     to: Box<[u8]>,
     phase: Phase,
+    /// What an ended call still owes.
+    closing: Option<Box<Closing>>,
     /// Branches that were not chosen and still owe a final response.
     losers: Vec<Branch>,
     /// Relayed requests that wait for their answer.
-    pending: SmallVec<[Pending; 1]>,
+    pending: Vec<Pending>,
     next_pending: u16,
     /// BYEs that wait for their answer.
     byes: u8,
@@ -87,7 +103,7 @@ enum Phase {
 struct Talking {
     talk: Replicated<Talk>,
     exchange: Exchange,
-    audit: [Option<Audit>; 2],
+    audit: [Option<Box<Audit>>; 2],
 }
 
 /// An OPTIONS in the dialog of a leg whose trunk was lost.
@@ -106,10 +122,18 @@ struct Pending {
     id: u16,
     /// Side that sent it.
     from: Side,
+    /// Our tag in it.
+    to: Tag,
     server: TxnId,
     client: TxnId,
     request: Message,
-    flow: tandem_sip::Flow,
+    flow: Flow,
+    /// `RAck` as it is passed on.
+    rack: Option<Box<[u8]>>,
+    /// It went by TCP for its size.
+    by_tcp_for_size: bool,
+    /// It was challenged before.
+    challenged: bool,
 }
 
 /// Which of a call's timers is next.
@@ -119,6 +143,8 @@ pub enum CallTimer {
     Ring,
     /// A 2xx that is not acknowledged is sent again, or given up (RFC 3261 13.3.1.4).
     Answer,
+    /// A re-INVITE rings but is never decided.
+    Reinvite,
     /// An audit is due, or stays unanswered.
     Audit,
 }
@@ -136,7 +162,7 @@ impl Call {
         match &self.phase {
             Phase::Setup(setup) => Some((setup.ring_until(), CallTimer::Ring)),
             Phase::Talk(talking) => talking.poll_timeout(),
-            Phase::Ending => None,
+            Phase::Ending => self.closing.as_ref().and_then(|closing| closing.poll_timeout()),
         }
     }
 
@@ -145,17 +171,15 @@ impl Call {
         match &self.phase {
             Phase::Setup(setup) if setup.ring_until() <= rooms.now.mono => self.ring_timeout(rooms),
             Phase::Talk(_) => self.talk_timeout(rooms),
-            Phase::Setup(_) | Phase::Ending => {}
+            Phase::Ending => self.closing_timeout(rooms),
+            Phase::Setup(_) => {}
         }
     }
 
     /// Whether nothing of the call is left.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        matches!(self.phase, Phase::Ending)
-            && self.losers.is_empty()
-            && self.pending.is_empty()
-            && self.byes == 0
+        self.is_closed() && self.losers.is_empty() && self.pending.is_empty()
     }
 
     /// Whether it is answered and runs over this device.

@@ -22,6 +22,8 @@ pub enum EndReason {
     RingTimeout,
     /// Another contact answered first.
     AnsweredElsewhere,
+    /// Another contact refused for the person (6xx).
+    RefusedElsewhere,
     /// The caller gave up before this contact answered.
     CallerGone,
     /// A 2xx was not acknowledged for 64*T1.
@@ -44,6 +46,7 @@ impl fmt::Display for EndReason {
             Self::Status(status) => write!(f, "{status} {}", phrase(*status)),
             Self::RingTimeout => f.write_str("ring timeout"),
             Self::AnsweredElsewhere => f.write_str("answered elsewhere"),
+            Self::RefusedElsewhere => f.write_str("refused elsewhere"),
             Self::CallerGone => f.write_str("the caller gave up"),
             Self::NoAck => f.write_str("the answer was not acknowledged"),
             Self::NoResponse => f.write_str("no response"),

@@ -1,12 +1,16 @@
 //! Requests within the dialogs, passed to the other side (RFC 3261 12.2).
 
+use tandem_peer::trunk::CallFailure;
 use tandem_sip::dialog::Order;
-use tandem_sip::{Envelope, Flow, HeaderName, Message, Method, TxnId};
+use tandem_sip::{Envelope, HeaderName, Message, Method};
 
+use super::credentials::{Authorization, Challenged};
+use super::exchange::Exchange;
+use super::incoming::{Incoming, hops};
 use super::leg::{Ask, Leg, Side};
 use super::record::EndReason;
-use super::talk::{Exchange, pass_back};
-use super::{Call, Pending, Phase};
+use super::talk::{ends_dialog, pass_back, too_soon};
+use super::{Call, Pending, Phase, mapped};
 use crate::ids::Tag;
 use crate::limits::MAX_PENDING;
 use crate::reject::Reject;
@@ -14,58 +18,46 @@ use crate::rooms::{Rooms, Use};
 
 impl Call {
     /// A request with a To-tag of ours.
-    pub fn request(
-        &mut self,
-        rooms: &mut Rooms,
-        to: Tag,
-        txn: TxnId,
-        flow: Flow,
-        request: &Message,
-        env: &Envelope<'_>,
-    ) {
-        match self.accept(rooms, to, env) {
-            None => {
-                rooms.respond(txn, flow, request, &Reject::new(481));
-            }
+    pub fn request(&mut self, rooms: &mut Rooms, to: Tag, incoming: &Incoming<'_>) {
+        if matches!(self.phase, Phase::Ending) {
+            return self.request_while_ending(rooms, incoming);
+        }
+        match self.accept(rooms, to, incoming.env) {
+            None => incoming.answer(rooms, &Reject::new(481)),
             Some((_, Order::OutOfOrder | Order::Retransmission)) => {
-                rooms.respond(txn, flow, request, &Reject::because(500, "CSeq Out Of Order"));
+                incoming.answer(rooms, &Reject::because(500, "CSeq Out Of Order"));
             }
-            Some((side, Order::New)) => self.in_dialog(rooms, side, to, txn, flow, request, env),
+            Some((side, Order::New)) => self.in_dialog(rooms, side, to, incoming),
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the values are those of one request")]
-    fn in_dialog(
-        &mut self,
-        rooms: &mut Rooms,
-        side: Side,
-        to: Tag,
-        txn: TxnId,
-        flow: Flow,
-        request: &Message,
-        env: &Envelope<'_>,
-    ) {
+    fn in_dialog(&mut self, rooms: &mut Rooms, side: Side, to: Tag, incoming: &Incoming<'_>) {
         let early = matches!(self.phase, Phase::Setup(_));
-        match env.cseq.method {
+        match incoming.env.cseq.method {
             Method::Bye if early && side == Side::Callee => {
-                rooms.respond(txn, flow, request, &Reject::new(481));
-            }
-            Method::Bye if early => {
-                rooms.respond(txn, flow, request, &Reject::new(200));
-                self.cancelled(rooms, Some(request));
+                // A callee may not end an early dialog so (RFC 3261 15); its INVITE is what it must answer.
+                incoming.answer(rooms, &Reject::new(481));
             }
             Method::Bye => {
-                rooms.respond(txn, flow, request, &Reject::new(200));
-                self.bye_from(rooms, side, request);
+                incoming.answer(rooms, &Reject::new(200));
+                if early {
+                    self.cancelled(rooms, Some(incoming.message));
+                } else {
+                    self.bye_from(rooms, side, incoming.message);
+                }
             }
-            Method::Invite if early => rooms.respond(txn, flow, request, &Reject::new(491)),
-            Method::Invite => self.reinvite(rooms, side, txn, flow, request),
+            Method::Invite if early && side == Side::Caller => {
+                let refusal = too_soon(rooms);
+                incoming.answer(rooms, &refusal);
+            }
+            Method::Invite if early => incoming.answer(rooms, &Reject::new(491)),
+            Method::Invite => self.reinvite(rooms, side, incoming),
             Method::Update
             | Method::Info
             | Method::Message
             | Method::Notify
             | Method::Options
-            | Method::Prack => self.relay(rooms, side, to, txn, flow, request, env),
+            | Method::Prack => self.relay(rooms, side, to, incoming),
             Method::Ack
             | Method::Cancel
             | Method::Register
@@ -74,7 +66,7 @@ impl Call {
             | Method::Publish
             | Method::Other => {
                 let allow = Reject::new(405).with(HeaderName::Allow, crate::rooms::ALLOW);
-                rooms.respond(txn, flow, request, &allow);
+                incoming.answer(rooms, &allow);
             }
         }
     }
@@ -88,9 +80,7 @@ impl Call {
                 leg.dialog.matches(env).then(|| (side, leg.dialog.accept_request(env.cseq.number)))
             }
             Phase::Talk(talking) => {
-                let side = [Side::Caller, Side::Callee]
-                    .into_iter()
-                    .find(|side| talking.talk.leg(*side).dialog.matches(env))?;
+                let side = talking.talk.sender(env)?;
                 let accept =
                     |talk: &mut super::Talk| talk.leg_mut(side).dialog.accept_request(env.cseq.number);
                 Some((side, talking.talk.update(&mut rooms.log, accept)))
@@ -99,102 +89,189 @@ impl Call {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the values are those of one request")]
-    fn relay(
-        &mut self,
-        rooms: &mut Rooms,
-        side: Side,
-        to: Tag,
-        txn: TxnId,
-        flow: Flow,
-        request: &Message,
-        env: &Envelope<'_>,
-    ) {
+    fn relay(&mut self, rooms: &mut Rooms, side: Side, to: Tag, incoming: &Incoming<'_>) {
         if self.pending.len() >= MAX_PENDING {
             rooms.counters.refused_full += 1;
-            return rooms.respond(txn, flow, request, &Reject::full());
+            return incoming.answer(rooms, &Reject::full());
+        }
+        let rack = match self.rack(side, to, incoming) {
+            Ok(rack) => rack,
+            Err(refusal) => return incoming.answer(rooms, &refusal),
+        };
+        if incoming.env.cseq.method == Method::Update {
+            self.renew(rooms, side, to, incoming);
         }
         let id = self.next_pending;
-        let rack = self.rack(request);
-        let refresh = env.cseq.method == Method::Update;
-        let ask = Ask {
-            like: Some(request),
-            max_forwards: env.max_forwards.unwrap_or(70).saturating_sub(1),
-            rack: rack.as_deref(),
-            ..Ask::own(env.cseq.method_token, 0)
+        self.next_pending = self.next_pending.wrapping_add(1);
+        let pending = Pending {
+            id,
+            from: side,
+            to,
+            server: incoming.txn,
+            client: incoming.txn,
+            request: incoming.message.detach(),
+            flow: incoming.flow,
+            rack,
+            by_tcp_for_size: false,
+            challenged: false,
         };
-        let used_for = Use::Relay(self.key, id);
-        let client = match &mut self.phase {
+        self.pending.push(pending);
+        if !self.pass_on(rooms, id, None) {
+            self.pending.retain(|pending| pending.id != id);
+            rooms.counters.refused_full += 1;
+            incoming.answer(rooms, &Reject::full());
+        }
+    }
+
+    /// UPDATE refreshes its sender's target (RFC 3311 5.2).
+    fn renew(&mut self, rooms: &mut Rooms, side: Side, to: Tag, incoming: &Incoming<'_>) {
+        match &mut self.phase {
             Phase::Setup(setup) => {
-                let Some((_, legs)) = setup.early(to, env.from_tag) else { return };
-                if refresh {
-                    renew(pick(legs, side), request);
+                if let Some((_, legs)) = setup.early(to, incoming.env.from_tag) {
+                    pick(legs, side).renew(incoming.message);
                 }
-                let far = pick(legs, side.other());
-                let cseq = far.dialog.next_cseq();
-                far.ask(rooms, &Ask { cseq, ..ask }, used_for)
             }
             Phase::Talk(talking) => {
-                let cseq = talking.talk.update(&mut rooms.log, |talk| {
-                    if refresh {
-                        renew(talk.leg_mut(side), request);
-                    }
-                    talk.leg_mut(side.other()).dialog.next_cseq()
-                });
-                talking.talk.leg(side.other()).ask(rooms, &Ask { cseq, ..ask }, used_for)
+                talking.talk.update(&mut rooms.log, |talk| talk.leg_mut(side).renew(incoming.message));
+            }
+            Phase::Ending => {}
+        }
+    }
+
+    /// Sends a waiting request to the other side; with the answer to a challenge if that is why it goes again, or by
+    /// UDP if it went by TCP in vain. False: it could not be sent.
+    fn pass_on(&mut self, rooms: &mut Rooms, id: u16, authorization: Option<&Authorization>) -> bool {
+        let Self { pending, phase, key, .. } = self;
+        let Some(pending) = pending.iter_mut().find(|pending| pending.id == id) else { return false };
+        let ask = Ask {
+            like: Some(&pending.request),
+            max_forwards: hops(&pending.request),
+            rack: pending.rack.as_deref(),
+            authorization,
+            udp_only: pending.by_tcp_for_size,
+            ..Ask::own(pending.request.method_token().unwrap_or_default(), 0)
+        };
+        let (far, used_for) = (pending.from.other(), Use::Relay(*key, id));
+        let sent = match phase {
+            Phase::Setup(setup) => {
+                let from_tag = pending.request.envelope().ok().and_then(|env| env.from_tag);
+                setup.early(pending.to, from_tag).and_then(|(_, legs)| {
+                    let leg = pick(legs, far);
+                    let cseq = leg.dialog.next_cseq();
+                    leg.ask(rooms, &Ask { cseq, ..ask }, used_for)
+                })
+            }
+            Phase::Talk(talking) => {
+                let cseq = talking.talk.update(&mut rooms.log, |talk| talk.leg_mut(far).dialog.next_cseq());
+                talking.talk.leg(far).ask(rooms, &Ask { cseq, ..ask }, used_for)
             }
             Phase::Ending => None,
         };
-        let Some(client) = client else {
-            rooms.counters.refused_full += 1;
-            return rooms.respond(txn, flow, request, &Reject::full());
-        };
-        self.next_pending = self.next_pending.wrapping_add(1);
-        self.pending.push(Pending { id, from: side, server: txn, client, request: request.detach(), flow });
+        let Some(sent) = sent else { return false };
+        (pending.client, pending.by_tcp_for_size) = (sent.txn, sent.by_tcp_for_size);
+        true
     }
 
     /// `RAck` of a PRACK in the other leg's numbers (RFC 3262 7.2): the response number is the same on both sides,
     /// the INVITE's CSeq is not.
-    fn rack(&self, request: &Message) -> Option<Vec<u8>> {
-        let rack = request.header(HeaderName::RAck)?;
-        let number = rack.split(|byte| byte.is_ascii_whitespace()).next()?;
-        let cseq = match &self.phase {
-            Phase::Talk(talking) => match &talking.exchange {
-                Exchange::Relayed { client_cseq, .. } => *client_cseq,
-                Exchange::Idle | Exchange::Answered { .. } => 1,
-            },
-            Phase::Setup(_) | Phase::Ending => 1,
-        };
+    fn rack(&self, side: Side, to: Tag, incoming: &Incoming<'_>) -> Result<Option<Box<[u8]>>, Reject> {
+        if incoming.env.cseq.method != Method::Prack {
+            return Ok(None);
+        }
+        let bad = || Reject::because(400, "Bad RAck");
+        let rack = incoming.message.header(HeaderName::RAck).ok_or_else(bad)?;
+        let mut words = rack.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty());
+        let (number, cseq, method) = (words.next(), words.next(), words.next());
+        let number = number.filter(|digits| digits.iter().all(u8::is_ascii_digit)).ok_or_else(bad)?;
+        let cseq = cseq.and_then(tandem_sip::lexer::number).ok_or_else(bad)?;
+        let known = self.invite_numbers(side, to).filter(|(theirs, _)| u64::from(*theirs) == cseq);
+        let (_, ours) = known.filter(|_| method == Some(b"INVITE")).ok_or_else(|| Reject::new(481))?;
         let mut text = number.to_vec();
-        text.extend_from_slice(format!(" {cseq} INVITE").as_bytes());
-        Some(text)
+        text.extend_from_slice(format!(" {ours} INVITE").as_bytes());
+        Ok(Some(text.into()))
+    }
+
+    /// CSeq of the latest INVITE of one side, and of what it was passed on as.
+    fn invite_numbers(&self, side: Side, to: Tag) -> Option<(u32, u32)> {
+        match &self.phase {
+            Phase::Setup(setup) if side == Side::Caller => setup.invite_numbers(to),
+            Phase::Talk(talking) => match &talking.exchange {
+                Exchange::Relayed(relayed) if relayed.from == side => {
+                    Some((relayed.request.envelope().ok()?.cseq.number, relayed.client_cseq))
+                }
+                Exchange::Answered(answered) if answered.from == side => {
+                    Some((answered.server_cseq, answered.client_cseq))
+                }
+                Exchange::Idle | Exchange::Relayed(_) | Exchange::Answered(_) => None,
+            },
+            Phase::Setup(_) | Phase::Ending => None,
+        }
     }
 
     /// A response to a relayed request.
     pub fn relay_response(&mut self, rooms: &mut Rooms, id: u16, response: &Message) {
         let Some(code) = response.code().filter(|code| *code >= 200) else { return };
+        if matches!(code, 401 | 407) && self.answer_relay_challenge(rooms, id, response) {
+            return;
+        }
         let Some(place) = self.pending.iter().position(|pending| pending.id == id) else { return };
         let pending = self.pending.swap_remove(place);
         if let Some(payload) = pass_back(rooms, &pending.request, pending.flow, code, response) {
-            rooms.endpoint.respond(pending.server, code, payload, rooms.now.mono);
+            rooms.endpoint.respond(pending.server, mapped(code), payload, rooms.now.mono);
         }
-        let far = pending.from.other();
-        if let Phase::Talk(talking) = &mut self.phase {
-            if code < 300 && pending.request.method() == Some(Method::Update) {
-                talking.talk.update(&mut rooms.log, |talk| renew(talk.leg_mut(far), response));
-            } else if matches!(code, 408 | 481) {
+        let (far, method) = (pending.from.other(), pending.request.method().unwrap_or(Method::Other));
+        match &mut self.phase {
+            Phase::Talk(talking) if code < 300 && method == Method::Update => {
+                talking.talk.update(&mut rooms.log, |talk| talk.leg_mut(far).renew(response));
+            }
+            Phase::Talk(_) if ends_dialog(method, code) => {
                 self.dialog_gone(rooms, far, EndReason::Status(code));
             }
+            Phase::Setup(setup) if code < 300 && method == Method::Update => {
+                let from_tag = pending.request.envelope().ok().and_then(|env| env.from_tag);
+                if let Some((_, legs)) = setup.early(pending.to, from_tag) {
+                    pick(legs, far).renew(response);
+                }
+            }
+            Phase::Setup(_) | Phase::Talk(_) | Phase::Ending => {}
         }
     }
 
-    /// A relayed request got no response.
-    pub fn relay_unanswered(&mut self, rooms: &mut Rooms, id: u16, reason: EndReason) {
+    /// A trunk challenges a relayed request: it goes again, with credentials, once.
+    fn answer_relay_challenge(&mut self, rooms: &mut Rooms, id: u16, response: &Message) -> bool {
+        let Phase::Talk(talking) = &self.phase else { return false };
+        let Some(pending) = self.pending.iter_mut().find(|pending| pending.id == id) else { return false };
+        if std::mem::replace(&mut pending.challenged, true) {
+            return false;
+        }
+        let leg = talking.talk.leg(pending.from.other());
+        let challenged = Challenged {
+            device: leg.device,
+            response,
+            method: pending.request.method_token().unwrap_or_default(),
+            uri: leg.dialog.remote_target(),
+        };
+        let Some(authorization) = Authorization::answering(rooms, &self.directory, challenged) else {
+            return false;
+        };
+        pending.by_tcp_for_size = false;
+        self.pass_on(rooms, id, Some(&authorization))
+    }
+
+    /// A relayed request got no response. Silence ends the dialog (RFC 3261 12.2.1.2); a transport that fails is
+    /// as a 503 and does not.
+    pub fn relay_unanswered(&mut self, rooms: &mut Rooms, id: u16, how: CallFailure) {
         let Some(place) = self.pending.iter().position(|pending| pending.id == id) else { return };
+        let for_size = self.pending.get(place).is_some_and(|pending| pending.by_tcp_for_size);
+        if how == CallFailure::Transport && for_size && self.pass_on(rooms, id, None) {
+            return;
+        }
         let pending = self.pending.swap_remove(place);
-        rooms.respond(pending.server, pending.flow, &pending.request, &Reject::new(408));
-        if matches!(self.phase, Phase::Talk(_)) {
-            self.dialog_gone(rooms, pending.from.other(), reason);
+        // Never 408: the requester gave up at the same moment and would take it for a stray (RFC 4320 4.1).
+        let status = if how == CallFailure::Timeout { 504 } else { 500 };
+        rooms.respond(pending.server, pending.flow, &pending.request, &Reject::new(status));
+        if matches!(self.phase, Phase::Talk(_)) && how == CallFailure::Timeout {
+            self.dialog_gone(rooms, pending.from.other(), EndReason::NoResponse);
         }
     }
 }
@@ -205,9 +282,4 @@ fn pick(legs: &mut [Leg; 2], side: Side) -> &mut Leg {
         Side::Caller => caller,
         Side::Callee => callee,
     }
-}
-
-fn renew(leg: &mut Leg, message: &Message) {
-    leg.dialog.refresh_target(message);
-    leg.aim();
 }

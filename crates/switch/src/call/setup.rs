@@ -5,13 +5,17 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
-use tandem_peer::continuity::{InPathOutcome, fallback_allowed};
+use tandem_peer::continuity::InPathOutcome;
 use tandem_peer::trunk::CallFailure;
-use tandem_sip::dialog::Dialog;
-use tandem_sip::{Envelope, Flow, HeaderName, Message, TxnId, response_to};
+use tandem_sip::{Builder, Flow, HeaderName, Message, TxnId, response_to};
 
-use super::branch::{Branch, Target};
-use super::leg::{Leg, Side, behind_nat};
+use super::best::{Best, mapped};
+use super::branch::{Branch, Stranger, Target, Why};
+use super::early::Early;
+use super::exchange::Answered;
+use super::hide::hide;
+use super::incoming::Answer;
+use super::leg::Side;
 use super::record::{EndReason, LegFacts, LegId};
 use super::{Call, Phase, headers};
 use crate::arena::Key;
@@ -19,7 +23,7 @@ use crate::cdr::EndedBy;
 use crate::directory::{DnId, TrunkId};
 use crate::explain::{KnownBy, Trace, What};
 use crate::ids::Tag;
-use crate::limits::{MAX_BRANCHES, MAX_PAIRS};
+use crate::limits::MAX_BRANCHES;
 use crate::reject::Reject;
 use crate::rooms::{Device, Fact, Rooms, Use, own_headers};
 use crate::routing;
@@ -59,34 +63,16 @@ pub struct Opening {
 /// See the module.
 #[derive(Debug)]
 pub struct Setup {
-    request: Message,
-    txn: TxnId,
-    flow: Flow,
-    stages: VecDeque<Stage>,
-    current: Option<Stage>,
-    branches: SmallVec<[Branch; 1]>,
-    pairs: SmallVec<[Early; 1]>,
-    best: Option<Best>,
-    ring_until: Instant,
-    ringing: bool,
-}
-
-/// An early dialog of a branch, and the one that the caller sees for it.
-#[derive(Debug)]
-pub(super) struct Early {
-    /// Our To-tag towards the caller.
-    pub(super) tag: Tag,
-    branch: u8,
-    remote_tag: Box<[u8]>,
-    /// The two dialogs, caller's first; absent until a response names a Contact.
-    pub(super) legs: Option<[Leg; 2]>,
-}
-
-/// The final response that the caller gets if nobody answers.
-#[derive(Debug)]
-struct Best {
-    status: u16,
-    message: Option<Message>,
+    pub(super) request: Message,
+    pub(super) txn: TxnId,
+    pub(super) flow: Flow,
+    pub(super) stages: VecDeque<Stage>,
+    pub(super) current: Option<Stage>,
+    pub(super) branches: SmallVec<[Branch; 1]>,
+    pub(super) pairs: SmallVec<[Early; 1]>,
+    pub(super) best: Option<Best>,
+    pub(super) ring_until: Instant,
+    pub(super) ringing: bool,
 }
 
 impl Setup {
@@ -96,17 +82,6 @@ impl Setup {
 
     pub(super) fn is_ringing(&self) -> bool {
         self.ringing
-    }
-
-    /// The early dialogs behind a tag of ours: by the caller's view, or by a branch's and the callee's own tag.
-    pub(super) fn early(&mut self, to: Tag, from: Option<&[u8]>) -> Option<(Side, &mut [Leg; 2])> {
-        let branch = self.branches.iter().find(|branch| branch.tag == to).map(|branch| branch.id);
-        let pair = self.pairs.iter_mut().find(|pair| match branch {
-            Some(id) => pair.branch == id && Some(&*pair.remote_tag) == from,
-            None => pair.tag == to,
-        })?;
-        let side = if branch.is_some() { Side::Callee } else { Side::Caller };
-        pair.legs.as_mut().map(|legs| (side, legs))
     }
 }
 
@@ -123,8 +98,9 @@ impl Call {
             from,
             to,
             phase: Phase::Ending,
+            closing: None,
             losers: Vec::new(),
-            pending: SmallVec::new(),
+            pending: Vec::new(),
             next_pending: 0,
             byes: 0,
             tags: SmallVec::new(),
@@ -180,7 +156,7 @@ impl Call {
                 Ok(targets) => targets,
                 Err((device, absent)) => {
                     self.note(rooms, What::PassedOver(device, absent));
-                    setup.offer_best(480, None);
+                    setup.offer_best(Best::own(480));
                     continue;
                 }
             };
@@ -191,9 +167,9 @@ impl Call {
                 self.phase = Phase::Setup(setup);
                 return;
             }
-            setup.offer_best(503, None);
+            setup.offer_best(Best::own(503));
         }
-        let best = setup.best.take().unwrap_or(Best { status: 480, message: None });
+        let best = setup.best.take().unwrap_or(Best::own(480));
         self.fail(rooms, &setup, &best, EndedBy::Server);
     }
 
@@ -204,7 +180,7 @@ impl Call {
             return;
         }
         let device = target.device;
-        let Some(branch) = Branch::call(rooms, self.key, id, target, &setup.request, None) else {
+        let Some(branch) = Branch::call(rooms, self.key, id, target, &setup.request) else {
             rooms.counters.refused_full += 1;
             return;
         };
@@ -221,103 +197,52 @@ impl Call {
 
     /// A response to the INVITE of a branch.
     pub fn branch_response(&mut self, rooms: &mut Rooms, txn: TxnId, id: u8, response: &Message, flow: Flow) {
-        let (Some(code), Ok(env)) = (response.code(), response.envelope()) else { return };
-        if let Phase::Setup(setup) = &self.phase
-            && let Some(place) = setup.branches.iter().position(|branch| branch.id == id)
-        {
-            if setup.branches.get(place).is_some_and(|branch| branch.owns(&env)) {
-                self.setup_response(rooms, place, response, &env, code, flow);
-            }
-        } else if (200..300).contains(&code) {
-            self.late_answer(rooms, txn, id, response, &env, flow);
-        } else if code >= 300 {
-            self.loser_over(id, code);
+        let Ok(env) = response.envelope() else { return };
+        let Some(answer) = Answer::new(response, &env, flow) else { return };
+        let place = match &self.phase {
+            Phase::Setup(setup) => setup.branches.iter().position(|branch| branch.id == id),
+            Phase::Talk(_) | Phase::Ending => None,
+        };
+        match place {
+            Some(place) => self.setup_response(rooms, place, &answer),
+            None if answer.is_ok() => self.late_answer(rooms, txn, id, &answer),
+            None if answer.code >= 300 => self.loser_over(id, answer.code),
+            None => {}
         }
     }
 
-    fn setup_response(
-        &mut self,
-        rooms: &mut Rooms,
-        place: usize,
-        response: &Message,
-        env: &Envelope<'_>,
-        code: u16,
-        flow: Flow,
-    ) {
+    fn setup_response(&mut self, rooms: &mut Rooms, place: usize, answer: &Answer<'_>) {
         let Some(mut setup) = self.take_setup() else { return };
-        if code < 200 {
-            self.provisional(rooms, &mut setup, place, response, env, code, flow);
+        let owned = setup.branches.get(place).is_some_and(|branch| branch.owns(answer.env));
+        if answer.code < 200 {
+            if owned {
+                self.provisional(rooms, &mut setup, place, answer);
+            }
             self.phase = Phase::Setup(setup);
-        } else if code < 300 {
-            self.answered(rooms, setup, place, response, env, flow);
+        } else if answer.is_ok() {
+            self.answered(rooms, setup, place, answer, owned);
         } else {
-            let branch = setup.branches.remove(place);
-            self.branch_ended(rooms, &branch, code, EndedBy::Callee, EndReason::Status(code));
-            self.note(rooms, What::Refused(branch.target.device, code));
-            setup.offer_best(code, Some(response));
-            let marked = response.header(HeaderName::XTandemDraining).is_some();
-            let outcome = InPathOutcome::Status { code, drain_marked: marked };
-            self.branch_lost(rooms, setup, outcome);
+            self.refused_by(rooms, setup, place, answer);
         }
     }
 
-    /// Ringing or early media: relayed in the caller's view of that early dialog.
-    #[expect(clippy::too_many_arguments, reason = "one call site; the values are those of one response")]
-    fn provisional(
-        &mut self,
-        rooms: &mut Rooms,
-        setup: &mut Setup,
-        place: usize,
-        response: &Message,
-        env: &Envelope<'_>,
-        code: u16,
-        flow: Flow,
-    ) {
-        let Some(tag) = self.early_dialog(rooms, setup, place, response, env, flow) else { return };
-        let Some(id) = setup.branches.get(place).map(|branch| branch.id) else { return };
-        setup.ringing = true;
-        let now = rooms.now.unix_ms;
-        for leg in [0, usize::from(id) + 1] {
-            if let Some(leg) = self.legs.get_mut(leg) {
-                leg.ringing.get_or_insert(now);
-            }
+    /// A branch is refused. A trunk's challenge is answered once.
+    fn refused_by(&mut self, rooms: &mut Rooms, mut setup: Box<Setup>, place: usize, answer: &Answer<'_>) {
+        let (code, request) = (answer.code, &setup.request);
+        if let Some(branch) = setup.branches.get_mut(place)
+            && branch.answer_challenge(rooms, &self.directory, self.key, request, answer.message)
+        {
+            let device = branch.target.device;
+            self.note(rooms, What::Challenged(device, code));
+            self.phase = Phase::Setup(setup);
+            return;
         }
-        if let Some(payload) = setup.print_response(rooms, code, Some(response), tag) {
-            rooms.endpoint.respond(setup.txn, code, payload, rooms.now.mono);
-        }
-    }
-
-    /// The caller's To-tag for the dialog that a response belongs to, new or known.
-    fn early_dialog(
-        &mut self,
-        rooms: &mut Rooms,
-        setup: &mut Setup,
-        place: usize,
-        response: &Message,
-        env: &Envelope<'_>,
-        flow: Flow,
-    ) -> Option<Tag> {
-        let branch = setup.branches.get(place)?;
-        let remote_tag = env.to_tag.unwrap_or_default();
-        let known = setup.pairs.iter().position(|p| p.branch == branch.id && *p.remote_tag == *remote_tag);
-        let index = match known {
-            Some(index) => index,
-            None if setup.pairs.len() >= MAX_PAIRS => 0,
-            None => {
-                let tag = rooms.ids.tag();
-                setup.pairs.push(Early { tag, branch: branch.id, remote_tag: remote_tag.into(), legs: None });
-                self.own_tag(rooms, tag);
-                setup.pairs.len() - 1
-            }
-        };
-        let origin = self.legs.first()?.device;
-        let made = match setup.pairs.get(index) {
-            Some(pair) if pair.legs.is_none() => setup.dialogs(pair.tag, branch, response, env, flow, origin),
-            Some(_) | None => None,
-        };
-        let pair = setup.pairs.get_mut(index)?;
-        pair.legs = pair.legs.take().or(made);
-        Some(pair.tag)
+        let branch = setup.branches.remove(place);
+        self.branch_ended(rooms, &branch, code, EndedBy::Callee, EndReason::Status(code));
+        self.note(rooms, What::Refused(branch.target.device, code));
+        setup.offer_best(Best::of(&branch.target, code, answer.message));
+        let drain_marked = answer.message.header(HeaderName::XTandemDraining).is_some();
+        self.branch_lost(rooms, setup, InPathOutcome::Status { code, drain_marked });
     }
 
     fn answered(
@@ -325,51 +250,66 @@ impl Call {
         rooms: &mut Rooms,
         mut setup: Box<Setup>,
         place: usize,
-        response: &Message,
-        env: &Envelope<'_>,
-        flow: Flow,
+        answer: &Answer<'_>,
+        owned: bool,
     ) {
-        let tag = self.early_dialog(rooms, &mut setup, place, response, env, flow);
+        let tag = if owned { self.early_dialog(rooms, &mut setup, place, answer) } else { None };
         let branch = setup.branches.remove(place);
         let pair = tag.and_then(|tag| setup.pairs.iter_mut().find(|pair| pair.tag == tag));
         let legs = pair.and_then(|pair| pair.legs.take());
         let (Some(tag), Some(mut legs)) = (tag, legs) else {
             self.branch_ended(rooms, &branch, 502, EndedBy::Server, EndReason::UnusableAnswer);
-            setup.offer_best(502, None);
+            setup.offer_best(Best::own(502));
             self.branch_lost(rooms, setup, InPathOutcome::Status { code: 502, drain_marked: false });
             return;
         };
         let [_, callee] = &mut legs;
-        callee.dialog.refresh_target(response);
+        // A 2xx whose Record-Route cannot be read leaves the early dialog's route set.
+        let _ = callee.dialog.confirm(answer.message);
         callee.aim();
+        callee.authorization.clone_from(&branch.authorization);
         self.note(rooms, What::Answered(branch.target.device));
         rooms.counters.calls_answered += 1;
         let now = rooms.now.unix_ms;
         for leg in [0, usize::from(branch.id) + 1] {
             if let Some(leg) = self.legs.get_mut(leg) {
-                leg.status = response.code().unwrap_or(200);
+                leg.status = answer.code;
                 leg.answered = Some(now);
             }
         }
-        self.drop_branches(rooms, &mut setup, EndReason::AnsweredElsewhere, ELSEWHERE);
-        let code = response.code().unwrap_or(200);
-        let Some(payload) = setup.print_response(rooms, code, Some(response), tag) else { return };
-        let caller_cseq = setup.request.envelope().map(|env| env.cseq.number).unwrap_or(0);
-        self.begin_talk(rooms, legs, branch.txn, setup.txn, code, payload, caller_cseq);
+        self.drop_branches(rooms, &mut setup, EndReason::AnsweredElsewhere, &Why::Ours(ELSEWHERE));
+        let Some(ok) = setup.print_response(rooms, answer.code, Some(answer.message), tag) else { return };
+        let answered = Answered {
+            from: Side::Caller,
+            server: setup.txn,
+            server_cseq: setup.request.envelope().map(|env| env.cseq.number).unwrap_or(0),
+            client: branch.txn,
+            client_cseq: branch.cseq,
+            code: answer.code,
+            ok,
+            again_at: rooms.now.mono,
+            interval: Duration::ZERO,
+            give_up_at: rooms.now.mono,
+        };
+        self.begin_talk(rooms, legs, answered);
     }
 
     /// A branch is over without an answer, and so perhaps is its place.
     fn branch_lost(&mut self, rooms: &mut Rooms, mut setup: Box<Setup>, outcome: InPathOutcome) {
-        let decisive = setup.best.as_ref().is_some_and(|best| best.status >= 600);
-        if decisive {
-            self.drop_branches(rooms, &mut setup, EndReason::AnsweredElsewhere, ELSEWHERE);
+        let decided = setup.is_decided(outcome);
+        if decided {
+            self.drop_branches(rooms, &mut setup, EndReason::RefusedElsewhere, &Why::Ours(DECLINED));
         }
         if !setup.branches.is_empty() {
             self.phase = Phase::Setup(setup);
             return;
         }
-        let next = !decisive && setup.may_go_on(outcome);
-        if next && matches!(setup.current, Some(Stage::Peer(_))) {
+        if decided || !setup.may_go_on(outcome) {
+            let best = setup.best.take().unwrap_or(Best::own(480));
+            let by = if best.message.is_some() { EndedBy::Callee } else { EndedBy::Network };
+            return self.fail(rooms, &setup, &best, by);
+        }
+        if matches!(setup.current, Some(Stage::Peer(_))) {
             rooms.counters.forward_fallbacks += 1;
             let status = match outcome {
                 InPathOutcome::Status { code, .. } => code,
@@ -378,12 +318,7 @@ impl Call {
             self.note(rooms, What::FellBack(status));
             setup.best = None;
         }
-        if next {
-            self.advance(rooms, setup);
-        } else {
-            let best = setup.best.take().unwrap_or(Best { status: 480, message: None });
-            self.fail(rooms, &setup, &best, EndedBy::Callee);
-        }
+        self.advance(rooms, setup);
     }
 
     /// No response to a branch's INVITE, or none could be delivered.
@@ -393,14 +328,14 @@ impl Call {
             return self.loser_over(id, 408);
         };
         let Some(mut setup) = self.take_setup() else { return };
-        let branch = setup.branches.remove(place);
-        if branch.by_tcp_for_size && how == CallFailure::Transport {
-            let target = branch.target.clone();
-            if let Some(again) = Branch::call(rooms, self.key, id, target, &setup.request, Some(&branch)) {
-                setup.branches.push(again);
-                self.phase = Phase::Setup(setup);
-                return;
-            }
+        let mut branch = setup.branches.remove(place);
+        if branch.by_tcp_for_size
+            && how == CallFailure::Transport
+            && branch.call_by_udp(rooms, self.key, &setup.request)
+        {
+            setup.branches.push(branch);
+            self.phase = Phase::Setup(setup);
+            return;
         }
         let device = branch.target.device;
         let (status, reason, outcome) = match how {
@@ -414,15 +349,16 @@ impl Call {
         self.branch_ended(rooms, &branch, status, EndedBy::Network, reason);
         self.note(rooms, What::Unreachable(device, reason));
         rooms.facts.push(Fact::CallFailed(device, how));
-        setup.offer_best(status, None);
+        setup.offer_best(Best::own(status));
         self.branch_lost(rooms, setup, outcome);
     }
 
     /// `ring-timeout` is over.
     pub(super) fn ring_timeout(&mut self, rooms: &mut Rooms) {
         let Some(mut setup) = self.take_setup() else { return };
-        self.drop_branches(rooms, &mut setup, EndReason::RingTimeout, b"SIP;cause=480;text=\"ring timeout\"");
-        self.finish_setup(rooms, &setup, 480, None, EndedBy::Server, EndReason::RingTimeout);
+        let why = Why::Ours(b"SIP;cause=480;text=\"ring timeout\"");
+        self.drop_branches(rooms, &mut setup, EndReason::RingTimeout, &why);
+        self.finish_setup(rooms, &setup, &Best::own(480), EndedBy::Server, EndReason::RingTimeout);
     }
 
     /// The set-up, taken out; the call is then ending unless it is put back. `None` leaves any other phase as it is.
@@ -439,29 +375,31 @@ impl Call {
     /// The caller takes his INVITE back. Once it is answered that has no effect (RFC 3261 9.2).
     pub fn cancelled(&mut self, rooms: &mut Rooms, cancel: Option<&Message>) {
         let Some(mut setup) = self.take_setup() else { return };
-        let reason = cancel.and_then(|cancel| cancel.header(HeaderName::Reason)).unwrap_or_default();
-        let reason = if reason.is_empty() { b"SIP;cause=487;text=\"Request Terminated\"" } else { reason };
-        self.drop_branches(rooms, &mut setup, EndReason::CallerGone, reason);
-        self.finish_setup(rooms, &setup, 487, None, EndedBy::Caller, EndReason::Cancel);
+        let why = match cancel.filter(|cancel| cancel.header(HeaderName::Reason).is_some()) {
+            Some(cancel) => Why::Theirs(cancel),
+            None => Why::Ours(b"SIP;cause=487;text=\"Request Terminated\""),
+        };
+        self.drop_branches(rooms, &mut setup, EndReason::CallerGone, &why);
+        self.finish_setup(rooms, &setup, &Best::own(487), EndedBy::Caller, EndReason::Cancel);
     }
 
     fn fail(&mut self, rooms: &mut Rooms, setup: &Setup, best: &Best, by: EndedBy) {
         let status = mapped(best.status);
         self.note(rooms, What::Failed(status));
-        self.finish_setup(rooms, setup, status, best.message.as_ref(), by, EndReason::Status(status));
+        self.finish_setup(rooms, setup, best, by, EndReason::Status(status));
     }
 
     fn finish_setup(
         &mut self,
         rooms: &mut Rooms,
         setup: &Setup,
-        status: u16,
-        like: Option<&Message>,
+        best: &Best,
         by: EndedBy,
         reason: EndReason,
     ) {
+        let status = mapped(best.status);
         let tag = setup.pairs.first().map_or_else(|| rooms.ids.tag(), |pair| pair.tag);
-        if let Some(payload) = setup.print_response(rooms, status, like, tag) {
+        if let Some(payload) = setup.print_refusal(rooms, best, tag) {
             rooms.endpoint.respond(setup.txn, status, payload, rooms.now.mono);
         }
         if let Some(leg) = self.legs.first_mut() {
@@ -472,9 +410,9 @@ impl Call {
     }
 
     /// Cancels every branch that is left; each stays until its final response.
-    fn drop_branches(&mut self, rooms: &mut Rooms, setup: &mut Setup, reason: EndReason, header: &[u8]) {
+    fn drop_branches(&mut self, rooms: &mut Rooms, setup: &mut Setup, reason: EndReason, why: &Why<'_>) {
         for mut branch in std::mem::take(&mut setup.branches) {
-            branch.cancel(rooms, &setup.request, header);
+            branch.cancel(rooms, &setup.request, why);
             let by = if reason == EndReason::CallerGone { EndedBy::Caller } else { EndedBy::Server };
             self.leg_ended(rooms, usize::from(branch.id) + 1, by, reason);
             self.losers.push(branch);
@@ -499,111 +437,81 @@ impl Call {
     }
 
     /// A 2xx to an INVITE of a branch that is not being set up: the winner's again, or one nobody wants.
-    fn late_answer(
-        &mut self,
-        rooms: &mut Rooms,
-        txn: TxnId,
-        id: u8,
-        response: &Message,
-        env: &Envelope<'_>,
-        flow: Flow,
-    ) {
-        if self.answered_again(env) {
+    fn late_answer(&mut self, rooms: &mut Rooms, txn: TxnId, id: u8, answer: &Answer<'_>) {
+        if self.answered_again(answer.env) {
             return;
         }
-        let device = self.legs.get(usize::from(id) + 1).map(|leg| leg.device);
-        if let Some(device) = device {
-            super::hang_up_stray(rooms, txn, device, flow, response);
+        let stranger = self.stranger(id, answer.flow);
+        if stranger.hang_up(rooms, txn, answer.message, Use::Stray(self.key)) {
+            self.byes += 1;
         }
         self.loser_over(id, 200);
+    }
+
+    /// Who gave a late answer, and how he is reached.
+    fn stranger(&self, id: u8, flow: Flow) -> Stranger {
+        let loser = self.losers.iter().find(|branch| branch.id == id);
+        let nat = match (&self.phase, loser) {
+            (_, Some(loser)) => loser.target.nat,
+            (Phase::Talk(talking), None) => talking.talk.leg(Side::Callee).nat,
+            (Phase::Setup(_) | Phase::Ending, None) => true,
+        };
+        match self.legs.get(usize::from(id) + 1) {
+            Some(leg) => Stranger { device: leg.device, flow, nat },
+            None => Stranger::unknown(flow),
+        }
     }
 }
 
 const ELSEWHERE: &[u8] = b"SIP;cause=200;text=\"Call completed elsewhere\"";
+const DECLINED: &[u8] = b"SIP;cause=603;text=\"Declined elsewhere\"";
 
 impl Setup {
-    /// RFC 3261 16.7: a 6xx wins, then the lowest class, and within a class an answer beats silence and overload.
-    fn offer_best(&mut self, status: u16, message: Option<&Message>) {
-        let rank = |status: u16| match status {
-            600.. => 0,
-            408 | 503 => (status / 100) * 2 + 1,
-            _ => (status / 100) * 2,
-        };
-        if self.best.as_ref().is_none_or(|best| rank(status) < rank(best.status)) {
-            self.best = Some(Best { status, message: message.map(Message::detach) });
-        }
-    }
-
-    /// Whether the next place may be tried after this one ended so.
-    fn may_go_on(&self, outcome: InPathOutcome) -> bool {
-        match self.current {
-            Some(Stage::Peer(_)) => fallback_allowed(outcome),
-            Some(Stage::Trunk(..)) => match outcome {
-                InPathOutcome::TransportFailed | InPathOutcome::NoAnswer => true,
-                InPathOutcome::Status { code, .. } => code == 503,
-            },
-            Some(Stage::Extension(_)) | None => false,
-        }
-    }
-
-    /// The two dialogs that a response of a branch makes, if it names what a dialog needs.
-    fn dialogs(
-        &self,
-        tag: Tag,
-        branch: &Branch,
-        response: &Message,
-        env: &Envelope<'_>,
-        flow: Flow,
-        origin: Device,
-    ) -> Option<[Leg; 2]> {
-        env.to_tag?;
-        let asked = self.request.envelope().ok()?;
-        let caller = Dialog::uas(&self.request, &asked, &tag.text()).ok()?;
-        let callee = Dialog::uac(response, env).ok()?;
-        let nat = behind_nat(&asked, self.flow.remote);
-        let flow = if branch.target.flow.transport == flow.transport { branch.target.flow } else { flow };
-        Some([
-            Leg::new(caller, self.flow, origin, nat),
-            Leg::new(callee, flow, branch.target.device, branch.target.nat),
-        ])
-    }
-
     /// A response to the caller's INVITE, with what `like` carries passed on.
-    fn print_response(
+    pub(super) fn print_response(
         &self,
         rooms: &mut Rooms,
         code: u16,
         like: Option<&Message>,
         tag: Tag,
     ) -> Option<bytes::Bytes> {
-        let env = self.request.envelope().ok()?;
-        let reason = match like.filter(|like| like.code() == Some(code)).and_then(Message::reason) {
-            Some(reason) => reason,
-            None => crate::rooms::phrase(code).as_bytes(),
-        };
-        let source = Some(self.flow.remote);
         let lines = &rooms.lines;
-        let mut builder =
-            response_to(&mut rooms.scratch, &self.request, &env, code, reason, Some(&tag.text()), source);
+        let mut builder = self.head(&mut rooms.scratch, code, like, tag)?;
         builder.copy(&self.request, HeaderName::RecordRoute);
-        if code < 300 {
-            own_headers(&mut builder, lines.contact(self.flow.transport));
-        }
+        own_headers(&mut builder, lines.contact(self.flow.transport));
         let Some(like) = like else { return Some(builder.finish(b"")) };
-        headers::relay(&mut builder, like);
+        headers::relay(&mut builder, like, lines.sent_by.as_bytes());
+        Some(builder.finish(like.body()))
+    }
+
+    /// The final response to the caller's INVITE when nobody answers.
+    fn print_refusal(&self, rooms: &mut Rooms, best: &Best, tag: Tag) -> Option<bytes::Bytes> {
+        let ours = rooms.lines.sent_by.as_bytes();
+        let code = mapped(best.status);
+        // What was mapped spoke of the callee's own affairs, its headers and body too.
+        let like = best.message.as_ref().filter(|like| like.code() == Some(code));
+        let mut builder = self.head(&mut rooms.scratch, code, like, tag)?;
+        let Some(like) = like else { return Some(builder.finish(b"")) };
+        headers::relay(&mut builder, like, ours);
         if (300..400).contains(&code) {
-            builder.copy(like, HeaderName::Contact);
+            for contact in like.lines(HeaderName::Contact) {
+                builder.header(HeaderName::Contact, &hide(contact, &best.hosts, ours));
+            }
         }
         Some(builder.finish(like.body()))
     }
-}
 
-/// What the caller is told when a callee refuses so: a 503 would speak of this server (RFC 3261 16.7), and a challenge
-/// for this server's own credentials is not the caller's to answer.
-fn mapped(status: u16) -> u16 {
-    match status {
-        401 | 407 | 503 => 500,
-        other => other,
+    fn head<'b>(
+        &self,
+        scratch: &'b mut Vec<u8>,
+        code: u16,
+        like: Option<&Message>,
+        tag: Tag,
+    ) -> Option<Builder<'b>> {
+        let env = self.request.envelope().ok()?;
+        let reason = like.and_then(Message::reason).unwrap_or_else(|| crate::rooms::phrase(code).as_bytes());
+        let source = Some(self.flow.remote);
+        Some(response_to(scratch, &self.request, &env, code, reason, Some(&tag.text()), source))
     }
 }
 

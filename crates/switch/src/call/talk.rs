@@ -1,16 +1,17 @@
-//! The answered call: two dialogs, and the exchange of INVITEs within them. At most one INVITE is under way at a time
-//! (RFC 3261 14.2); its 2xx is repeated until the ACK comes (13.3.1.4), and the ACK is passed to the other side.
-
-use std::time::{Duration, Instant};
+//! The answered call: two dialogs, and what the INVITEs within them do to it.
 
 use bytes::Bytes;
 use tandem_peer::Replicated;
 use tandem_peer::replica::{Reader, Record, Writer};
+use tandem_peer::trunk::CallFailure;
 use tandem_sip::{Flow, HeaderName, Message, Method, TxnId, response_to};
 
+use super::credentials::{Authorization, Challenged};
+use super::exchange::{Answered, Exchange, Relayed};
+use super::incoming::{Incoming, hops};
 use super::leg::{Ask, Leg, Side};
 use super::record::EndReason;
-use super::{Audit, Call, CallTimer, Phase, Talking, headers};
+use super::{Call, Phase, Talking, headers, mapped};
 use crate::cdr::EndedBy;
 use crate::reject::Reject;
 use crate::rooms::{Rooms, Use, own_headers};
@@ -41,6 +42,12 @@ impl Talk {
             Side::Caller => caller,
             Side::Callee => callee,
         }
+    }
+
+    /// The side whose dialog a request belongs to.
+    #[must_use]
+    pub fn sender(&self, request: &tandem_sip::Envelope<'_>) -> Option<Side> {
+        [Side::Caller, Side::Callee].into_iter().find(|side| self.leg(*side).dialog.matches(request))
     }
 
     /// The leg at one end.
@@ -82,77 +89,9 @@ impl Record for Talk {
     }
 }
 
-/// The INVITE that is under way, if one is.
-#[derive(Debug)]
-pub enum Exchange {
-    /// None.
-    Idle,
-    /// A re-INVITE was passed on and has no final response.
-    Relayed {
-        /// Side that sent it.
-        from: Side,
-        /// Its transaction.
-        server: TxnId,
-        /// Where it came from.
-        flow: Flow,
-        /// It.
-        request: Box<Message>,
-        /// Transaction of the passed-on INVITE.
-        client: TxnId,
-        /// CSeq of the passed-on INVITE.
-        client_cseq: u32,
-    },
-    /// A 2xx was passed back and waits for its ACK.
-    Answered {
-        /// Side that owes the ACK.
-        from: Side,
-        /// Transaction of its INVITE.
-        server: TxnId,
-        /// CSeq of its INVITE.
-        server_cseq: u32,
-        /// Transaction of the other side's INVITE, to be acknowledged in turn.
-        client: TxnId,
-        /// Its CSeq.
-        client_cseq: u32,
-        /// Status of the 2xx.
-        code: u16,
-        /// The 2xx.
-        ok: Bytes,
-        /// When it is sent again.
-        again_at: Instant,
-        /// Interval of the repetitions.
-        interval: Duration,
-        /// When the ACK is given up.
-        give_up_at: Instant,
-    },
-}
-
-impl Talking {
-    pub(super) fn poll_timeout(&self) -> Option<(Instant, CallTimer)> {
-        let exchange = match &self.exchange {
-            Exchange::Idle | Exchange::Relayed { .. } => None,
-            Exchange::Answered { again_at, give_up_at, .. } => {
-                Some(((*again_at).min(*give_up_at), CallTimer::Answer))
-            }
-        };
-        let audit = self.audit.iter().flatten().map(Audit::due).min().map(|at| (at, CallTimer::Audit));
-        [exchange, audit].into_iter().flatten().min_by_key(|(at, _)| *at)
-    }
-}
-
 impl Call {
     /// The call is answered: stores it, then passes the 2xx to the caller.
-    #[expect(clippy::too_many_arguments, reason = "one call site; each value is a fact of the answer")]
-    pub(super) fn begin_talk(
-        &mut self,
-        rooms: &mut Rooms,
-        legs: [Leg; 2],
-        client: TxnId,
-        server: TxnId,
-        code: u16,
-        ok: Bytes,
-        server_cseq: u32,
-    ) {
+    pub(super) fn begin_talk(&mut self, rooms: &mut Rooms, legs: [Leg; 2], answered: Answered) {
         let talk = Talk {
             uuid: self.uuid,
             from: self.from.clone(),
@@ -163,118 +102,189 @@ impl Call {
         };
         let id = rooms.record_id();
         let talk = Replicated::create(id, talk, &mut rooms.log);
-        rooms.endpoint.respond(server, code, ok.clone(), rooms.now.mono);
-        let exchange = answered(rooms, Side::Caller, server, server_cseq, client, 1, code, ok);
+        rooms.endpoint.respond(answered.server, answered.code, answered.ok.clone(), rooms.now.mono);
+        let exchange = Exchange::Answered(answered.repeating(rooms));
         self.phase = Phase::Talk(Box::new(Talking { talk, exchange, audit: [None, None] }));
     }
 
     /// A re-INVITE from one side (RFC 3261 14.2).
-    pub(super) fn reinvite(
-        &mut self,
-        rooms: &mut Rooms,
-        side: Side,
-        txn: TxnId,
-        flow: Flow,
-        request: &Message,
-    ) {
+    pub(super) fn reinvite(&mut self, rooms: &mut Rooms, side: Side, incoming: &Incoming<'_>) {
         let Phase::Talk(talking) = &mut self.phase else { return };
         let refusal = match &talking.exchange {
             Exchange::Idle => None,
-            Exchange::Relayed { from, .. } if *from == side => {
-                Some(Reject::new(500).with(HeaderName::RetryAfter, rooms.ids.below(11).to_string()))
-            }
-            Exchange::Relayed { .. } | Exchange::Answered { .. } => Some(Reject::new(491)),
+            Exchange::Relayed(relayed) if relayed.from == side => Some(too_soon(rooms)),
+            Exchange::Relayed(_) | Exchange::Answered(_) => Some(Reject::new(491)),
         };
         if let Some(refusal) = refusal {
-            return rooms.respond(txn, flow, request, &refusal);
+            return incoming.answer(rooms, &refusal);
         }
         let cseq = talking.talk.update(&mut rooms.log, |talk| {
-            let leg = talk.leg_mut(side);
-            leg.dialog.refresh_target(request);
-            leg.aim();
+            talk.leg_mut(side).renew(incoming.message);
             talk.leg_mut(side.other()).dialog.next_cseq()
         });
-        let hops = request.envelope().ok().and_then(|env| env.max_forwards).unwrap_or(70).saturating_sub(1);
-        let ask = Ask { like: Some(request), max_forwards: hops, ..Ask::own(b"INVITE", cseq) };
-        let Some(client) = talking.talk.leg(side.other()).ask(rooms, &ask, Use::ReinviteTo(self.key)) else {
-            rooms.counters.refused_full += 1;
-            return rooms.respond(txn, flow, request, &Reject::full());
+        let ask = Ask {
+            like: Some(incoming.message),
+            max_forwards: hops(incoming.message),
+            ..Ask::own(b"INVITE", cseq)
         };
-        rooms.endpoint.attach(txn, Use::ReinviteFrom(self.key));
-        rooms.respond(txn, flow, request, &Reject::new(100));
-        let request = Box::new(request.detach());
-        talking.exchange =
-            Exchange::Relayed { from: side, server: txn, flow, request, client, client_cseq: cseq };
+        let Some(sent) = talking.talk.leg(side.other()).ask(rooms, &ask, Use::ReinviteTo(self.key)) else {
+            rooms.counters.refused_full += 1;
+            return incoming.answer(rooms, &Reject::full());
+        };
+        rooms.endpoint.attach(incoming.txn, Use::ReinviteFrom(self.key));
+        incoming.answer(rooms, &Reject::new(100));
+        talking.exchange = Exchange::Relayed(Box::new(Relayed {
+            from: side,
+            server: incoming.txn,
+            flow: incoming.flow,
+            request: incoming.message.detach(),
+            client: sent.txn,
+            client_cseq: cseq,
+            by_tcp_for_size: sent.by_tcp_for_size,
+            challenged: false,
+            until: Some(rooms.now.mono + rooms.directory.options.ring_timeout),
+        }));
     }
 
-    /// A response to a passed-on re-INVITE; whether one was expected.
+    /// A response to a passed-on re-INVITE; false for one that nobody waits for.
     pub fn reinvite_response(&mut self, rooms: &mut Rooms, txn: TxnId, response: &Message) -> bool {
         let Some(code) = response.code() else { return true };
-        let Phase::Talk(talking) = &mut self.phase else { return false };
-        let (from, server, flow, client_cseq) = match &talking.exchange {
-            Exchange::Relayed { from, server, flow, client, client_cseq, .. } if *client == txn => {
-                (*from, *server, *flow, *client_cseq)
-            }
-            Exchange::Answered { client, .. } if *client == txn => return true,
-            Exchange::Idle | Exchange::Answered { .. } | Exchange::Relayed { .. } => return false,
+        let Phase::Talk(talking) = &mut self.phase else {
+            return self.late_reinvite_response(rooms, txn, response);
         };
-        let relayed = std::mem::replace(&mut talking.exchange, Exchange::Idle);
-        let Exchange::Relayed { request, .. } = relayed else {
-            return false;
-        };
-        let Some(payload) = pass_back(rooms, &request, flow, code, response) else { return true };
-        rooms.endpoint.respond(server, code, payload.clone(), rooms.now.mono);
-        let server_cseq = request.envelope().map(|env| env.cseq.number).unwrap_or(0);
+        match &talking.exchange {
+            Exchange::Relayed(relayed) if relayed.client == txn => {}
+            Exchange::Answered(answered) if answered.client == txn => return true,
+            Exchange::Idle | Exchange::Relayed(_) | Exchange::Answered(_) => return false,
+        }
+        if matches!(code, 401 | 407) && self.answer_reinvite_challenge(rooms, response) {
+            return true;
+        }
+        self.reinvite_decided(rooms, code, response);
+        true
+    }
+
+    fn reinvite_decided(&mut self, rooms: &mut Rooms, code: u16, response: &Message) {
+        let Phase::Talk(talking) = &mut self.phase else { return };
+        let Exchange::Relayed(relayed) = &talking.exchange else { return };
+        let (from, server) = (relayed.from, relayed.server);
+        let Some(payload) = pass_back(rooms, &relayed.request, relayed.flow, code, response) else { return };
+        rooms.endpoint.respond(server, mapped(code), payload.clone(), rooms.now.mono);
         if code < 200 {
-            talking.exchange = Exchange::Relayed { from, server, flow, request, client: txn, client_cseq };
-        } else if code < 300 {
-            talking.talk.update(&mut rooms.log, |talk| {
-                let leg = talk.leg_mut(from.other());
-                leg.dialog.refresh_target(response);
-                leg.aim();
-            });
-            talking.exchange = answered(rooms, from, server, server_cseq, txn, client_cseq, code, payload);
-        } else if matches!(code, 408 | 481) {
+            return;
+        }
+        let server_cseq = relayed.request.envelope().map(|env| env.cseq.number).unwrap_or(0);
+        let (client, client_cseq) = (relayed.client, relayed.client_cseq);
+        talking.exchange = Exchange::Idle;
+        if code < 300 {
+            talking.talk.update(&mut rooms.log, |talk| talk.leg_mut(from.other()).renew(response));
+            let (again_at, give_up_at) = (rooms.now.mono, rooms.now.mono);
+            let answered = Answered {
+                from,
+                server,
+                server_cseq,
+                client,
+                client_cseq,
+                code,
+                ok: payload,
+                again_at,
+                interval: std::time::Duration::ZERO,
+                give_up_at,
+            };
+            talking.exchange = Exchange::Answered(answered.repeating(rooms));
+        } else if ends_dialog(Method::Invite, code) {
             self.dialog_gone(rooms, from.other(), EndReason::Status(code));
         }
+    }
+
+    /// A trunk challenges a passed-on re-INVITE: it goes again, with credentials, once.
+    fn answer_reinvite_challenge(&mut self, rooms: &mut Rooms, response: &Message) -> bool {
+        let Phase::Talk(talking) = &mut self.phase else { return false };
+        let Exchange::Relayed(relayed) = &talking.exchange else { return false };
+        if relayed.challenged {
+            return false;
+        }
+        let leg = talking.talk.leg(relayed.from.other());
+        let challenged =
+            Challenged { device: leg.device, response, method: b"INVITE", uri: leg.dialog.remote_target() };
+        let Some(authorization) = Authorization::answering(rooms, &self.directory, challenged) else {
+            return false;
+        };
+        self.reinvite_again(rooms, Some(authorization))
+    }
+
+    /// Passes the re-INVITE on again: with credentials, or by UDP after TCP failed.
+    fn reinvite_again(&mut self, rooms: &mut Rooms, authorization: Option<Authorization>) -> bool {
+        let Phase::Talk(talking) = &mut self.phase else { return false };
+        let Exchange::Relayed(relayed) = &mut talking.exchange else { return false };
+        let far = relayed.from.other();
+        let udp_only = authorization.is_none();
+        if let Some(authorization) = authorization {
+            relayed.challenged = true;
+            relayed.client_cseq = talking.talk.update(&mut rooms.log, |talk| {
+                let leg = talk.leg_mut(far);
+                leg.authorization = Some(Box::new(authorization));
+                leg.dialog.next_cseq()
+            });
+        }
+        let leg = talking.talk.leg(far);
+        let ask = Ask {
+            like: Some(&relayed.request),
+            max_forwards: hops(&relayed.request),
+            authorization: leg.authorization.as_deref().filter(|_| !udp_only),
+            udp_only,
+            ..Ask::own(b"INVITE", relayed.client_cseq)
+        };
+        let Some(sent) = leg.ask(rooms, &ask, Use::ReinviteTo(self.key)) else { return false };
+        (relayed.client, relayed.by_tcp_for_size) = (sent.txn, sent.by_tcp_for_size);
         true
     }
 
     /// The passed-on re-INVITE got no response at all.
-    pub fn reinvite_unanswered(&mut self, rooms: &mut Rooms, txn: TxnId) {
+    pub fn reinvite_unanswered(&mut self, rooms: &mut Rooms, txn: TxnId, how: CallFailure) {
+        self.late_reinvite_over(txn);
         let Phase::Talk(talking) = &mut self.phase else { return };
-        let Exchange::Relayed { from, server, flow, request, client, .. } = &talking.exchange else { return };
-        if *client != txn {
+        let Exchange::Relayed(relayed) = &talking.exchange else { return };
+        if relayed.client != txn {
             return;
         }
-        let far = from.other();
-        rooms.respond(*server, *flow, request, &Reject::new(408));
-        talking.exchange = Exchange::Idle;
-        self.dialog_gone(rooms, far, EndReason::NoResponse);
+        let far = relayed.from.other();
+        if how == CallFailure::Transport && relayed.by_tcp_for_size && self.reinvite_again(rooms, None) {
+            return;
+        }
+        let Phase::Talk(talking) = &mut self.phase else { return };
+        let Exchange::Relayed(relayed) = std::mem::replace(&mut talking.exchange, Exchange::Idle) else {
+            return;
+        };
+        let status = if how == CallFailure::Timeout { 408 } else { 500 };
+        rooms.respond(relayed.server, relayed.flow, &relayed.request, &Reject::new(status));
+        if how == CallFailure::Timeout {
+            self.dialog_gone(rooms, far, EndReason::NoResponse);
+        }
     }
 
     /// A party cancels its re-INVITE: the passed-on one is cancelled, and its 487 is passed back.
-    pub fn reinvite_cancelled(&mut self, rooms: &mut Rooms) {
+    pub fn reinvite_cancelled(&mut self, rooms: &mut Rooms, txn: TxnId) {
         let Phase::Talk(talking) = &self.phase else { return };
-        let Exchange::Relayed { from, client, client_cseq, .. } = &talking.exchange else { return };
-        talking.talk.leg(from.other()).cancel(rooms, *client, *client_cseq);
+        let Exchange::Relayed(relayed) = &talking.exchange else { return };
+        if relayed.server == txn {
+            talking.talk.leg(relayed.from.other()).cancel(rooms, relayed.client, relayed.client_cseq);
+        }
     }
 
     /// An ACK for a 2xx, from whichever side owes it.
     pub fn acknowledged(&mut self, rooms: &mut Rooms, ack: &Message) {
-        let (Phase::Talk(talking), Ok(env)) = (&mut self.phase, ack.envelope()) else { return };
-        let sender = [Side::Caller, Side::Callee]
-            .into_iter()
-            .find(|side| talking.talk.leg(*side).dialog.matches(&env));
-        let Some(side) = sender else { return };
-        let Exchange::Answered { from, server_cseq, client, client_cseq, .. } = &talking.exchange else {
-            return;
+        let Ok(env) = ack.envelope() else { return };
+        let Phase::Talk(talking) = &mut self.phase else {
+            return self.acknowledged_late(rooms, &env);
         };
-        if *from != side || *server_cseq != env.cseq.number {
+        let Some(side) = talking.talk.sender(&env) else { return };
+        let Exchange::Answered(answered) = &talking.exchange else { return };
+        if !answered.is_acknowledged_by(side, &env) {
             return;
         }
-        let (invite, cseq) = (*client, *client_cseq);
-        talking.talk.leg(side.other()).acknowledge(rooms, invite, cseq, Some(ack));
+        let far = talking.talk.leg(side.other());
+        far.acknowledge(rooms, answered.client, answered.client_cseq, Some(ack));
         talking.exchange = Exchange::Idle;
     }
 
@@ -288,16 +298,17 @@ impl Call {
         let now = rooms.now.mono;
         let Phase::Talk(talking) = &mut self.phase else { return };
         match &mut talking.exchange {
-            Exchange::Idle | Exchange::Relayed { .. } => {}
-            Exchange::Answered { give_up_at, from, .. } if *give_up_at <= now => {
-                let side = *from;
-                return self.hang_up(rooms, side, EndedBy::Network, EndReason::NoAck, None);
+            Exchange::Idle => {}
+            Exchange::Relayed(relayed) => {
+                if relayed.until.take_if(|until| *until <= now).is_some() {
+                    let (far, client, cseq) = (relayed.from.other(), relayed.client, relayed.client_cseq);
+                    talking.talk.leg(far).cancel(rooms, client, cseq);
+                }
             }
-            Exchange::Answered { server, code, ok, again_at, interval, .. } => {
-                if *again_at <= now {
-                    rooms.endpoint.respond(*server, *code, ok.clone(), now);
-                    *interval = (*interval * 2).min(rooms.directory.options.timers.t2);
-                    *again_at = now + *interval;
+            Exchange::Answered(answered) => {
+                if !answered.repeat(rooms) {
+                    let side = answered.from;
+                    return self.hang_up(rooms, side, EndedBy::Network, EndReason::NoAck);
                 }
             }
         }
@@ -305,32 +316,17 @@ impl Call {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "builds one enum variant")]
-fn answered(
-    rooms: &Rooms,
-    from: Side,
-    server: TxnId,
-    server_cseq: u32,
-    client: TxnId,
-    client_cseq: u32,
-    code: u16,
-    ok: Bytes,
-) -> Exchange {
-    let timers = rooms.directory.options.timers;
-    let now = rooms.now.mono;
-    let (again_at, give_up_at) = (now + timers.t1, now + timers.patience());
-    Exchange::Answered {
-        from,
-        server,
-        server_cseq,
-        client,
-        client_cseq,
-        code,
-        ok,
-        again_at,
-        interval: timers.t1,
-        give_up_at,
-    }
+/// A second INVITE before the first has its final response (RFC 3261 14.2).
+pub(super) fn too_soon(rooms: &mut Rooms) -> Reject {
+    Reject::new(500).with(HeaderName::RetryAfter, rooms.ids.below(11).to_string())
+}
+
+/// Whether this refusal of a request within a dialog means that the dialog is gone at the far end, or that the far end
+/// cannot be reached any more (RFC 3261 12.2.1.2, RFC 5057 5.1). A PRACK may be told 481 for its own sake (RFC 3262 3),
+/// and a refused hop count or a loop is this path's own affair.
+pub(super) fn ends_dialog(method: Method, code: u16) -> bool {
+    let gone = matches!(code, 404 | 408 | 410 | 416 | 481 | 484 | 485 | 502 | 604);
+    gone && !(method == Method::Prack && code == 481)
 }
 
 /// Prints a response to a relayed request of one side from the other side's response.
@@ -342,12 +338,15 @@ pub(super) fn pass_back(
     response: &Message,
 ) -> Option<Bytes> {
     let env = request.envelope().ok()?;
-    let reason = response.reason().unwrap_or_else(|| crate::rooms::phrase(code).as_bytes());
+    let told = mapped(code);
+    let like = Some(response).filter(|_| told == code);
+    let reason = like.and_then(Message::reason).unwrap_or_else(|| crate::rooms::phrase(told).as_bytes());
     let lines = &rooms.lines;
-    let mut builder = response_to(&mut rooms.scratch, request, &env, code, reason, None, Some(flow.remote));
+    let mut builder = response_to(&mut rooms.scratch, request, &env, told, reason, None, Some(flow.remote));
     if code < 300 && matches!(env.cseq.method, Method::Invite | Method::Update) {
         own_headers(&mut builder, lines.contact(flow.transport));
     }
-    headers::relay(&mut builder, response);
-    Some(builder.finish(response.body()))
+    let Some(like) = like else { return Some(builder.finish(b"")) };
+    headers::relay(&mut builder, like, lines.sent_by.as_bytes());
+    Some(builder.finish(like.body()))
 }

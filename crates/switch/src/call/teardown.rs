@@ -1,17 +1,40 @@
 //! How an answered call ends: by BYE from either side, by silence, or by this server. Each side that is still there
-//! gets a BYE; whatever waits is answered 487 (RFC 3261 15).
+//! gets a BYE; whatever waits is answered 487 (RFC 3261 15). What is owed after that is in `closing`.
 
 use tandem_peer::audit::{AuditEnd, AuditOutcome, AuditRound, AuditVerdict};
-use tandem_sip::{HeaderName, Message};
+use tandem_sip::Message;
 
+use super::closing::Closing;
+use super::exchange::Exchange;
 use super::leg::{Ask, Side};
 use super::record::EndReason;
-use super::talk::Exchange;
 use super::{Audit, Call, Phase, Talking};
 use crate::cdr::EndedBy;
 use crate::explain::What;
 use crate::reject::Reject;
 use crate::rooms::{Device, Rooms, Use};
+
+impl Closing {
+    /// Ends the exchange of INVITEs: a re-INVITE is answered 487 and taken back, a 2xx is acknowledged. The side that
+    /// owes the ACK to a 2xx is first left to send it, if it is to get a BYE.
+    fn stop(&mut self, rooms: &mut Rooms, exchange: Exchange, gets_bye: impl Fn(Side) -> bool) {
+        match exchange {
+            Exchange::Idle => {}
+            Exchange::Relayed(relayed) => {
+                let far = relayed.from.other();
+                rooms.respond(relayed.server, relayed.flow, &relayed.request, &Reject::new(487));
+                if self.talk.leg(far).cancel(rooms, relayed.client, relayed.client_cseq) {
+                    self.reinvite = Some((relayed.client, far));
+                }
+            }
+            Exchange::Answered(answered) => {
+                let far = self.talk.leg(answered.from.other());
+                far.acknowledge(rooms, answered.client, answered.client_cseq, None);
+                self.unacknowledged = Some(answered).filter(|answered| gets_bye(answered.from));
+            }
+        }
+    }
+}
 
 impl Audit {
     pub(super) fn due(&self) -> std::time::Instant {
@@ -21,7 +44,7 @@ impl Audit {
 }
 
 impl Call {
-    /// BYE from one side: it is answered already; the other side gets its own.
+    /// BYE from one side: it is answered already; the other side gets its own, with all that the first one carries.
     pub(super) fn bye_from(&mut self, rooms: &mut Rooms, side: Side, bye: &Message) {
         let by = match side {
             Side::Caller => EndedBy::Caller,
@@ -36,15 +59,8 @@ impl Call {
     }
 
     /// This server ends the call; `side` is where the cause lies.
-    pub(super) fn hang_up(
-        &mut self,
-        rooms: &mut Rooms,
-        side: Side,
-        by: EndedBy,
-        reason: EndReason,
-        like: Option<&Message>,
-    ) {
-        self.close(rooms, by, reason, &[side, side.other()], like);
+    pub(super) fn hang_up(&mut self, rooms: &mut Rooms, side: Side, by: EndedBy, reason: EndReason) {
+        self.close(rooms, by, reason, &[side, side.other()], None);
     }
 
     fn close(
@@ -63,44 +79,21 @@ impl Call {
             }
         };
         let Talking { talk, exchange, .. } = *talking;
-        let mut talk = talk.delete(&mut rooms.log);
-        match exchange {
-            Exchange::Idle => {}
-            Exchange::Relayed { server, flow, request, .. } => {
-                rooms.respond(server, flow, &request, &Reject::new(487));
-            }
-            Exchange::Answered { from, client, client_cseq, .. } => {
-                talk.leg(from.other()).acknowledge(rooms, client, client_cseq, None);
-            }
-        }
+        let talk = talk.delete(&mut rooms.log);
+        let mut closing = Closing { talk, unacknowledged: None, reinvite: None, challenged: [false; 2] };
+        closing.stop(rooms, exchange, |side| to.contains(&side) && reason != EndReason::NoAck);
         for pending in std::mem::take(&mut self.pending) {
             rooms.endpoint.abandon(pending.client);
             rooms.respond(pending.server, pending.flow, &pending.request, &Reject::new(487));
         }
-        let reason_header = like.and_then(|like| like.header(HeaderName::Reason));
-        for side in to {
-            let cseq = talk.leg_mut(*side).dialog.next_cseq();
-            let ask = Ask { reason: reason_header, ..Ask::own(b"BYE", cseq) };
-            if talk.leg(*side).ask(rooms, &ask, Use::Bye(self.key, *side)).is_some() {
-                self.byes += 1;
-            }
+        let owing = closing.unacknowledged.as_ref().map(|answered| answered.from);
+        self.closing = Some(Box::new(closing));
+        for side in to.iter().filter(|side| owing != Some(**side)) {
+            self.send_bye(rooms, *side, like);
         }
-        let open: Vec<usize> = (0..self.legs.len()).collect();
-        for place in open {
+        for place in 0..self.legs.len() {
             self.leg_ended(rooms, place, by, reason);
         }
-        self.forget_tags(rooms);
-    }
-
-    fn forget_tags(&mut self, rooms: &mut Rooms) {
-        for tag in std::mem::take(&mut self.tags) {
-            rooms.tags.remove(&tag);
-        }
-    }
-
-    /// A BYE of ours was answered, or never will be.
-    pub fn bye_over(&mut self) {
-        self.byes = self.byes.saturating_sub(1);
     }
 
     /// The trunk of this name was lost: legs over it are asked, in their turn, whether they still live (BCA-08).
@@ -113,7 +106,8 @@ impl Call {
             if !over || slot.is_some() {
                 continue;
             }
-            *slot = Some(Audit { round: *round, place: *place, ask_at: Some(round.ask_at(*place)) });
+            *slot =
+                Some(Box::new(Audit { round: *round, place: *place, ask_at: Some(round.ask_at(*place)) }));
             *place += 1;
             rooms.counters.legs_audited += 1;
             self.note(rooms, What::Audited(side));
@@ -161,7 +155,7 @@ impl Call {
     }
 }
 
-fn slot(audits: &mut [Option<Audit>; 2], side: Side) -> &mut Option<Audit> {
+fn slot(audits: &mut [Option<Box<Audit>>; 2], side: Side) -> &mut Option<Box<Audit>> {
     let [caller, callee] = audits;
     match side {
         Side::Caller => caller,

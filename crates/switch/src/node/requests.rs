@@ -1,12 +1,13 @@
 //! Requests: checked in the order of RFC 3261 8.2 (method, Request-URI, Require), then handed to their room.
 
 use tandem_sip::{
-    Builder, Envelope, Flow, HeaderFault, HeaderName, Message, Method, Scheme, TxnId, Uri, response_to,
+    Builder, Dialog, Envelope, Flow, HeaderFault, HeaderName, Message, Method, NameAddr, Scheme, TxnId, Uri,
+    Via, response_to,
 };
 
 use super::Node;
 use crate::admission::Purpose;
-use crate::call::{Opening, unsupported};
+use crate::call::{Incoming, Opening, unsupported};
 use crate::explain::KnownBy;
 use crate::ids::Tag;
 use crate::limits::MAX_HELD_OUTPUTS;
@@ -31,7 +32,7 @@ impl Node {
         request: &Message,
         env: &Envelope<'_>,
     ) -> Result<(), Reject> {
-        if env.max_forwards == Some(0) && env.cseq.method != Method::Options {
+        if env.max_forwards == Some(0) && goes_further(env) {
             return Err(Reject::new(483));
         }
         if self.outbox.len() > MAX_HELD_OUTPUTS {
@@ -54,6 +55,7 @@ impl Node {
                 Ok(())
             }
             Method::Options => {
+                check_uri(request)?;
                 check_require(request)?;
                 self.options(txn, flow, request, env);
                 Ok(())
@@ -84,7 +86,8 @@ impl Node {
         let tag = env.to_tag.and_then(Tag::parse).ok_or_else(|| Reject::new(481))?;
         let key = self.rooms.tags.get(&tag).copied().ok_or_else(|| Reject::new(481))?;
         check_require(request)?;
-        if self.call(key, |call, rooms| call.request(rooms, tag, txn, flow, request, env)) {
+        let incoming = Incoming { txn, flow, message: request, env };
+        if self.call(key, |call, rooms| call.request(rooms, tag, &incoming)) {
             Ok(())
         } else {
             Err(Reject::new(481))
@@ -103,9 +106,7 @@ impl Node {
             self.rooms.counters.refused_full += 1;
             return Err(Reject::full());
         }
-        if request.header(HeaderName::Contact).is_none() {
-            return Err(Reject::because(400, "Missing Contact"));
-        }
+        check_dialog(request, env)?;
         let found = route(&mut self.rooms, origin, request, env);
         let opening = Opening {
             txn,
@@ -176,18 +177,20 @@ impl Node {
         self.rooms.counters.requests += 1;
         let status = if invite.is_some() { 200 } else { 481 };
         self.rooms.respond(txn, flow, cancel, &Reject::new(status));
-        match invite.and_then(|(_, user)| user) {
+        let Some((cancelled, user)) = invite else { return };
+        match user {
             Some(Use::Invite(key)) => {
                 self.call(key, |call, rooms| call.cancelled(rooms, Some(cancel)));
             }
             Some(Use::ReinviteFrom(key)) => {
-                self.call(key, |call, rooms| call.reinvite_cancelled(rooms));
+                self.call(key, |call, rooms| call.reinvite_cancelled(rooms, cancelled));
             }
             Some(
                 Use::Branch(..)
                 | Use::ReinviteTo(_)
                 | Use::Relay(..)
                 | Use::Bye(..)
+                | Use::Stray(_)
                 | Use::Audit(..)
                 | Use::Probe(..)
                 | Use::Nobody,
@@ -205,13 +208,22 @@ impl Node {
         }
         let status = fault.status();
         let reason = format!("{} ({fault})", phrase(status));
+        let tag = self.rooms.ids.tag().text();
         let mut builder = Builder::response(&mut self.rooms.scratch, status, reason.as_bytes());
-        for name in [HeaderName::Via, HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq]
-        {
+        for name in [HeaderName::Via, HeaderName::From, HeaderName::CallId, HeaderName::CSeq] {
             builder.copy(request, name);
         }
+        let to = request.header(HeaderName::To).unwrap_or_default();
+        match NameAddr::parse(to) {
+            Ok(address) if address.tag().is_none() => {
+                builder.parts(HeaderName::To, &[to, b";tag=", &tag]);
+            }
+            Ok(_) | Err(_) => {
+                builder.copy(request, HeaderName::To);
+            }
+        }
         let payload = builder.finish(b"");
-        self.rooms.endpoint.reply_stateless(flow, payload);
+        self.rooms.endpoint.reply_stateless(back_to(flow, request), payload);
     }
 
     /// A trunk that sends requests is alive; that brings back every trunk but the peer's.
@@ -225,6 +237,52 @@ impl Node {
         let action = self.rooms.trunks.request_received(device, self.rooms.now);
         self.act(device, action);
     }
+}
+
+/// Whether a request is passed on to somebody else: only then its hop count may run out here (RFC 3261 16.3).
+fn goes_further(env: &Envelope<'_>) -> bool {
+    match env.cseq.method {
+        Method::Bye | Method::Register => false,
+        Method::Options => env.to_tag.is_some(),
+        Method::Invite
+        | Method::Ack
+        | Method::Cancel
+        | Method::Info
+        | Method::Update
+        | Method::Prack
+        | Method::Message
+        | Method::Notify
+        | Method::Subscribe
+        | Method::Refer
+        | Method::Publish
+        | Method::Other => true,
+    }
+}
+
+/// The flow back to the sender of a request that has no usable envelope: as RFC 3261 18.2.2 and RFC 3581 say, as far
+/// as its Via can be read.
+fn back_to(flow: Flow, request: &Message) -> Flow {
+    let via = request.values(HeaderName::Via).next().and_then(|via| Via::parse(via).ok());
+    match via.filter(|via| via.rport().is_none() && !flow.transport.is_reliable()) {
+        Some(via) => {
+            let port = via.port.filter(|port| *port != 0).unwrap_or(flow.transport.default_port());
+            Flow { remote: std::net::SocketAddr::new(flow.remote.ip(), port), ..flow }
+        }
+        None => flow,
+    }
+}
+
+/// An INVITE must name what a dialog with its sender needs (RFC 3261 12.1.1).
+fn check_dialog(request: &Message, env: &Envelope<'_>) -> Result<(), Reject> {
+    let Err(fault) = Dialog::uas(request, env, b"") else { return Ok(()) };
+    let reason = if fault.header != HeaderName::Contact {
+        "Bad Record-Route"
+    } else if request.header(HeaderName::Contact).is_none() {
+        "Missing Contact"
+    } else {
+        "Bad Contact"
+    };
+    Err(Reject::because(400, reason))
 }
 
 fn check_uri(request: &Message) -> Result<(), Reject> {

@@ -6,13 +6,9 @@ use tandem_sip::{Flow, Message, TxnId};
 
 use super::Node;
 use crate::arena::Key;
-use crate::call::{Call, EndReason, Side, acknowledge_stray, hang_up_stray};
-use crate::directory::DnId;
+use crate::call::{Call, Side, Stranger};
 use crate::ids::Tag;
-use crate::rooms::{Device, Rooms, Use};
-
-/// The far end of a dialog that no call owns any more.
-const NO_DEVICE: Device = Device::Extension(DnId(u32::MAX));
+use crate::rooms::{Rooms, Use};
 
 impl Node {
     pub(super) fn response(&mut self, txn: TxnId, user: Use, flow: Flow, message: &Message) {
@@ -26,20 +22,23 @@ impl Node {
             Use::Branch(key, id) => {
                 let told = self.call(key, |call, rooms| call.branch_response(rooms, txn, id, message, flow));
                 if !told && (200..300).contains(&code) {
-                    hang_up_stray(&mut self.rooms, txn, NO_DEVICE, flow, message);
+                    Stranger::unknown(flow).hang_up(&mut self.rooms, txn, message, Use::Nobody);
                 }
             }
             Use::ReinviteTo(key) => {
                 let mut expected = false;
                 self.call(key, |call, rooms| expected = call.reinvite_response(rooms, txn, message));
                 if !expected && (200..300).contains(&code) {
-                    acknowledge_stray(&mut self.rooms, txn, NO_DEVICE, flow, message);
+                    Stranger::unknown(flow).acknowledge(&mut self.rooms, txn, message);
                 }
             }
             Use::Relay(key, id) => {
                 self.call(key, |call, rooms| call.relay_response(rooms, id, message));
             }
-            Use::Bye(key, _) if code >= 200 => {
+            Use::Bye(key, side) if code >= 200 => {
+                self.call(key, |call, rooms| call.bye_answered(rooms, side, message));
+            }
+            Use::Stray(key) if code >= 200 => {
                 self.call(key, |call, _| call.bye_over());
             }
             Use::Audit(key, side) if code >= 200 => self.audited(key, side, AuditOutcome::Answered(code)),
@@ -47,7 +46,7 @@ impl Node {
                 let action = self.rooms.trunks.probe_answered(device, probe, code, self.rooms.now);
                 self.act(device, action);
             }
-            Use::Bye(..) | Use::Audit(..) | Use::Probe(..) => {}
+            Use::Bye(..) | Use::Stray(_) | Use::Audit(..) | Use::Probe(..) => {}
             Use::Invite(_) | Use::ReinviteFrom(_) | Use::Nobody => {}
         }
     }
@@ -99,21 +98,17 @@ impl Node {
     }
 
     fn unanswered(&mut self, txn: TxnId, user: Use, how: CallFailure) {
-        let reason = match how {
-            CallFailure::Timeout => EndReason::NoResponse,
-            CallFailure::Transport => EndReason::TransportFailed,
-        };
         match user {
             Use::Branch(key, id) => {
                 self.call(key, |call, rooms| call.branch_unanswered(rooms, id, how));
             }
             Use::ReinviteTo(key) => {
-                self.call(key, |call, rooms| call.reinvite_unanswered(rooms, txn));
+                self.call(key, |call, rooms| call.reinvite_unanswered(rooms, txn, how));
             }
             Use::Relay(key, id) => {
-                self.call(key, |call, rooms| call.relay_unanswered(rooms, id, reason));
+                self.call(key, |call, rooms| call.relay_unanswered(rooms, id, how));
             }
-            Use::Bye(key, _) => {
+            Use::Bye(key, _) | Use::Stray(key) => {
                 self.call(key, |call, _| call.bye_over());
             }
             Use::Audit(key, side) => self.audited(key, side, AuditOutcome::Unanswered),

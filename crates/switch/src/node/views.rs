@@ -45,6 +45,12 @@ impl Node {
         Ok(())
     }
 
+    /// Local tags that lead to a call; none are left when no call is.
+    #[must_use]
+    pub fn dialogs(&self) -> usize {
+        self.rooms.tags.len()
+    }
+
     /// `tandem dn list`.
     #[must_use]
     pub fn dn_list(&self, _now: Now) -> Vec<view::Dn> {

@@ -15,11 +15,26 @@ use tandem_switch::directory::{
 use tandem_switch::{Cdr, Event, Input, Node, Now, Output};
 
 pub const NODE: &str = "10.0.0.1:5060";
+pub const CALLER: &str = "10.0.0.11:5060";
+pub const CALLEE: &str = "10.0.0.12:5060";
+/// A second contact of the callee.
+pub const OTHER: &str = "10.0.0.13:5060";
+pub const GATEWAY: &str = "10.0.0.99:5060";
+pub const PEER: &str = "10.0.1.1:5060";
+
+/// No peer trunk, and nothing is probed.
+pub fn alone() -> Arc<Directory> {
+    directory(|options, _, trunks| {
+        options.dr_peer_trunk = None;
+        trunks.iter_mut().for_each(|trunk| trunk.oos = TrunkOptions::default());
+    })
+}
 
 pub struct Bed {
     pub node: Node,
     pub now: Now,
     pub sent: Vec<(SocketAddr, Message)>,
+    pub transports: Vec<(SocketAddr, Transport)>,
     pub events: Vec<Event>,
     pub cdrs: Vec<Cdr>,
     pub commit: bool,
@@ -99,6 +114,7 @@ impl Bed {
             node,
             now,
             sent: Vec::new(),
+            transports: Vec::new(),
             events: Vec::new(),
             cdrs: Vec::new(),
             commit: true,
@@ -120,6 +136,7 @@ impl Bed {
                 }
                 Output::Transmit(transmit) => {
                     let message = Message::parse(transmit.payload).expect("what we send can be read");
+                    self.transports.push((transmit.flow.remote, transmit.flow.transport));
                     self.sent.push((transmit.flow.remote, message));
                 }
                 Output::Event(event) => self.events.push(event),
@@ -154,7 +171,57 @@ impl Bed {
         mine.into_iter().map(|(_, message): (SocketAddr, Message)| message).collect()
     }
 
-    /// The only message sent to an address.
+    /// First lines of the messages sent to an address so far.
+    pub fn lines(&mut self, to: &str) -> Vec<String> {
+        self.take(to).iter().map(line).collect()
+    }
+
+    /// Both phones are registered and 1001 calls 1002: the INVITE that the callee gets.
+    #[track_caller]
+    pub fn offered(&mut self) -> Message {
+        self.register("1001", CALLER);
+        self.register("1002", CALLEE);
+        self.receive(CALLER, &invite("1001", CALLER, "1002", "call1"));
+        assert_eq!(self.one(CALLER).code(), Some(100));
+        self.one(CALLEE)
+    }
+
+    /// The same, answered and acknowledged: the 200 that the caller got, and the INVITE.
+    #[track_caller]
+    pub fn established(&mut self) -> (Message, Message) {
+        let offered = self.offered();
+        self.receive(CALLEE, &answer(&offered, 200, "callee", CALLEE, "answer"));
+        let ok = self.one(CALLER);
+        assert_eq!(ok.code(), Some(200));
+        self.receive(CALLER, &in_dialog(&ok, "ACK", 1, CALLER, ""));
+        assert_eq!(line(&self.one(CALLEE)), format!("ACK sip:x@{CALLEE} SIP/2.0"));
+        (ok, offered)
+    }
+
+    /// Nothing is left of any call after a while, and each has left its record.
+    #[track_caller]
+    pub fn nothing_stays(&mut self) {
+        self.pass(Duration::from_secs(100));
+        let status = self.node.status(self.now);
+        assert_eq!(self.node.call_list(self.now).len(), 0, "calls");
+        assert_eq!(self.node.dialogs(), 0, "tags");
+        let probes = usize::from(status.peer_trunk.is_some()) * 8;
+        assert!(status.transactions <= probes, "{} transactions", status.transactions);
+        assert_eq!(self.cdrs.len() as u64, self.node.counters().calls, "records");
+    }
+
+    /// Sending to an address fails.
+    pub fn refuse(&mut self, to: &str, transport: Transport) {
+        let flow = Flow { transport, ..flow(to) };
+        self.node.handle_input(Input::FlowFailed { flow }, self.now);
+        self.drain();
+    }
+
+    /// The transports by which messages went to an address.
+    pub fn last_transport(&self, to: &str) -> Option<Transport> {
+        self.transports.iter().rev().find(|(remote, _)| *remote == addr(to)).map(|(_, transport)| *transport)
+    }
+
     #[track_caller]
     pub fn one(&mut self, to: &str) -> Message {
         let mut all = self.take(to);
@@ -162,6 +229,7 @@ impl Bed {
         all.remove(0)
     }
 
+    #[track_caller]
     pub fn register(&mut self, dn: &str, at: &str) {
         self.receive(
             at,
@@ -236,4 +304,30 @@ pub fn from_callee(invite: &Message, tag: &str, method: &str, cseq: u32, at: &st
         get(HeaderName::CallId),
         body.len(),
     )
+}
+
+/// The CANCEL of an INVITE.
+pub fn cancel_of(invite: &str) -> String {
+    let head = invite.split("Content-Type").next().unwrap();
+    format!(
+        "{}Content-Length: 0\n\n",
+        head.replace("INVITE sip", "CANCEL sip").replace("1 INVITE", "1 CANCEL")
+    )
+}
+
+/// The same message with one more header line.
+pub fn with(text: &str, header: &str) -> String {
+    text.replacen("\nContent-Length", &format!("\n{header}\nContent-Length"), 1)
+}
+
+/// The same message without a header.
+pub fn without(text: &str, name: &str) -> String {
+    let (head, body) = text.split_once("\n\n").unwrap();
+    let kept: Vec<&str> = head.lines().filter(|line| !line.starts_with(name)).collect();
+    format!("{}\n\n{body}", kept.join("\n"))
+}
+
+/// Codes of the responses among messages.
+pub fn codes(messages: &[Message]) -> Vec<u16> {
+    messages.iter().filter_map(Message::code).collect()
 }

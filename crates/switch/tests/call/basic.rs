@@ -1,42 +1,15 @@
 //! One call from INVITE to record, message by message.
 
-mod support;
-
 use std::time::Duration;
 
-use support::{Bed, answer, directory, from_callee, header, in_dialog, invite, line};
-use tandem_peer::trunk::TrunkOptions;
-use tandem_sip::{HeaderName, Message};
+use crate::support::{Bed, CALLEE, CALLER, alone, answer, from_callee, header, in_dialog, invite, line};
+use tandem_sip::HeaderName;
 use tandem_switch::cdr::EndedBy;
-
-const CALLER: &str = "10.0.0.11:5060";
-const CALLEE: &str = "10.0.0.12:5060";
-
-/// Sets up a call from 1001 to 1002 and gives the 200 the caller got and the INVITE the callee got.
-fn established(bed: &mut Bed) -> (Message, Message) {
-    bed.register("1001", CALLER);
-    bed.register("1002", CALLEE);
-    bed.receive(CALLER, &invite("1001", CALLER, "1002", "call1"));
-    assert_eq!(bed.one(CALLER).code(), Some(100));
-    let offered = bed.one(CALLEE);
-    assert_eq!(line(&offered), format!("INVITE sip:1002@{CALLEE} SIP/2.0"));
-    bed.receive(CALLEE, &answer(&offered, 180, "callee", CALLEE, ""));
-    assert_eq!(bed.one(CALLER).code(), Some(180));
-    bed.receive(CALLEE, &answer(&offered, 200, "callee", CALLEE, "answer"));
-    let ok = bed.one(CALLER);
-    assert_eq!((ok.code(), ok.body()), (Some(200), &b"answer"[..]));
-    bed.receive(CALLER, &in_dialog(&ok, "ACK", 1, CALLER, ""));
-    assert_eq!(line(&bed.one(CALLEE)), format!("ACK sip:x@{CALLEE} SIP/2.0"));
-    (ok, offered)
-}
 
 #[test]
 fn a_call_is_set_up_talked_over_and_ended_by_the_caller() {
-    let mut bed = Bed::with(directory(|options, _, trunks| {
-        options.dr_peer_trunk = None;
-        trunks[1].oos = TrunkOptions::default();
-    }));
-    let (ok, _) = established(&mut bed);
+    let mut bed = Bed::with(alone());
+    let (ok, _) = bed.established();
     assert_eq!(bed.node.call_list(bed.now)[0].state, "established");
     bed.receive(CALLER, &in_dialog(&ok, "BYE", 2, CALLER, ""));
     assert_eq!(bed.one(CALLER).code(), Some(200));
@@ -53,7 +26,7 @@ fn a_call_is_set_up_talked_over_and_ended_by_the_caller() {
 #[test]
 fn topology_is_hidden_and_unknown_headers_pass() {
     let mut bed = Bed::new();
-    let (ok, offered) = established(&mut bed);
+    let (ok, offered) = bed.established();
     for (message, alien) in [(&ok, "10.0.0.12"), (&offered, "10.0.0.11")] {
         let text = String::from_utf8_lossy(message.bytes()).replace("Via", "");
         let foreign =
@@ -86,7 +59,7 @@ fn a_lost_ack_is_asked_for_again_and_at_last_ends_the_call() {
 #[test]
 fn a_reinvite_from_the_callee_reaches_the_caller_and_back() {
     let mut bed = Bed::new();
-    let (ok, offered) = established(&mut bed);
+    let (ok, offered) = bed.established();
     bed.receive(CALLEE, &from_callee(&offered, "callee", "INVITE", 7, CALLEE, "hold"));
     assert_eq!(bed.one(CALLEE).code(), Some(100));
     let passed = bed.one(CALLER);
@@ -139,6 +112,7 @@ fn the_caller_gives_up_and_the_callee_stops_ringing() {
     bed.receive(CALLEE, &answer(&offered, 200, "callee", CALLEE, ""));
     let ended: Vec<String> = bed.take(CALLEE).iter().map(line).collect();
     assert!(ended[0].starts_with("ACK ") && ended[1].starts_with("BYE "), "{ended:?}");
+    bed.pass(Duration::from_secs(33));
     assert_eq!(bed.cdrs[0].legs[0].status, 487);
 }
 

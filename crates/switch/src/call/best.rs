@@ -1,0 +1,101 @@
+//! Which refusal the caller is told when nobody answers (RFC 3261 16.7).
+
+use tandem_peer::continuity::{InPathOutcome, fallback_allowed};
+use tandem_sip::Message;
+
+use super::branch::Target;
+use super::hide::{Hosts, host_of};
+use super::setup::{Setup, Stage};
+
+/// The final response that the caller gets if nobody answers.
+#[derive(Debug)]
+pub(super) struct Best {
+    pub(super) status: u16,
+    pub(super) message: Option<Message>,
+    /// Hosts of who gave it: they do not reach the caller in a redirection's Contact.
+    pub(super) hosts: Hosts,
+}
+
+impl Best {
+    /// A refusal of this server's own.
+    pub(super) fn own(status: u16) -> Self {
+        Self { status, message: None, hosts: Hosts::new() }
+    }
+
+    /// The refusal of a branch.
+    pub(super) fn of(target: &Target, code: u16, message: &Message) -> Self {
+        let mut hosts: Hosts = host_of(&target.uri).into_iter().collect();
+        hosts.push(target.flow.remote.ip().to_string().into_bytes().into());
+        Self { status: code, message: Some(message.detach()), hosts }
+    }
+}
+
+impl Setup {
+    /// Keeps a refusal if it is better than what there is.
+    pub(super) fn offer_best(&mut self, offered: Best) {
+        if self.best.as_ref().is_none_or(|best| rank(offered.status) < rank(best.status)) {
+            self.best = Some(offered);
+        }
+    }
+
+    /// Whether nobody else need be asked: a 6xx speaks for the person. The drain mark of the peer does not.
+    pub(super) fn is_decided(&self, outcome: InPathOutcome) -> bool {
+        let falls_back = matches!(self.current, Some(Stage::Peer(_))) && fallback_allowed(outcome);
+        !falls_back && self.best.as_ref().is_some_and(|best| best.status >= 600)
+    }
+
+    /// Whether the next place may be tried after this one ended so.
+    pub(super) fn may_go_on(&self, outcome: InPathOutcome) -> bool {
+        match self.current {
+            Some(Stage::Peer(_)) => fallback_allowed(outcome),
+            Some(Stage::Trunk(..)) => match outcome {
+                InPathOutcome::TransportFailed | InPathOutcome::NoAnswer => true,
+                InPathOutcome::Status { code, .. } => code == 503,
+            },
+            Some(Stage::Extension(_)) | None => false,
+        }
+    }
+}
+
+/// The lower the better: a 6xx, then the lowest class as the caller will see it. Within 4xx what the caller can act on
+/// comes first, and silence last; an overload is the last of all.
+fn rank(status: u16) -> (u16, u16) {
+    let within = match status {
+        415 | 420 | 484 => 0,
+        408 | 487 | 503 => 2,
+        _ => 1,
+    };
+    let class = mapped(status) / 100;
+    (if class == 6 { 0 } else { class }, within)
+}
+
+/// What the caller is told when a callee refuses so: a 503 would speak of this server (RFC 3261 16.7), and a challenge
+/// for this server's own credentials is not the caller's to answer.
+pub(super) fn mapped(status: u16) -> u16 {
+    match status {
+        401 | 407 | 503 => 500,
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_better_refusal_wins() {
+        for (better, worse) in [
+            (603, 302),
+            (302, 486),
+            (486, 500),
+            (486, 408),
+            (486, 407),
+            (420, 404),
+            (500, 503),
+            (408, 503),
+            (404, 401),
+        ] {
+            assert!(rank(better) < rank(worse), "{better} is better than {worse}");
+        }
+    }
+}
