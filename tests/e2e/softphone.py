@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Softphones of another make: two baresips register, one calls the other, they talk, one hangs up."""
+"""Softphones of another make: two baresips register by digest, one calls the other, they talk, one hangs up."""
 
 import json
 import os
