@@ -344,6 +344,7 @@ impl Sim {
             return;
         }
         self.oracles.persisted(id, seq);
+        site.committed();
         site.handle(Input::Persisted { seq }, now);
         self.drain(id);
     }
@@ -370,13 +371,14 @@ impl Sim {
                     let (incarnation, delay) = (site.incarnation, site.commit_delay);
                     self.oracles.store(id, seq);
                     if delay > Duration::ZERO {
+                        site.commits();
                         self.queue.push(now + delay, Coming::Persisted { site: id, incarnation, seq });
                     } else {
                         committed = Some(seq);
                     }
                 }
                 Asked::Send(packet) => {
-                    let held = site.commit_delay > Duration::ZERO;
+                    let held = site.slack() > Duration::ZERO;
                     self.oracles.sent(id, packet.to, &packet.wire, held, now);
                     self.transmit(packet);
                 }
@@ -387,7 +389,7 @@ impl Sim {
             }
         }
         self.arm_site(id);
-        let slack = self.sites.get(id.0).map_or(Duration::ZERO, |site| site.commit_delay);
+        let slack = self.sites.get(id.0).map_or(Duration::ZERO, Site::slack);
         self.oracles.step(id, slack, now);
     }
 

@@ -40,6 +40,8 @@ pub struct Site {
     pub frozen: bool,
     /// How long its committer takes.
     pub commit_delay: Duration,
+    /// Batches on their way to the committer, and the longest that one of them may take.
+    pub uncommitted: (u32, Duration),
     /// It dies at its next `Store`, before anything that waits for it.
     pub dies_at_store: bool,
     /// Everything it reported.
@@ -80,6 +82,7 @@ impl Site {
             skew_ms: 0,
             frozen: false,
             commit_delay: Duration::ZERO,
+            uncommitted: (0, Duration::ZERO),
             dies_at_store: false,
             events: Vec::new(),
             cdrs: Vec::new(),
@@ -108,6 +111,7 @@ impl Site {
         self.node = None;
         self.frozen = false;
         self.dies_at_store = false;
+        self.uncommitted = (0, Duration::ZERO);
         self.inbox.clear();
         self.connections.clear();
         self.armed = None;
@@ -202,6 +206,24 @@ impl Site {
             self.next_connection += 1;
         }
         conn
+    }
+
+    /// A batch went to a committer that takes its time.
+    pub fn commits(&mut self) {
+        let (count, longest) = self.uncommitted;
+        self.uncommitted = (count + 1, longest.max(self.commit_delay));
+    }
+
+    /// The committer is done with a batch.
+    pub fn committed(&mut self) {
+        let left = self.uncommitted.0.saturating_sub(1);
+        self.uncommitted = (left, if left == 0 { Duration::ZERO } else { self.uncommitted.1 });
+    }
+
+    /// How much later than it was decided something may leave.
+    #[must_use]
+    pub fn slack(&self) -> Duration {
+        self.uncommitted.1.max(self.commit_delay)
     }
 
     /// The next thing the server asks for.

@@ -151,7 +151,7 @@ impl Ua {
             leg.answers.push(tag);
         }
         if second {
-            self.notes.push(format!("{} got a second answer to {}", self.profile.name, leg.mark));
+            self.faults.push(format!("{} got a second answer to {}", self.profile.name, leg.mark));
         }
         if !repeated && !second {
             leg.dialog.confirm(response);

@@ -111,6 +111,7 @@ impl Ua {
 
     fn send_register(&mut self, index: usize, now: At) {
         let (number, contact) = (self.profile.number.clone(), self.contact());
+        self.clients.retain(|client| client.purpose != Purpose::Register(index));
         let Some(binding) = self.bindings.get_mut(index) else { return };
         binding.cseq += 1;
         binding.due = None;
@@ -137,10 +138,11 @@ impl Ua {
     }
 
     pub(super) fn register_answered(&mut self, index: usize, response: &Text, code: u16, now: At) {
-        if code < 200 {
+        let Some(binding) = self.bindings.get_mut(index) else { return };
+        // An answer to a REGISTER that a newer one has overtaken says nothing about now.
+        if code < 200 || response.cseq().is_none_or(|(number, _)| number != binding.cseq) {
             return;
         }
-        let Some(binding) = self.bindings.get_mut(index) else { return };
         match code {
             200..300 => self.registered(index, response, now),
             401 if binding.attempts < 2 => {
