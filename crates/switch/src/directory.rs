@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tandem_peer::{DrForward, TrunkOptions};
+use tandem_peer::{DrForward, TrunkOptions, TrunkRole};
 use tandem_sip::Transport;
 use tandem_sip::auth::{Algorithm, Ha1, Offer};
 
@@ -274,11 +274,15 @@ impl Directory {
         server: Server,
         options: Options,
         extensions: Vec<Extension>,
-        trunks: Vec<Trunk>,
+        mut trunks: Vec<Trunk>,
         mut dial_plan: Vec<DialRule>,
     ) -> Result<Self, DirectoryFault> {
         check_server(&server)?;
         check_trunks(&options, &trunks, &dial_plan)?;
+        for (id, trunk) in (0u32..).zip(&mut trunks) {
+            let is_peer = options.dr_peer_trunk == Some(TrunkId(id));
+            trunk.oos.role = if is_peer { TrunkRole::Peer } else { TrunkRole::Other };
+        }
         let mut by_number =
             HashMap::with_capacity_and_hasher(extensions.len(), foldhash::fast::RandomState::default());
         for (id, extension) in (0u32..).zip(&extensions) {
