@@ -1,14 +1,26 @@
 //! Calls as a SIP engineer sees them: messages in, messages out, and what is left.
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod audit;
 mod basic;
 mod cancel;
+mod disorder;
 mod early;
 mod fork;
+mod forwarding;
+mod headers;
+mod records;
 mod refusals;
 mod reinvite;
 mod setup;
 mod teardown;
+mod trunks;
