@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 
-from bed import Skipped, expect, main, until
+from bed import HERE, Skipped, expect, main, until
 from pair import AT_A, AT_B, OOS_CHECK_S, OOS_FORCE_S, GATEWAY, Pair
 
 SCHEDULING_S = 1
@@ -64,17 +64,14 @@ WAYS = {"kill": Kill, "stop": Stop, "drop": Drop}
 
 def enter_namespace():
     """Runs this script anew in a network namespace of its own, so that no rule of this machine is touched."""
-    if os.environ.get("TANDEM_E2E_NETNS"):
-        net("ip", "link", "set", "lo", "up")
-        return
     missing = [tool for tool in ("unshare", "ip", "nft") if not shutil.which(tool)]
     if missing:
         raise Skipped(f"{', '.join(missing)} not installed")
-    unshare = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--net"]
-    if subprocess.run([*unshare, "sh", "-c", "ip link set lo up && nft add table ip probe"], capture_output=True).returncode:
+    apart = ["sh", os.path.join(HERE, "apart.sh")]
+    if subprocess.run([*apart, "nft", "add table ip probe"], capture_output=True).returncode:
         raise Skipped("this machine gives no network namespace of one's own (not root, or in a container)")
-    os.environ["TANDEM_E2E_NETNS"] = "1"
-    os.execvp(unshare[0], [*unshare, sys.executable, *sys.argv])
+    if not os.environ.get("TANDEM_E2E_APART"):
+        os.execvp(apart[0], [*apart, sys.executable, *sys.argv])
 
 
 def expect_no_forwarding(pair):
