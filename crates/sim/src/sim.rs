@@ -69,7 +69,6 @@ pub struct Sim {
     /// What happened.
     pub trace: Trace,
     now: At,
-    epoch: Instant,
     queue: Queue<Coming>,
     pub(crate) sites: Vec<Site>,
     pub(crate) uas: Vec<Ua>,
@@ -102,7 +101,6 @@ impl Sim {
             net: Net::new(seed),
             trace: Trace::new(std::env::var_os(TRACE_VARIABLE).is_some()),
             now: At::START,
-            epoch,
             queue: Queue::default(),
             sites,
             uas: Vec::new(),
@@ -463,11 +461,5 @@ impl Sim {
             self.deliver_to_site(id, packet);
         }
         self.drain(id);
-    }
-
-    /// When the simulation began, for whoever must hand an `Instant` to a server.
-    #[must_use]
-    pub fn epoch(&self) -> Instant {
-        self.epoch
     }
 }

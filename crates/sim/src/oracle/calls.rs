@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 
 use crate::sites::{A, B, SiteId};
 use crate::text::{Mark, Text};
-use crate::time::At;
 
 /// URI parameter by which the server that redirects tells the other one.
 const MARKER: &str = ";x-tandem-forwarded";
@@ -51,7 +50,7 @@ fn max_forwards(text: &Text) -> Option<u32> {
 
 impl Calls {
     /// A server is given a request.
-    pub fn request_came(&mut self, site: SiteId, text: &Text, _from: SocketAddr) {
+    pub fn request_came(&mut self, site: SiteId, text: &Text) {
         if let (Some(mark), Some(hops)) = (opens_call(text), max_forwards(text)) {
             let kept = self.arrived.entry((site, mark)).or_insert(hops);
             *kept = hops.min(*kept);
@@ -63,7 +62,7 @@ impl Calls {
     }
 
     /// A server is given a response.
-    pub fn response_came(&mut self, _site: SiteId, text: &Text) {
+    pub fn response_came(&mut self, text: &Text) {
         if text.method() != "INVITE" {
             return;
         }
@@ -75,7 +74,7 @@ impl Calls {
     }
 
     /// A server sends a response.
-    pub fn response_sent(&mut self, _site: SiteId, text: &Text, found: &mut Vec<String>) {
+    pub fn response_sent(&mut self, text: &Text, found: &mut Vec<String>) {
         if text.method() != "INVITE" || text.code() != Some(302) {
             return;
         }
@@ -89,14 +88,7 @@ impl Calls {
     }
 
     /// A server sends a request.
-    pub fn request_sent(
-        &mut self,
-        site: SiteId,
-        text: &Text,
-        to: SocketAddr,
-        now: At,
-        found: &mut Vec<String>,
-    ) {
+    pub fn request_sent(&mut self, site: SiteId, text: &Text, to: SocketAddr, found: &mut Vec<String>) {
         if text.method() == "CANCEL"
             && let Some(forward) = self.forwards.get_mut(text.branch())
         {
@@ -111,7 +103,7 @@ impl Calls {
         if is_peer(to) {
             self.forwarded(site, mark, text, found);
         } else {
-            self.rings_locally(site, mark, now, found);
+            self.rings_locally(site, mark, found);
         }
     }
 
@@ -127,7 +119,7 @@ impl Calls {
 
     /// A forward that was cancelled, or of which nothing was ever heard, may still be alive at the other end: lost
     /// messages cause that, and Timer B bounds it.
-    fn rings_locally(&mut self, site: SiteId, mark: Mark, _now: At, found: &mut Vec<String>) {
+    fn rings_locally(&mut self, site: SiteId, mark: Mark, found: &mut Vec<String>) {
         let alive = self.forwards.values().find(|forward| forward.site == site && forward.mark == mark);
         match alive {
             None => {}

@@ -85,11 +85,11 @@ impl Oracles {
         let Some(watch) = self.sites.get_mut(site.0) else { return };
         if text.code().is_some() {
             watch.client.response_came(text, now);
-            self.calls.response_came(site, text);
+            self.calls.response_came(text);
         } else {
             watch.server.request_came(text, packet, now);
             watch.stored.request_came(text);
-            self.calls.request_came(site, text, packet.from);
+            self.calls.request_came(site, text);
         }
     }
 
@@ -109,10 +109,10 @@ impl Oracles {
         if text.code().is_some() {
             watch.server.response_sent(text, wire, to, &mut found);
             watch.stored.response_sent(text, &mut found);
-            self.calls.response_sent(site, text, &mut found);
+            self.calls.response_sent(text, &mut found);
         } else {
             watch.client.request_sent(text, wire, to, held, now, &mut found);
-            self.calls.request_sent(site, text, to, now, &mut found);
+            self.calls.request_sent(site, text, to, &mut found);
         }
         self.collect(site, now, found, text);
     }
