@@ -25,7 +25,7 @@ class Baresip:
             tone.setframerate(8000)
             tone.writeframes(bytes(8000 * 20))
         with open(os.path.join(folder, "config"), "w") as config:
-            config.write(f"sip_listen {host}:5060\nnet_interface lo\nmodule_path {modules}\naudio_source aufile,{folder}/tone.wav\n"
+            config.write(f"sip_listen {host}:5060\nmodule_path {modules}\naudio_source aufile,{folder}/tone.wav\n"
                          "module g711.so\nmodule aufile.so\n"
                          "module_app account.so\nmodule_app menu.so\n")
         with open(os.path.join(folder, "accounts"), "w") as accounts:
