@@ -242,7 +242,13 @@ impl Chaos {
 
 fn setup(dice: &mut Dice) -> Setup {
     let forwards = [DrForward::Off, DrForward::Oos, DrForward::Oos, DrForward::NoAgent];
+    let dn_forward = dice.pick(&forwards).map(|forward| ("1003".to_owned(), *forward));
     Setup {
+        dn_forward: dn_forward.into_iter().collect(),
+        oos_check_s: u16::try_from(2 + dice.below(7)).unwrap_or(5),
+        oos_force_s: u16::try_from(1 + dice.below(4)).unwrap_or(2),
+        dialog_audit_timeout: dice.between(secs(2), secs(12)),
+        max_calls: if dice.chance(150) { 3 } else { 1_000 },
         dr_forward: *dice.pick(&forwards).unwrap_or(&DrForward::Oos),
         redirect: dice.chance(500),
         challenge_calls: dice.chance(500),

@@ -39,6 +39,16 @@ fn key(text: &Text) -> (String, String, String) {
     (text.branch().to_owned(), text.sent_by().to_owned(), text.method().to_owned())
 }
 
+/// What a repeated response must repeat. A challenge is made without a transaction, each time with a fresh nonce
+/// (RFC 3261 8.2.7); all else of it must be the same.
+fn comparable(bytes: &Bytes, code: u16) -> Bytes {
+    if code != 401 {
+        return bytes.clone();
+    }
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    lines.filter(|line| !line.starts_with(b"WWW-Authenticate")).flatten().copied().collect()
+}
+
 impl ServerSide {
     /// A request came.
     pub fn request_came(&mut self, request: &Text, packet: &Packet, now: At) {
@@ -82,8 +92,10 @@ impl ServerSide {
         }
         match (&transaction.finished, code) {
             (Some(_), ..200) => found.push("a provisional response after the final one".into()),
-            (Some(sent), _) if *sent != wire.bytes => found.push("a second, different final response".into()),
-            (None, 200..) => transaction.finished = Some(wire.bytes.clone()),
+            (Some(sent), _) if *sent != comparable(&wire.bytes, code) => {
+                found.push("a second, different final response".into());
+            }
+            (None, 200..) => transaction.finished = Some(comparable(&wire.bytes, code)),
             (Some(_) | None, _) => {}
         }
     }
