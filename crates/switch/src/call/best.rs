@@ -40,14 +40,15 @@ impl Setup {
 
     /// Whether nobody else need be asked: a 6xx speaks for the person. The drain mark of the peer does not.
     pub(super) fn is_decided(&self, outcome: InPathOutcome) -> bool {
-        let falls_back = matches!(self.current, Some(Stage::Peer(_))) && fallback_allowed(outcome);
+        let falls_back = matches!(self.current, Some(Stage::Peer(_))) && self.may_go_on(outcome);
         !falls_back && self.best.as_ref().is_some_and(|best| best.status >= 600)
     }
 
     /// Whether the next place may be tried after this one ended so.
     pub(super) fn may_go_on(&self, outcome: InPathOutcome) -> bool {
         match self.current {
-            Some(Stage::Peer(_)) => fallback_allowed(outcome),
+            // A phone that rang at the peer in vain does not ring here as well.
+            Some(Stage::Peer(_)) => fallback_allowed(outcome) && !(self.rang && is_absence(outcome)),
             Some(Stage::Trunk(..)) => match outcome {
                 InPathOutcome::TransportFailed | InPathOutcome::NoAnswer => true,
                 InPathOutcome::Status { code, .. } => code == 503,
@@ -55,6 +56,11 @@ impl Setup {
             Some(Stage::Extension(_)) | None => false,
         }
     }
+}
+
+/// The peer says that it has no such endpoint.
+fn is_absence(outcome: InPathOutcome) -> bool {
+    matches!(outcome, InPathOutcome::Status { code: 404 | 480, drain_marked: false })
 }
 
 /// The lower the better: a 6xx, then the lowest class as the caller will see it. Within 4xx what the caller can act on

@@ -104,6 +104,14 @@ impl Call {
         }
     }
 
+    /// A BYE of ours could not be delivered: a connection that is gone is replaced, once.
+    pub fn bye_undelivered(&mut self, rooms: &mut Rooms, side: Side) {
+        self.bye_over();
+        if self.closing.as_mut().is_some_and(|closing| closing.talk.leg_mut(side).reconnect()) {
+            self.send_bye(rooms, side, None);
+        }
+    }
+
     /// A BYE of ours was answered, or never will be.
     pub fn bye_over(&mut self) {
         self.byes = self.byes.saturating_sub(1);

@@ -84,7 +84,7 @@ impl Call {
     ) {
         let Some(tag) = self.early_dialog(rooms, setup, place, answer) else { return };
         let Some(id) = setup.branches.get(place).map(|branch| branch.id) else { return };
-        setup.ringing = true;
+        (setup.ringing, setup.rang) = (true, true);
         let now = rooms.now.unix_ms;
         for leg in [0, usize::from(id) + 1] {
             if let Some(leg) = self.legs.get_mut(leg) {

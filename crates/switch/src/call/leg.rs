@@ -118,12 +118,45 @@ impl Leg {
         if self.nat || self.flow.transport.is_reliable() {
             return;
         }
-        let hop = NameAddr::parse(self.dialog.next_hop())
-            .ok()
-            .and_then(|hop| hop.uri().ok().and_then(|u| address(&u)));
-        if let Some(remote) = hop {
+        if let Some(remote) = self.first_hop() {
             self.flow.remote = remote;
         }
+    }
+
+    fn first_hop(&self) -> Option<SocketAddr> {
+        let hop = NameAddr::parse(self.dialog.next_hop()).ok()?;
+        address(&hop.uri().ok()?)
+    }
+
+    /// A request of the far end came by this flow: behind a NAT, or by a connection, that is where it is reached from
+    /// now on. True if that is news.
+    pub fn heard_by(&mut self, flow: Flow) -> bool {
+        let moved = (self.nat || self.flow.transport.is_reliable())
+            && flow.transport == self.flow.transport
+            && flow != self.flow;
+        if moved {
+            self.flow = flow;
+        }
+        moved
+    }
+
+    /// The connection to the far end is gone: a new one to its Contact is next (RFC 3261 18.1.1). False: there was none,
+    /// or it was a new one already.
+    pub fn reconnect(&mut self) -> bool {
+        if !self.is_on_connection() {
+            return false;
+        }
+        self.flow.conn = 0;
+        if let Some(remote) = self.first_hop() {
+            self.flow.remote = remote;
+        }
+        true
+    }
+
+    /// Whether requests go by a connection that the far end opened.
+    #[must_use]
+    pub fn is_on_connection(&self) -> bool {
+        self.flow.transport.is_reliable() && self.flow.conn != 0
     }
 
     /// A target refresh of the far end (RFC 3261 12.2), request or response.

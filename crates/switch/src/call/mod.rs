@@ -176,6 +176,16 @@ impl Call {
         }
     }
 
+    /// Our tag towards the caller; the answer to his CANCEL carries the same as that to his INVITE (RFC 3261 9.2).
+    #[must_use]
+    pub fn caller_tag(&self) -> Option<Tag> {
+        match &self.phase {
+            Phase::Setup(setup) => Some(setup.refusal_tag()),
+            Phase::Talk(talking) => Tag::parse(talking.talk.leg(Side::Caller).dialog.local_tag()),
+            Phase::Ending => None,
+        }
+    }
+
     /// Whether nothing of the call is left.
     #[must_use]
     pub fn is_over(&self) -> bool {

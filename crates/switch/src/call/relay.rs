@@ -2,7 +2,7 @@
 
 use tandem_peer::trunk::CallFailure;
 use tandem_sip::dialog::Order;
-use tandem_sip::{Envelope, HeaderName, Message, Method};
+use tandem_sip::{HeaderName, Message, Method};
 
 use super::credentials::{Authorization, Challenged};
 use super::exchange::Exchange;
@@ -22,7 +22,7 @@ impl Call {
         if matches!(self.phase, Phase::Ending) {
             return self.request_while_ending(rooms, incoming);
         }
-        match self.accept(rooms, to, incoming.env) {
+        match self.accept(rooms, to, incoming) {
             None => incoming.answer(rooms, &Reject::new(481)),
             Some((_, Order::OutOfOrder | Order::Retransmission)) => {
                 incoming.answer(rooms, &Reject::because(500, "CSeq Out Of Order"));
@@ -72,17 +72,25 @@ impl Call {
     }
 
     /// Which side sent it, and whether its CSeq is in order. `None`: no dialog of this call.
-    fn accept(&mut self, rooms: &mut Rooms, to: Tag, env: &Envelope<'_>) -> Option<(Side, Order)> {
+    fn accept(&mut self, rooms: &mut Rooms, to: Tag, incoming: &Incoming<'_>) -> Option<(Side, Order)> {
+        let Incoming { env, flow, .. } = *incoming;
         match &mut self.phase {
             Phase::Setup(setup) => {
                 let (side, legs) = setup.early(to, env.from_tag)?;
                 let leg = pick(legs, side);
-                leg.dialog.matches(env).then(|| (side, leg.dialog.accept_request(env.cseq.number)))
+                if !leg.dialog.matches(env) {
+                    return None;
+                }
+                leg.heard_by(flow);
+                Some((side, leg.dialog.accept_request(env.cseq.number)))
             }
             Phase::Talk(talking) => {
                 let side = talking.talk.sender(env)?;
-                let accept =
-                    |talk: &mut super::Talk| talk.leg_mut(side).dialog.accept_request(env.cseq.number);
+                let accept = |talk: &mut super::Talk| {
+                    let leg = talk.leg_mut(side);
+                    leg.heard_by(flow);
+                    leg.dialog.accept_request(env.cseq.number)
+                };
                 Some((side, talking.talk.update(&mut rooms.log, accept)))
             }
             Phase::Ending => None,
@@ -258,12 +266,23 @@ impl Call {
         self.pass_on(rooms, id, Some(&authorization))
     }
 
+    /// Replaces the connection to one side. False: it is not one that can be replaced.
+    pub(super) fn reconnect(&mut self, rooms: &mut Rooms, side: Side) -> bool {
+        let Phase::Talk(talking) = &mut self.phase else { return false };
+        talking.talk.leg(side).is_on_connection()
+            && talking.talk.update(&mut rooms.log, |talk| talk.leg_mut(side).reconnect())
+    }
+
     /// A relayed request got no response. Silence ends the dialog (RFC 3261 12.2.1.2); a transport that fails is
     /// as a 503 and does not.
     pub fn relay_unanswered(&mut self, rooms: &mut Rooms, id: u16, how: CallFailure) {
         let Some(place) = self.pending.iter().position(|pending| pending.id == id) else { return };
         let for_size = self.pending.get(place).is_some_and(|pending| pending.by_tcp_for_size);
-        if how == CallFailure::Transport && for_size && self.pass_on(rooms, id, None) {
+        let far = self.pending.get(place).map_or(Side::Callee, |pending| pending.from.other());
+        if how == CallFailure::Transport
+            && (for_size || self.reconnect(rooms, far))
+            && self.pass_on(rooms, id, None)
+        {
             return;
         }
         let pending = self.pending.swap_remove(place);

@@ -73,11 +73,20 @@ pub struct Setup {
     pub(super) best: Option<Best>,
     pub(super) ring_until: Instant,
     pub(super) ringing: bool,
+    /// Somebody rang at the current place.
+    pub(super) rang: bool,
+    /// Our To-tag in a refusal, unless there is an early dialog.
+    pub(super) tag: Tag,
 }
 
 impl Setup {
     pub(super) fn ring_until(&self) -> Instant {
         self.ring_until
+    }
+
+    /// Our To-tag in the final response when nobody answers.
+    pub(super) fn refusal_tag(&self) -> Tag {
+        self.pairs.first().map_or(self.tag, |pair| pair.tag)
     }
 
     pub(super) fn is_ringing(&self) -> bool {
@@ -133,6 +142,8 @@ impl Call {
             best: None,
             ring_until: rooms.now.mono + ring_timeout,
             ringing: false,
+            rang: false,
+            tag: rooms.ids.tag(),
         };
         call.advance(rooms, Box::new(setup));
         call
@@ -151,7 +162,7 @@ impl Call {
     fn advance(&mut self, rooms: &mut Rooms, mut setup: Box<Setup>) {
         while let Some(stage) = setup.stages.pop_front() {
             let targets = routing::targets(rooms, &self.directory, &stage, &setup.request);
-            setup.current = Some(stage);
+            (setup.current, setup.rang) = (Some(stage), false);
             let targets = match targets {
                 Ok(targets) => targets,
                 Err((device, absent)) => {
@@ -398,7 +409,7 @@ impl Call {
         reason: EndReason,
     ) {
         let status = mapped(best.status);
-        let tag = setup.pairs.first().map_or_else(|| rooms.ids.tag(), |pair| pair.tag);
+        let tag = setup.refusal_tag();
         if let Some(payload) = setup.print_refusal(rooms, best, tag) {
             rooms.endpoint.respond(setup.txn, status, payload, rooms.now.mono);
         }

@@ -53,6 +53,12 @@ impl Calls {
         self.arena.iter().map(|(_, slot)| &*slot.call)
     }
 
+    /// The call with this key.
+    #[must_use]
+    pub fn get(&self, key: Key) -> Option<&Call> {
+        self.arena.get(key).map(|slot| &*slot.call)
+    }
+
     /// Keys of every call, in order of the slots.
     #[must_use]
     pub fn keys(&self) -> Vec<Key> {

@@ -248,8 +248,11 @@ impl Call {
         if relayed.client != txn {
             return;
         }
-        let far = relayed.from.other();
-        if how == CallFailure::Transport && relayed.by_tcp_for_size && self.reinvite_again(rooms, None) {
+        let (far, for_size) = (relayed.from.other(), relayed.by_tcp_for_size);
+        if how == CallFailure::Transport
+            && (for_size || self.reconnect(rooms, far))
+            && self.reinvite_again(rooms, None)
+        {
             return;
         }
         let Phase::Talk(talking) = &mut self.phase else { return };

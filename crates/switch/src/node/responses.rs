@@ -108,6 +108,9 @@ impl Node {
             Use::Relay(key, id) => {
                 self.call(key, |call, rooms| call.relay_unanswered(rooms, id, how));
             }
+            Use::Bye(key, side) if how == CallFailure::Transport => {
+                self.call(key, |call, rooms| call.bye_undelivered(rooms, side));
+            }
             Use::Bye(key, _) | Use::Stray(key) => {
                 self.call(key, |call, _| call.bye_over());
             }

@@ -133,7 +133,7 @@ fn a_call_that_the_peer_cannot_deliver_is_delivered_here() {
         let forwarded = meanwhile_registered(&mut bed);
         match how {
             "draining" => {
-                bed.receive(PEER, &with(&answer(&forwarded, 603, "b", PEER, ""), "X-Tandem-Draining: 1"))
+                bed.receive(PEER, &with(&answer(&forwarded, 603, "b", PEER, ""), "X-Tandem-Draining: 1"));
             }
             "unreachable" => bed.refuse(PEER, Transport::Udp),
             "silent" => bed.pass(Duration::from_secs(33)),
@@ -159,6 +159,17 @@ fn a_call_that_a_person_refused_at_the_peer_does_not_ring_here() {
         assert!(bed.take(CALLEE).is_empty(), "{code}");
         bed.nothing_stays();
     }
+}
+
+#[test]
+fn a_phone_that_rang_at_the_peer_in_vain_does_not_ring_here_as_well() {
+    let mut bed = peered(false);
+    let forwarded = meanwhile_registered(&mut bed);
+    bed.receive(PEER, &answer(&forwarded, 180, "b", PEER, ""));
+    bed.receive(PEER, &answer(&forwarded, 480, "b", PEER, ""));
+    assert_eq!(codes(&bed.take(CALLER)), [180, 480]);
+    assert!(bed.take(CALLEE).is_empty());
+    bed.nothing_stays();
 }
 
 #[test]

@@ -198,3 +198,20 @@ fn a_phone_behind_a_nat_is_answered_and_asked_where_it_came_from() {
     bed.receive(CALLEE, &from_callee(&offered, "callee", "BYE", 1, CALLEE, ""));
     assert_eq!(bed.take(outside).len(), 1, "the BYE");
 }
+
+#[test]
+fn a_phone_whose_nat_moved_is_reached_where_it_spoke_last() {
+    let mut bed = Bed::with(alone());
+    let (before, after) = ("192.0.2.7:40001", "192.0.2.7:40002");
+    bed.register("1002", CALLEE);
+    bed.receive(before, &invite("1001", "192.168.1.9:5060", "1002", "call1"));
+    bed.take(before);
+    let offered = bed.one(CALLEE);
+    bed.receive(CALLEE, &answer(&offered, 200, "callee", CALLEE, ""));
+    let ok = bed.one(before);
+    bed.receive(before, &in_dialog(&ok, "ACK", 1, "192.168.1.9:5060", ""));
+    bed.receive(after, &in_dialog(&ok, "INFO", 2, "192.168.1.9:5060", ""));
+    bed.receive(CALLEE, &from_callee(&offered, "callee", "BYE", 1, CALLEE, ""));
+    assert!(bed.take(before).is_empty());
+    assert!(bed.lines(after).iter().any(|line| line.starts_with("BYE ")));
+}

@@ -13,6 +13,7 @@ mod support;
 mod audit;
 mod basic;
 mod cancel;
+mod connections;
 mod disorder;
 mod early;
 mod fork;

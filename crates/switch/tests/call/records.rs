@@ -44,14 +44,14 @@ fn the_record_of_an_answered_call_has_its_times_and_its_end() {
 
 #[test]
 fn each_unanswered_call_says_who_ended_it() {
-    let endings: [(&str, fn(&mut Bed), EndedBy, &str); 5] = [
-        ("busy", |_| {}, EndedBy::Callee, "486 Busy Here"),
-        ("cancel", |_| {}, EndedBy::Caller, "CANCEL"),
-        ("ring", |_| {}, EndedBy::Server, "ring timeout"),
-        ("silence", |_| {}, EndedBy::Network, "408 Request Timeout"),
-        ("no ack", |_| {}, EndedBy::Network, "the answer was not acknowledged"),
+    let endings = [
+        ("busy", EndedBy::Callee, "486 Busy Here"),
+        ("cancel", EndedBy::Caller, "CANCEL"),
+        ("ring", EndedBy::Server, "ring timeout"),
+        ("silence", EndedBy::Network, "408 Request Timeout"),
+        ("no ack", EndedBy::Network, "the answer was not acknowledged"),
     ];
-    for (how, _, by, reason) in endings {
+    for (how, by, reason) in endings {
         let mut bed = Bed::with(alone());
         let offered = bed.offered();
         match how {

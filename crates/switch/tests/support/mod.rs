@@ -35,6 +35,8 @@ pub struct Bed {
     pub now: Now,
     pub sent: Vec<(SocketAddr, Message)>,
     pub transports: Vec<(SocketAddr, Transport)>,
+    /// The flow of the latest message.
+    pub last_flow: Option<Flow>,
     pub events: Vec<Event>,
     pub cdrs: Vec<Cdr>,
     pub commit: bool,
@@ -115,6 +117,7 @@ impl Bed {
             now,
             sent: Vec::new(),
             transports: Vec::new(),
+            last_flow: None,
             events: Vec::new(),
             cdrs: Vec::new(),
             commit: true,
@@ -136,6 +139,7 @@ impl Bed {
                 }
                 Output::Transmit(transmit) => {
                     let message = Message::parse(transmit.payload).expect("what we send can be read");
+                    self.last_flow = Some(transmit.flow);
                     self.transports.push((transmit.flow.remote, transmit.flow.transport));
                     self.sent.push((transmit.flow.remote, message));
                 }
@@ -146,9 +150,13 @@ impl Bed {
     }
 
     pub fn receive(&mut self, from: &str, text: &str) {
+        self.receive_by(flow(from), text);
+    }
+
+    pub fn receive_by(&mut self, flow: Flow, text: &str) {
         let text = text.replace('\n', "\r\n");
         let message = Message::parse(text.into_bytes().into()).expect("the test's own message can be read");
-        self.node.handle_input(Input::Sip { flow: flow(from), message }, self.now);
+        self.node.handle_input(Input::Sip { flow, message }, self.now);
         self.drain();
     }
 
