@@ -131,7 +131,8 @@ fn ha1(credentials: &Credentials<'_>, directory: &Directory, dn: Option<DnId>) -
         };
     let made = password.map(|password| {
         let password = password.replace("{number}", number);
-        Ha1::from_password(credentials.username, directory.server.realm.as_bytes(), password.as_bytes())
+        let realm = directory.server.realm.as_bytes();
+        Ha1::for_algorithm(credentials.algorithm, credentials.username, realm, password.as_bytes())
     });
     made.or(stored).filter(|_| known)
 }

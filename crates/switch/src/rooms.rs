@@ -2,6 +2,7 @@
 //! the queues that lead outside. [`Node`](crate::Node) owns it next to the calls, so a call may use all of it.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -125,6 +126,8 @@ pub struct Rooms {
     pub log: ChangeLog,
     /// Numbers of the next records.
     pub next_record: u64,
+    /// Makes the To-tags of responses without a transaction.
+    tag_key: foldhash::quality::FixedState,
     /// Counters.
     pub counters: Counters,
     /// What the node must be told.
@@ -141,6 +144,7 @@ impl Rooms {
     pub fn new(directory: Arc<Directory>, seed: [u8; 32], now: Now) -> Self {
         let mut ids = Ids::new(seed);
         let branch_seed = ids.bits();
+        let tag_key = foldhash::quality::FixedState::with_seed(ids.bits());
         Self {
             endpoint: Endpoint::new(directory.options.timers, branch_seed),
             lines: Lines::of(&directory),
@@ -150,6 +154,7 @@ impl Rooms {
             ids,
             acks: Acks::default(),
             tags: HashMap::default(),
+            tag_key,
             log: ChangeLog::new(0, 1),
             next_record: 0,
             counters: Counters::default(),
@@ -190,20 +195,40 @@ impl Rooms {
 
     /// Answers a request through its transaction, without a body.
     pub fn respond(&mut self, txn: TxnId, flow: Flow, request: &Message, reject: &Reject) {
-        let Some(payload) = self.print_reject(flow, request, reject) else { return };
+        let tag = self.ids.tag();
+        let Some(payload) = self.print_reject(flow, request, reject, tag) else { return };
         self.endpoint.respond(txn, reject.status, payload, self.now.mono);
+    }
+
+    /// Refuses a request. A challenge leaves no transaction behind: until somebody has proven who he is, nothing of
+    /// what he sends may cost memory (RFC 3261 8.2.7). Its To-tag is the same for a retransmission.
+    pub fn refuse(&mut self, txn: TxnId, flow: Flow, request: &Message, reject: &Reject) {
+        if reject.status != 401 {
+            return self.respond(txn, flow, request, reject);
+        }
+        let Ok(env) = request.envelope() else { return };
+        let tag = Tag(self.tag_key.hash_one((env.via.branch(), env.call_id, env.cseq.number)));
+        let Some(payload) = self.print_reject(flow, request, reject, tag) else { return };
+        self.endpoint.respond_and_forget(txn, payload);
     }
 
     /// Answers a request that has no transaction.
     pub fn respond_stateless(&mut self, flow: Flow, request: &Message, reject: &Reject) {
-        let Some(payload) = self.print_reject(flow, request, reject) else { return };
+        let tag = self.ids.tag();
+        let Some(payload) = self.print_reject(flow, request, reject, tag) else { return };
         let Ok(env) = request.envelope() else { return };
         self.endpoint.reply_stateless(Endpoint::<Use>::response_flow(&flow, &env), payload);
     }
 
-    fn print_reject(&mut self, flow: Flow, request: &Message, reject: &Reject) -> Option<bytes::Bytes> {
+    fn print_reject(
+        &mut self,
+        flow: Flow,
+        request: &Message,
+        reject: &Reject,
+        tag: Tag,
+    ) -> Option<bytes::Bytes> {
         let env = request.envelope().ok()?;
-        let tag = self.ids.tag().text();
+        let tag = tag.text();
         let tag = (reject.status > 100).then_some(tag.as_slice());
         let reason = reject.reason.unwrap_or_else(|| phrase(reject.status));
         let mut builder = response_to(

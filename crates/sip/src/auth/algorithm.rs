@@ -135,6 +135,18 @@ impl Ha1 {
         Ha1 { md5, sha256 }
     }
 
+    /// From a password in the clear, for one algorithm alone; the other's hash is left empty and must not be used.
+    #[must_use]
+    pub fn for_algorithm(algorithm: Algorithm, user: &[u8], realm: &[u8], password: &[u8]) -> Self {
+        let parts = [user, realm, password];
+        let mut ha1 = Ha1 { md5: [0; 16], sha256: [0; 32] };
+        match algorithm {
+            Algorithm::Md5 => ha1.md5.copy_from_slice(joined::<Md5>(&parts).as_ref()),
+            Algorithm::Sha256 => ha1.sha256.copy_from_slice(joined::<Sha256>(&parts).as_ref()),
+        }
+        ha1
+    }
+
     /// From the hexadecimal that configuration holds: 32 and 64 digits. `None` if they are not that.
     #[must_use]
     pub fn from_hex(md5: &[u8], sha256: &[u8]) -> Option<Self> {

@@ -52,6 +52,18 @@ impl<U: Copy> Endpoint<U> {
         self.table.settle(txn.slot, now);
     }
 
+    /// Sends the only response to a request and forgets the request: a stateless answer (RFC 3261 8.2.7), for what is
+    /// not worth memory yet. A retransmission comes as a new request, and the ACK of an INVITE as one for nothing.
+    pub fn respond_and_forget(&mut self, txn: TxnId, payload: Bytes) {
+        let Some(entry) = self.table.get(txn) else { return };
+        if entry.machine.is_client() {
+            return;
+        }
+        let flow = entry.flow;
+        self.table.remove(txn.slot);
+        self.send(flow, payload);
+    }
+
     /// Sends a response outside any transaction.
     pub fn reply_stateless(&mut self, flow: Flow, payload: Bytes) {
         self.send(flow, payload);
