@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Softphones of another make: two baresips register by digest, one calls the other, they talk, one hangs up."""
+"""Softphones of another make: two baresips register by digest, one calls the other, they talk, one hangs up; a third
+takes an outside line and calls a number behind the gateway.
+"""
 
 import json
 import os
@@ -66,11 +68,22 @@ def softphone(bed):
     until(5, "the call has ended", lambda: site.ask("call", "list") == [])
     until(5, "the caller is no longer registered", lambda: registered() == {"2001"})
     callee.quit()
+
+    gateway = bed.phones("gateway", "127.0.0.26", 5070)
+    outward = Baresip(bed, site, "2002", "127.0.0.43", dial=f"/dial sip:90301234@{site.host}:{site.port}")
+    until(15, "a call out is established", lambda: [call["state"] for call in site.ask("call", "list")] == ["established"])
+    call = site.ask("call", "list")[0]
+    expect(call["devices"] == ["gateway"], f"the call goes out by the gateway, but {call}")
+    print(f"    one call established from {call['from']} to {call['to']} by the trunk {call['devices'][0]}", flush=True)
+    outward.quit()
+    until(5, "the call out has ended", lambda: site.ask("call", "list") == [])
+    until(8, "the gateway's call has succeeded", lambda: gateway.calls() == (1, 0))
     site.stop()
     with open(os.path.join(bed.folder, "cdr.jsonl")) as lines:
         records = [json.loads(line) for line in lines]
-    expect(len(records) == 1, f"one call record, but {records}")
-    print(f"    {json.dumps(records[0])}")
+    expect([record["to"] for record in records] == ["2001", "90301234"], f"a record of each call, but {records}")
+    expect(all(leg["ended_by"] == "caller" for record in records for leg in record["legs"]), f"the caller ended each, but {records}")
+    print("    two call records: ended by the caller")
 
 
 if __name__ == "__main__":
