@@ -196,6 +196,11 @@ impl Rooms {
     /// Answers a request through its transaction, without a body.
     pub fn respond(&mut self, txn: TxnId, flow: Flow, request: &Message, reject: &Reject) {
         let tag = self.ids.tag();
+        self.respond_as(tag, txn, flow, request, reject);
+    }
+
+    /// The same with a To-tag that the other side knows already.
+    pub fn respond_as(&mut self, tag: Tag, txn: TxnId, flow: Flow, request: &Message, reject: &Reject) {
         let Some(payload) = self.print_reject(flow, request, reject, tag) else { return };
         self.endpoint.respond(txn, reject.status, payload, self.now.mono);
     }

@@ -7,7 +7,7 @@ use tandem_sip::{
 
 use super::Node;
 use crate::admission::Purpose;
-use crate::call::{Incoming, Opening, unsupported};
+use crate::call::{Call, Incoming, Opening, unsupported};
 use crate::explain::KnownBy;
 use crate::ids::Tag;
 use crate::limits::MAX_HELD_OUTPUTS;
@@ -176,7 +176,13 @@ impl Node {
     ) {
         self.rooms.counters.requests += 1;
         let status = if invite.is_some() { 200 } else { 481 };
-        self.rooms.respond(txn, flow, cancel, &Reject::new(status));
+        let tag = if let Some((_, Some(Use::Invite(key)))) = invite {
+            self.calls.get(key).and_then(Call::caller_tag)
+        } else {
+            None
+        };
+        let tag = tag.unwrap_or_else(|| self.rooms.ids.tag());
+        self.rooms.respond_as(tag, txn, flow, cancel, &Reject::new(status));
         let Some((cancelled, user)) = invite else { return };
         match user {
             Some(Use::Invite(key)) => {

@@ -17,7 +17,9 @@ fn a_cancel_before_any_response_waits_for_one_at_the_callee() {
     let mut bed = Bed::with(alone());
     let offered = bed.offered();
     bed.receive(CALLER, &cancel());
-    assert_eq!(codes(&bed.take(CALLER)), [200, 487]);
+    let told = bed.take(CALLER);
+    assert_eq!(codes(&told), [200, 487]);
+    assert_eq!(header(&told[0], HeaderName::To), header(&told[1], HeaderName::To), "RFC 3261 9.2");
     assert!(bed.take(CALLEE).is_empty(), "nothing may be cancelled that has not answered");
     bed.receive(CALLEE, &answer(&offered, 180, "callee", CALLEE, ""));
     let cancel = bed.one(CALLEE);

@@ -141,7 +141,7 @@ impl Babel {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_stays_of_any_disorder(steps in proptest::collection::vec((0u8..14, any::<u16>(), any::<u16>()), 1..60)) {

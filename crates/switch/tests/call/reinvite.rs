@@ -172,8 +172,7 @@ fn a_late_cancel_of_an_old_reinvite_leaves_the_next_one_alone() {
     let next = bed.take(CALLER).pop().unwrap();
     bed.receive(CALLER, &answer(&next, 180, "", CALLER, ""));
     bed.receive(CALLER, &cancel_of(&text.replace("2 INVITE", "1 INVITE")).replace("1 CANCEL", "2 CANCEL"));
-    assert_eq!(codes(&bed.take(CALLER)), [200]);
-    assert!(bed.lines(CALLER).is_empty(), "the callee's re-INVITE is not cancelled");
+    assert_eq!(bed.lines(CALLER), ["SIP/2.0 200 OK"], "the callee's re-INVITE is not cancelled");
 }
 
 #[test]
