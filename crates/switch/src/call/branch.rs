@@ -92,13 +92,13 @@ impl Branch {
             return false;
         };
         self.authorization = Some(Box::new(authorization));
-        self.cseq += 1;
         self.call_again(rooms, key, request, false)
     }
 
     fn call_again(&mut self, rooms: &mut Rooms, key: Key, request: &Message, udp_only: bool) -> bool {
         let Some((txn, name)) = rooms.endpoint.reserve() else { return false };
         (self.txn, self.by_tcp_for_size) = (txn, false);
+        self.cseq += 1;
         self.start(rooms, key, request, name.as_ref(), udp_only)
     }
 

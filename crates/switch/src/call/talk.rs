@@ -219,14 +219,15 @@ impl Call {
         let Exchange::Relayed(relayed) = &mut talking.exchange else { return false };
         let far = relayed.from.other();
         let udp_only = authorization.is_none();
-        if let Some(authorization) = authorization {
-            relayed.challenged = true;
-            relayed.client_cseq = talking.talk.update(&mut rooms.log, |talk| {
-                let leg = talk.leg_mut(far);
+        relayed.challenged |= !udp_only;
+        // A new transaction has a new number: the far end may have seen the first one before its connection broke.
+        relayed.client_cseq = talking.talk.update(&mut rooms.log, |talk| {
+            let leg = talk.leg_mut(far);
+            if let Some(authorization) = authorization {
                 leg.authorization = Some(Box::new(authorization));
-                leg.dialog.next_cseq()
-            });
-        }
+            }
+            leg.dialog.next_cseq()
+        });
         let leg = talking.talk.leg(far);
         let ask = Ask {
             like: Some(&relayed.request),

@@ -231,7 +231,9 @@ impl Record for Binding {
         fields.end()?;
         let texts = [binding.number_len, binding.uri_len, binding.params_len];
         let within = texts.into_iter().map(usize::from).sum::<usize>() <= binding.text.len();
-        if !within || binding.q > 1000 || Uri::parse(binding.uri()).is_err() {
+        // A NUL would make every 200 that lists this contact unreadable.
+        let printable = !binding.text.contains(&0);
+        if !within || !printable || binding.q > 1000 || Uri::parse(binding.uri()).is_err() {
             return None;
         }
         binding.lose_connection();
