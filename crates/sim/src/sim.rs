@@ -342,9 +342,12 @@ impl Sim {
             return;
         }
         self.oracles.persisted(id, seq);
-        site.committed();
         site.handle(Input::Persisted { seq }, now);
+        // What leaves now was decided before; only then is the batch forgotten.
         self.drain(id);
+        if let Some(site) = self.sites.get_mut(id.0) {
+            site.committed();
+        }
     }
 
     /// Carries out what a server asks for until it asks for nothing, then arms its timer.
