@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use tandem_sip::{Message, Transport};
 
 use crate::support::{
-    Bed, CALLEE, CALLER, GATEWAY, OTHER, alone, answer, cancel_of, from_callee, in_dialog, invite, with,
+    Bed, CALLEE, CALLER, GATEWAY, OTHER, PEER, alone, answer, cancel_of, directory, from_callee, in_dialog,
+    invite, with,
 };
 
 const METHODS: [&str; 9] = ["ACK", "BYE", "INVITE", "UPDATE", "INFO", "PRACK", "OPTIONS", "MESSAGE", "REFER"];
@@ -15,7 +16,9 @@ const CODES: [u16; 22] = [
     100, 180, 183, 199, 200, 200, 202, 301, 302, 401, 404, 407, 408, 481, 486, 487, 488, 491, 500, 503, 600,
     603,
 ];
-const PLACES: [&str; 4] = [CALLER, CALLEE, OTHER, GATEWAY];
+const PLACES: [&str; 5] = [CALLER, CALLEE, OTHER, GATEWAY, PEER];
+const CHALLENGE: &str =
+    "WWW-Authenticate: Digest realm=\"r\", nonce=\"n\"\nProxy-Authenticate: Digest realm=\"r\", nonce=\"n\"";
 const TAGS: [&str; 3] = ["one", "two", ""];
 
 /// Two sides that say anything, and all that was said.
@@ -30,8 +33,11 @@ struct Babel {
 }
 
 impl Babel {
-    fn new() -> Self {
-        let mut bed = Bed::with(alone());
+    /// Alone, or with a peer that is probed and a gateway that may ask for credentials.
+    fn new(peered: bool) -> Self {
+        let with_peer =
+            || directory(|_, _, trunks| trunks[0].credentials = Some(("user".into(), "secret".into())));
+        let mut bed = Bed::with(if peered { with_peer() } else { alone() });
         bed.register("1001", CALLER);
         bed.register("1002", CALLEE);
         bed.register("1002", OTHER);
@@ -63,7 +69,7 @@ impl Babel {
         let cseq = if method == "ACK" { 1 } else { self.cseq };
         match what {
             0 => {
-                let number = ["1002", "1002", "9123", "4711"][usize::from(n) % 4];
+                let number = ["1002", "1002", "9123", "4711", "1004", "1003"][usize::from(n) % 6];
                 let text = with(
                     &invite("1001", CALLER, number, &format!("c{}", self.calls.len())),
                     "Supported: 100rel",
@@ -81,6 +87,7 @@ impl Babel {
                     let text = answer(&request, code, tag, place, "body");
                     let text =
                         if m.is_multiple_of(5) { with(&text, "Require: 100rel\nRSeq: 7") } else { text };
+                    let text = if matches!(code, 401 | 407) { with(&text, CHALLENGE) } else { text };
                     self.say(place, text);
                 }
             }
@@ -144,8 +151,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_stays_of_any_disorder(steps in proptest::collection::vec((0u8..14, any::<u16>(), any::<u16>()), 1..60)) {
-        let mut babel = Babel::new();
+    fn nothing_stays_of_any_disorder(
+        peered in any::<bool>(),
+        steps in proptest::collection::vec((0u8..14, any::<u16>(), any::<u16>()), 1..60)) {
+        let mut babel = Babel::new(peered);
         babel.step(0, 0, 0);
         for (what, n, m) in steps {
             babel.step(what, n, m);
