@@ -18,6 +18,10 @@ const END_TO_END: [&[u8]; 9] = [
     b"precondition",
 ];
 
+/// The same, as this server tells it of itself.
+pub const SUPPORTED: &[u8] =
+    b"100rel, timer, histinfo, privacy, early-session, uui, answermode, resource-priority, precondition";
+
 /// URI parameter of a 302's Contact that marks the call as forwarded once (loop guard b).
 pub const MARKER_PARAM: &[u8] = b"x-tandem-forwarded";
 

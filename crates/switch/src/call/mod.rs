@@ -42,7 +42,7 @@ use best::mapped;
 pub use branch::{Branch, Stranger, Target};
 use closing::Closing;
 pub use exchange::Exchange;
-pub use headers::{has_marker, unsupported};
+pub use headers::{SUPPORTED, has_marker, unsupported};
 pub use incoming::Incoming;
 pub use leg::{Leg, Side, address};
 pub use record::{EndReason, LegFacts};

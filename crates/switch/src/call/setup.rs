@@ -72,6 +72,8 @@ pub struct Setup {
     pub(super) pairs: SmallVec<[Early; 1]>,
     pub(super) best: Option<Best>,
     pub(super) ring_until: Instant,
+    /// What the caller is told then.
+    pub(super) told_then: u16,
     pub(super) ringing: bool,
     /// Somebody rang at the current place.
     pub(super) rang: bool,
@@ -131,6 +133,7 @@ impl Call {
             }
         };
         rooms.respond(txn, flow, &request, &Reject::new(100));
+        let (patience, told_then) = patience(&request, ring_timeout);
         let setup = Setup {
             request,
             txn,
@@ -140,7 +143,8 @@ impl Call {
             branches: SmallVec::new(),
             pairs: SmallVec::new(),
             best: None,
-            ring_until: rooms.now.mono + ring_timeout,
+            ring_until: rooms.now.mono + patience,
+            told_then,
             ringing: false,
             rang: false,
             tag: rooms.ids.tag(),
@@ -369,7 +373,8 @@ impl Call {
         let Some(mut setup) = self.take_setup() else { return };
         let why = Why::Ours(b"SIP;cause=480;text=\"ring timeout\"");
         self.drop_branches(rooms, &mut setup, EndReason::RingTimeout, &why);
-        self.finish_setup(rooms, &setup, &Best::own(480), EndedBy::Server, EndReason::RingTimeout);
+        let told = Best::own(setup.told_then);
+        self.finish_setup(rooms, &setup, &told, EndedBy::Server, EndReason::RingTimeout);
     }
 
     /// The set-up, taken out; the call is then ending unless it is put back. `None` leaves any other phase as it is.
@@ -523,6 +528,16 @@ impl Setup {
         let reason = like.and_then(Message::reason).unwrap_or_else(|| crate::rooms::phrase(code).as_bytes());
         let source = Some(self.flow.remote);
         Some(response_to(scratch, &self.request, &env, code, reason, Some(&tag.text()), source))
+    }
+}
+
+/// How long a call may ring, and what its caller is told then: `ring-timeout`, or the INVITE's own Expires if that is
+/// shorter (RFC 3261 13.3.1).
+fn patience(request: &Message, ring_timeout: Duration) -> (Duration, u16) {
+    let expires = request.header(HeaderName::Expires).and_then(tandem_sip::lexer::number);
+    match expires.filter(|seconds| *seconds > 0).map(Duration::from_secs) {
+        Some(expires) if expires < ring_timeout => (expires, 487),
+        Some(_) | None => (ring_timeout, 480),
     }
 }
 

@@ -7,7 +7,7 @@ use tandem_sip::{
 
 use super::Node;
 use crate::admission::Purpose;
-use crate::call::{Call, Incoming, Opening, unsupported};
+use crate::call::{Call, Incoming, Opening, SUPPORTED, unsupported};
 use crate::explain::KnownBy;
 use crate::ids::Tag;
 use crate::limits::MAX_HELD_OUTPUTS;
@@ -162,7 +162,7 @@ impl Node {
             .header(HeaderName::Contact, lines.contact(flow.transport))
             .header(HeaderName::Allow, ALLOW)
             .header(HeaderName::Accept, b"application/sdp")
-            .header(HeaderName::Supported, b"timer, histinfo, uui");
+            .header(HeaderName::Supported, SUPPORTED);
         let payload = builder.finish(b"");
         rooms.endpoint.respond(txn, 200, payload, rooms.now.mono);
     }

@@ -148,7 +148,8 @@ fn options_tells_what_this_server_can_do() {
     let told = refusal(&mut bed, &plain().replace("INVITE", "OPTIONS"));
     assert_eq!(told.code(), Some(200));
     assert!(told.has_token(HeaderName::Allow, b"INVITE"));
-    assert!(told.header(HeaderName::Accept).is_some() && told.header(HeaderName::Supported).is_some());
+    assert!(told.header(HeaderName::Accept).is_some() && told.has_token(HeaderName::Supported, b"100rel"));
+    assert!(told.values(HeaderName::Supported).count() > 5);
     let odd = plain().replace("INVITE sip:1002@10.0.0.1", "OPTIONS mailto:x@y").replace("INVITE", "OPTIONS");
     assert_eq!(refusal(&mut bed, &odd.replace("call1", "call2")).code(), Some(416));
 }

@@ -162,6 +162,21 @@ fn a_call_that_nobody_decides_ends_with_the_ring_timeout() {
 }
 
 #[test]
+fn an_invite_that_expires_earlier_is_told_487_then() {
+    let mut bed = Bed::with(alone());
+    bed.register("1002", CALLEE);
+    bed.receive(CALLER, &with(&invite("1001", CALLER, "1002", "call1"), "Expires: 20"));
+    let offered = bed.one(CALLEE);
+    bed.receive(CALLEE, &answer(&offered, 180, "callee", CALLEE, ""));
+    bed.pass(Duration::from_secs(19));
+    assert_eq!(codes(&bed.take(CALLER)), [100, 180]);
+    bed.pass(Duration::from_secs(2));
+    assert_eq!(codes(&bed.take(CALLER))[0], 487);
+    assert!(bed.lines(CALLEE)[0].starts_with("CANCEL "));
+    bed.nothing_stays();
+}
+
+#[test]
 fn silence_of_the_callee_is_a_408_and_his_transport_s_failure_a_480() {
     for (fails, wanted) in [(false, 408), (true, 480)] {
         let mut bed = Bed::with(alone());
