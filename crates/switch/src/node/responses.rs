@@ -15,7 +15,7 @@ impl Node {
         self.rooms.counters.responses += 1;
         let code = message.code().unwrap_or_default();
         let invites = matches!(user, Use::Branch(..) | Use::ReinviteTo(_));
-        if invites && (200..300).contains(&code) && self.acknowledged_again(txn, message) {
+        if invites && (200..300).contains(&code) && self.acknowledged_again(txn, flow, message) {
             return;
         }
         match user {
@@ -52,10 +52,12 @@ impl Node {
     }
 
     /// A 2xx that has been acknowledged and comes again gets its ACK again; whether it is one.
-    fn acknowledged_again(&mut self, txn: TxnId, message: &Message) -> bool {
+    fn acknowledged_again(&mut self, txn: TxnId, from: Flow, message: &Message) -> bool {
         let tag = message.envelope().ok().and_then(|env| env.to_tag).unwrap_or_default();
         let Some((flow, ack)) = self.rooms.acks.of(txn, tag) else { return false };
-        self.rooms.endpoint.send(flow, ack);
+        // The connection of the first ACK may be gone; the one that brought the 2xx is there.
+        let same = flow.transport == from.transport && from.transport.is_reliable();
+        self.rooms.endpoint.send(if same { from } else { flow }, ack);
         true
     }
 
