@@ -35,7 +35,7 @@ lint:
 
 unit:
 	@sh $(TOOLS) cc
-	cargo test --workspace --locked
+	cargo test --workspace --locked --no-fail-fast
 
 # Licences, banned crates and sources. The advisories need a database from the network and are not part of the test.
 deny: $(DENY)
