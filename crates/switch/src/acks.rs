@@ -8,6 +8,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use tandem_sip::{Flow, TxnId};
 
+use crate::limits::MAX_KEPT_ACKS;
+
 /// Which 2xx an ACK answers: the INVITE's transaction, and the dialog among those it may have made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Which {
@@ -26,6 +28,11 @@ pub struct Acks {
 impl Acks {
     /// Keeps the ACK of a 2xx with this To-tag until `until`.
     pub fn keep(&mut self, invite: TxnId, to_tag: &[u8], flow: Flow, ack: Bytes, until: Instant) {
+        if self.kept.len() >= MAX_KEPT_ACKS
+            && let Some((_, oldest)) = self.ends.pop_front()
+        {
+            self.kept.remove(&oldest);
+        }
         let which = which(invite, to_tag);
         if self.kept.insert(which, (flow, ack)).is_none() {
             self.ends.push_back((until, which));

@@ -18,6 +18,8 @@ pub const MAX_EXPLAINED: usize = 10_000;
 pub const MAX_STEPS: usize = 64;
 /// Outputs that may wait for one commit; beyond it new requests get 503 with Retry-After.
 pub const MAX_HELD_OUTPUTS: usize = 262_144;
+/// ACKs kept for repeated 2xx; the oldest beyond it is forgotten.
+pub const MAX_KEPT_ACKS: usize = 400_000;
 /// Legs of a lost peer trunk that are audited in one second.
 pub const AUDITS_PER_SECOND: u32 = 100;
 /// Seconds named in Retry-After when a table is full.

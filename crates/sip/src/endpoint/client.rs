@@ -13,7 +13,7 @@ use crate::lexer;
 use crate::message::{Envelope, Message};
 use crate::start_line::Method;
 use crate::txn::OnResponse;
-use crate::txn::client_invite::{ClientInvite, OnCancel};
+use crate::txn::client_invite::{ClientInvite, OnCancel, State};
 use crate::txn::client_non_invite::ClientNonInvite;
 
 /// What a response means, before the message is handed on.
@@ -68,6 +68,13 @@ impl<U: Copy> Endpoint<U> {
         }
         self.send(flow, payload);
         self.table.settle(txn.slot, now);
+    }
+
+    /// Whether an INVITE has had no response at all so far.
+    #[must_use]
+    pub fn is_calling(&self, invite: TxnId) -> bool {
+        let machine = self.table.get(invite).map(|entry| &entry.machine);
+        matches!(machine, Some(Machine::ClientInvite { fsm, .. }) if matches!(fsm.state(), State::Calling { .. }))
     }
 
     /// Gives back a place that was reserved and is not needed.

@@ -368,6 +368,27 @@ impl Call {
         self.branch_lost(rooms, setup, outcome);
     }
 
+    /// A trunk was lost: a call offered to it that has heard nothing is tried at the next place now, instead of after
+    /// Timer B. The unheard INVITE is cancelled as soon as anything is heard of it.
+    pub fn trunk_lost(&mut self, rooms: &mut Rooms, trunk: &str) {
+        let Phase::Setup(setup) = &self.phase else { return };
+        let silent = |branch: &Branch| {
+            let device = branch.target.device;
+            matches!(device, Device::Trunk(_))
+                && Rooms::name_of(&self.directory, device) == trunk
+                && rooms.endpoint.is_calling(branch.txn)
+        };
+        let Some(place) = setup.branches.iter().position(silent) else { return };
+        let Some(mut setup) = self.take_setup() else { return };
+        let mut branch = setup.branches.remove(place);
+        branch.cancel(rooms, &setup.request, &Why::Ours(b"SIP;cause=408;text=\"trunk out of service\""));
+        self.branch_ended(rooms, &branch, 408, EndedBy::Network, EndReason::NoResponse);
+        self.note(rooms, What::Unreachable(branch.target.device, EndReason::NoResponse));
+        self.losers.push(branch);
+        setup.offer_best(Best::own(408));
+        self.branch_lost(rooms, setup, InPathOutcome::NoAnswer);
+    }
+
     /// `ring-timeout` is over.
     pub(super) fn ring_timeout(&mut self, rooms: &mut Rooms) {
         let Some(mut setup) = self.take_setup() else { return };

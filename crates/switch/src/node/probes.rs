@@ -34,11 +34,17 @@ impl Node {
         }
         let name = Rooms::name_of(&self.rooms.directory, device).to_owned();
         self.rooms.facts.extend(event_of(&name, action));
+        let lost = matches!(action, Action::DnOutOfService(_));
+        if lost && matches!(device, Device::Trunk(_)) {
+            for key in self.calls.keys() {
+                self.call(key, |call, rooms| call.trunk_lost(rooms, &name));
+            }
+        }
         let is_peer =
             matches!(device, Device::Trunk(id) if self.rooms.directory.options.dr_peer_trunk == Some(id));
         if is_peer {
             self.mode_may_have_changed();
-            if matches!(action, Action::DnOutOfService(_)) {
+            if lost {
                 self.audit_legs(&name);
             }
         }

@@ -183,3 +183,35 @@ fn a_cancel_reaches_the_peer_and_nothing_rings_here_afterwards() {
     assert!(bed.take(CALLEE).is_empty());
     bed.nothing_stays();
 }
+
+#[test]
+fn a_forward_of_which_nothing_was_heard_comes_back_when_the_trunk_is_lost_and_not_after_timer_b() {
+    let mut bed = peered(false);
+    let forwarded = call(&mut bed).remove(0);
+    bed.register("1002", CALLEE);
+    bed.take(CALLER);
+    // oos-check 10 s and oos-force 5 s: the trunk is lost 15 s after the last answer.
+    bed.pass(Duration::from_secs(16));
+    assert_eq!(bed.node.status(bed.now).mode, "single-site");
+    let rung: Vec<String> = bed.take(CALLEE).iter().map(line).collect();
+    assert_eq!(rung.first(), Some(&format!("INVITE sip:1002@{CALLEE} SIP/2.0")), "{rung:?}");
+    // The peer had it all the same: as soon as it is heard, it is told to stop.
+    bed.take(PEER);
+    bed.receive(PEER, &answer(&forwarded, 180, "b", PEER, ""));
+    assert!(bed.take(PEER).iter().any(|message| line(message).starts_with("CANCEL ")));
+    assert_eq!(bed.node.counters().forward_fallbacks, 1);
+}
+
+#[test]
+fn a_forward_that_rings_is_left_alone_when_the_trunk_is_lost() {
+    let mut bed = peered(false);
+    let forwarded = call(&mut bed).remove(0);
+    bed.receive(PEER, &answer(&forwarded, 180, "b", PEER, ""));
+    bed.register("1002", CALLEE);
+    bed.pass(Duration::from_secs(16));
+    assert_eq!(bed.node.status(bed.now).mode, "single-site");
+    assert!(bed.take(CALLEE).is_empty(), "a person may be about to answer there");
+    bed.take(PEER);
+    bed.receive(PEER, &answer(&forwarded, 200, "b", PEER, ""));
+    assert!(codes(&bed.take(CALLER)).contains(&200));
+}
