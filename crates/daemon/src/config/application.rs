@@ -40,8 +40,10 @@ pub fn read(reader: &Reader, root: &mut Section<'_>, nonce_secret: [u8; 32]) -> 
         .as_mut()
         .and_then(|table| table.choice("format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]));
     [http, log].into_iter().flatten().for_each(Section::finish);
-    let (server, cdr_file) = application.and_then(|table| read_application(reader, table, nonce_secret))?;
-    let (address, port, options, peer_trunk) = read_tserver(reader, tserver?)?;
+    // Both are read before either may end it: one run reports the faults of both.
+    let application = application.and_then(|table| read_application(reader, table, nonce_secret));
+    let tserver = tserver.and_then(|table| read_tserver(reader, table));
+    let ((server, cdr_file), (address, port, options, peer_trunk)) = (application?, tserver?);
     let settings = Settings {
         http: http_listen.map_or(Some(SocketAddr::from(([127, 0, 0, 1], 8060))), |found| found.value),
         cdr_file,

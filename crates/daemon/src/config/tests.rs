@@ -274,3 +274,20 @@ fn a_file_that_is_not_there_is_said_plainly() {
     let error = load(&Origin::File("nowhere/site.toml".into()), SECRET).unwrap_err();
     assert!(error.report.starts_with("nowhere/site.toml: error: No such file"), "{error}");
 }
+
+#[test]
+fn one_run_reports_the_faults_of_every_table() {
+    let text = "[application]\nname = \"a\"\nswich = \"a\"\nlisten = \"udp:127.0.0.1:5060\"\nrealm = \"r\"\n\
+                [TServer]\nsip-address = \"127.0.0.1\"\noos-check = 5\ndr-forward = \"maybe\"\n\
+                [[trunk]]\nname = \"t\"\ncontact = \"sip:127.0.0.9\"\noos-chek = 5\n";
+    let report = load_files(&[("site.toml", text)]).unwrap_err().report;
+    for wanted in [
+        ":1:1: error: `switch` is missing",
+        ":3:1: error: `swich`",
+        ":8:1: ",
+        ":9:14: ",
+        ":13:1: error: `oos-chek`",
+    ] {
+        assert!(report.contains(wanted), "{wanted} in\n{report}");
+    }
+}
