@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tandem_peer::ChangeLog;
 use tandem_peer::trunk::{CallFailure, ProbeId};
-use tandem_sip::{Builder, Endpoint, Flow, HeaderName, Message, Transport, TxnId, response_to};
+use tandem_sip::{Builder, Endpoint, Envelope, Flow, HeaderName, Message, Transport, TxnId, response_to};
 
 use crate::acks::Acks;
 use crate::admission::Admission;
@@ -201,27 +201,30 @@ impl Rooms {
 
     /// The same with a To-tag that the other side knows already.
     pub fn respond_as(&mut self, tag: Tag, txn: TxnId, flow: Flow, request: &Message, reject: &Reject) {
-        let Some(payload) = self.print_reject(flow, request, reject, tag) else { return };
+        let Ok(env) = request.envelope() else { return };
+        let payload = self.print_reject(flow, request, &env, reject, tag);
         self.endpoint.respond(txn, reject.status, payload, self.now.mono);
     }
 
     /// Refuses a request. A challenge leaves no transaction behind: until somebody has proven who he is, nothing of
     /// what he sends may cost memory (RFC 3261 8.2.7). Its To-tag is the same for a retransmission.
-    pub fn refuse(&mut self, txn: TxnId, flow: Flow, request: &Message, reject: &Reject) {
-        if reject.status != 401 {
-            return self.respond(txn, flow, request, reject);
+    pub fn refuse(&mut self, txn: TxnId, flow: Flow, request: &Message, env: &Envelope<'_>, reject: &Reject) {
+        if reject.status == 401 {
+            let tag = Tag(self.tag_key.hash_one((env.via.branch(), env.call_id, env.cseq.number)));
+            let payload = self.print_reject(flow, request, env, reject, tag);
+            self.endpoint.respond_and_forget(txn, payload);
+        } else {
+            let tag = self.ids.tag();
+            let payload = self.print_reject(flow, request, env, reject, tag);
+            self.endpoint.respond(txn, reject.status, payload, self.now.mono);
         }
-        let Ok(env) = request.envelope() else { return };
-        let tag = Tag(self.tag_key.hash_one((env.via.branch(), env.call_id, env.cseq.number)));
-        let Some(payload) = self.print_reject(flow, request, reject, tag) else { return };
-        self.endpoint.respond_and_forget(txn, payload);
     }
 
     /// Answers a request that has no transaction.
     pub fn respond_stateless(&mut self, flow: Flow, request: &Message, reject: &Reject) {
-        let tag = self.ids.tag();
-        let Some(payload) = self.print_reject(flow, request, reject, tag) else { return };
         let Ok(env) = request.envelope() else { return };
+        let tag = self.ids.tag();
+        let payload = self.print_reject(flow, request, &env, reject, tag);
         self.endpoint.reply_stateless(Endpoint::<Use>::response_flow(&flow, &env), payload);
     }
 
@@ -229,17 +232,17 @@ impl Rooms {
         &mut self,
         flow: Flow,
         request: &Message,
+        env: &Envelope<'_>,
         reject: &Reject,
         tag: Tag,
-    ) -> Option<bytes::Bytes> {
-        let env = request.envelope().ok()?;
+    ) -> bytes::Bytes {
         let tag = tag.text();
         let tag = (reject.status > 100).then_some(tag.as_slice());
         let reason = reject.reason.unwrap_or_else(|| phrase(reject.status));
         let mut builder = response_to(
             &mut self.scratch,
             request,
-            &env,
+            env,
             reject.status,
             reason.as_bytes(),
             tag,
@@ -248,7 +251,7 @@ impl Rooms {
         for (name, value) in &reject.headers {
             builder.header(*name, value);
         }
-        Some(builder.finish(b""))
+        builder.finish(b"")
     }
 
     /// Reports something to operators and desktops.

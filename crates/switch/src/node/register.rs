@@ -11,7 +11,7 @@ use crate::reject::Reject;
 impl Node {
     pub(super) fn register(&mut self, txn: TxnId, flow: Flow, request: &Message, env: &Envelope<'_>) {
         if let Err(reject) = self.try_register(txn, flow, request, env) {
-            self.rooms.refuse(txn, flow, request, &reject);
+            self.rooms.refuse(txn, flow, request, env, &reject);
         }
     }
 

@@ -21,7 +21,7 @@ impl Node {
         let Ok(env) = request.envelope() else { return };
         self.came_from_a_trunk(flow);
         if let Err(reject) = self.dispatch(txn, flow, request, &env) {
-            self.rooms.refuse(txn, flow, request, &reject);
+            self.rooms.refuse(txn, flow, request, &env, &reject);
         }
     }
 
