@@ -13,7 +13,7 @@ use crate::command::{Command, Peek};
 use crate::edges::cdr::CdrWriter;
 use crate::edges::tcp::TcpEdge;
 use crate::edges::udp::{Received, UdpEdge};
-use crate::limits::{COMMAND_BUDGET, UDP_BUDGET};
+use crate::limits::{COMMAND_BUDGET, TIMER_SLACK, UDP_BUDGET};
 use crate::log;
 
 /// The `Node` and what it speaks through.
@@ -42,14 +42,19 @@ impl Shell {
         self.settle(now());
         let timer = tokio::time::sleep_until(Instant::now().into());
         tokio::pin!(timer);
+        let mut earliest = Instant::now();
         loop {
-            let due = self.node.poll_timeout().map(|(at, _)| tokio::time::Instant::from_std(at));
-            if let Some(due) = due.filter(|due| *due != timer.deadline()) {
+            let due =
+                self.node.poll_timeout().map(|(at, _)| tokio::time::Instant::from_std(at.max(earliest)));
+            if let Some(due) = due.filter(|due| *due < timer.deadline() || timer.is_elapsed()) {
                 timer.as_mut().reset(due);
             }
             tokio::select! {
                 socket = self.udp.ready() => self.datagrams(socket),
-                () = &mut timer, if due.is_some() => self.timeout(),
+                () = &mut timer, if due.is_some() => {
+                    self.timeout();
+                    earliest = Instant::now() + TIMER_SLACK;
+                }
                 command = self.commands.recv() => match command {
                     Some(command) => if self.commands(command).is_break() { return },
                     None => return,

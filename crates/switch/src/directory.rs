@@ -78,6 +78,9 @@ pub struct Options {
     pub dialog_audit_timeout: Duration,
     /// Calls at once (at most [`crate::limits::MAX_CALLS`]).
     pub max_calls: usize,
+    /// `why-history`: calls that are over and still explained by `tandem why` (at most
+    /// [`crate::limits::MAX_EXPLAINED`]).
+    pub why_history: usize,
     /// RFC 3261 T1, T2, T4.
     pub timers: tandem_sip::Timers,
 }
@@ -95,6 +98,7 @@ impl Default for Options {
             default_expires_s: 300,
             dialog_audit_timeout: Duration::from_secs(5),
             max_calls: crate::limits::MAX_CALLS,
+            why_history: 10_000,
             timers: tandem_sip::Timers::default(),
         }
     }

@@ -150,12 +150,13 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// Keeps one more; the oldest beyond [`MAX_EXPLAINED`] is forgotten.
-    pub fn keep(&mut self, explained: Explained) {
-        if self.calls.len() >= MAX_EXPLAINED {
+    /// Keeps one more; the oldest beyond `bound` (at most [`MAX_EXPLAINED`]) are forgotten.
+    pub fn keep(&mut self, mut explained: Explained, bound: usize) {
+        explained.trace.steps.shrink_to_fit();
+        self.calls.push_back(explained);
+        while self.calls.len() > bound.min(MAX_EXPLAINED) {
             self.calls.pop_front();
         }
-        self.calls.push_back(explained);
     }
 
     /// The latest call with this Call-ID or `CallUUID`.

@@ -13,7 +13,7 @@ pub const MAX_PENDING: usize = 16;
 /// Contacts per address of record unless the DN says otherwise; a REGISTER that would exceed it gets 403.
 pub const MAX_CONTACTS: usize = 10;
 /// Calls whose decisions are kept after they end, for `tandem why`; the oldest are forgotten.
-pub const MAX_EXPLAINED: usize = 10_000;
+pub const MAX_EXPLAINED: usize = 100_000;
 /// Steps kept of one call's decisions; later ones are counted only.
 pub const MAX_STEPS: usize = 64;
 /// Outputs that may wait for one commit; beyond it new requests get 503 with Retry-After.

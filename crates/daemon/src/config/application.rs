@@ -126,6 +126,10 @@ fn read_tserver(reader: &Reader, mut table: Section<'_>) -> Option<TServer> {
             .integer("max-calls", 1..=tandem_switch::limits::MAX_CALLS as u64)
             .and_then(|found| usize::try_from(found.value).ok())
             .unwrap_or(usual.max_calls),
+        why_history: table
+            .integer("why-history", 0..=tandem_switch::limits::MAX_EXPLAINED as u64)
+            .and_then(|found| usize::try_from(found.value).ok())
+            .unwrap_or(usual.why_history),
         timers: Timers {
             t1: milliseconds(&mut table, "timer-t1", usual.timers.t1),
             t2: milliseconds(&mut table, "timer-t2", usual.timers.t2),

@@ -70,6 +70,11 @@ impl Node {
         Self { rooms, calls, archive: Archive::default(), outbox: Outbox::default(), mode }
     }
 
+    /// Takes the address space for this many SIP transactions at once, so that growth up to there costs no pause.
+    pub fn prepare(&mut self, transactions: usize) {
+        self.rooms.endpoint.prepare(transactions);
+    }
+
     /// Handles one fact from outside; then drain [`Node::poll_output`].
     pub fn handle_input(&mut self, input: Input, now: Now) {
         self.rooms.now = now;
@@ -151,7 +156,7 @@ impl Node {
     /// What a call that is over leaves behind.
     fn keep(&mut self, over: Option<Explained>) {
         if let Some(explained) = over {
-            self.archive.keep(explained);
+            self.archive.keep(explained, self.rooms.directory.options.why_history);
         }
     }
 
