@@ -15,9 +15,6 @@ pub const RING_TIMEOUT_MAX_S: u64 = 3_600;
 pub const UDP_BUFFER: usize = 4 * 1024 * 1024;
 /// Datagrams handled before timers, connections and commands get their turn.
 pub const UDP_BUDGET: usize = 64;
-/// SIP transactions for which address space is taken at start: what 2,000 calls or 8,000 registrations a second leave alive.
-/// Beyond it the tables grow, at the price of some ten milliseconds each time they double.
-pub const PREPARED_TRANSACTIONS: usize = 262_144;
 /// Least time between two turns for timers alone. The shortest SIP timer is 200 ms; a wake-up of its own for each of the
 /// thousands of transactions that end in a second would cost more than the calls.
 pub const TIMER_SLACK: Duration = Duration::from_millis(10);

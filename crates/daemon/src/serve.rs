@@ -19,7 +19,7 @@ use crate::edges::cdr::{CdrCounters, CdrWriter};
 use crate::edges::http::{self, Sources};
 use crate::edges::udp::UdpEdge;
 use crate::edges::{resolve, tcp, udp};
-use crate::limits::{MAX_COMMANDS, PREPARED_TRANSACTIONS};
+use crate::limits::MAX_COMMANDS;
 use crate::reload;
 use crate::run::{Shell, now};
 
@@ -70,8 +70,7 @@ pub fn serve(origin: &Origin, config: Config) -> Result<()> {
     let udp = opened.udp;
     let cdrs = opened.cdrs;
     let shell = move || -> io::Result<Shell> {
-        let mut node = Node::new(first, seed, now());
-        node.prepare(PREPARED_TRANSACTIONS);
+        let node = Node::new(first, seed, now());
         Ok(Shell { node, udp: UdpEdge::new(udp)?, tcp, cdrs, commands: receiver })
     };
     let (node, ended) = start_node(shell)?;

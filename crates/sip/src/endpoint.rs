@@ -212,12 +212,6 @@ impl<U: Copy> Endpoint<U> {
         self.capacity = transactions.min(branch::MAX_SLOTS);
     }
 
-    /// Takes the address space for this many transactions at once. Memory that is not used yet stays the system's, and
-    /// growing up to there never stops the server to move what is alive.
-    pub fn prepare(&mut self, transactions: usize) {
-        self.table.prepare(transactions.min(self.capacity));
-    }
-
     /// Takes a message from the wire.
     pub fn receive(&mut self, flow: Flow, message: Message, now: Instant) -> Received<U> {
         if message.is_request() {

@@ -41,10 +41,6 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    pub(super) fn prepare(&mut self, slots: usize) {
-        self.links.reserve(slots);
-    }
-
     pub(super) fn new(timers: &Timers) -> Self {
         let doubled = (0..=6).map(|n| timers.t1.saturating_mul(1 << n));
         let fixed = [Duration::ZERO, TRYING_AFTER, timers.t2, timers.t4, timers.patience(), timers.timer_d()];

@@ -135,14 +135,6 @@ impl<U> Table<U> {
         }
     }
 
-    /// Takes the address space for this many transactions now, so that no later growth moves those that live.
-    pub(super) fn prepare(&mut self, transactions: usize) {
-        self.slots.reserve(transactions);
-        self.lanes.prepare(transactions);
-        self.by_key.reserve(transactions, |entry| entry.0);
-        self.by_merged.reserve(transactions, |entry| entry.0);
-    }
-
     pub(super) fn len(&self) -> usize {
         self.slots.len()
     }

@@ -70,11 +70,6 @@ impl Node {
         Self { rooms, calls, archive: Archive::default(), outbox: Outbox::default(), mode }
     }
 
-    /// Takes the address space for this many SIP transactions at once, so that growth up to there costs no pause.
-    pub fn prepare(&mut self, transactions: usize) {
-        self.rooms.endpoint.prepare(transactions);
-    }
-
     /// Handles one fact from outside; then drain [`Node::poll_output`].
     pub fn handle_input(&mut self, input: Input, now: Now) {
         self.rooms.now = now;
