@@ -248,8 +248,12 @@ impl Control<'_> {
                 }
                 self.directory = Arc::new(merged.directory);
                 let (extensions, trunks) = (self.directory.extensions().len(), self.directory.trunks().len());
-                tracing::info!(config = %self.origin, extensions, trunks, "configuration reloaded");
-                self.commands.input(Input::Directory(Arc::clone(&self.directory))).await
+                let taken = self.commands.input(Input::Directory(Arc::clone(&self.directory))).await;
+                if taken {
+                    // Said when it is in force for whoever asks after reading this line: the node's queue keeps order.
+                    tracing::info!(config = %self.origin, extensions, trunks, "configuration reloaded");
+                }
+                taken
             }
             Err(why) => {
                 tracing::error!(config = %self.origin, %why, "not reloaded: the configuration stays as it was");
