@@ -129,6 +129,7 @@ impl Shell {
                     self.node.handle_input(Input::FlowFailed { flow: transmit.flow }, now);
                 }
             },
+            Output::Cti(_) => {}
             Output::Event(event) => log::event(&event),
             Output::Cdr(cdr) => {
                 log::call_over(&cdr);

@@ -48,6 +48,8 @@ pub struct Site {
     pub events: Vec<(At, Event)>,
     /// Its call records.
     pub cdrs: Vec<Cdr>,
+    /// What clients of the CTI interface are told.
+    pub told: Vec<tandem_switch::cti::Outgoing>,
     /// When its timer is to fire next, as far as the queue knows.
     pub armed: Option<At>,
     /// Datagrams that nobody could read.
@@ -86,6 +88,7 @@ impl Site {
             dies_at_store: false,
             events: Vec::new(),
             cdrs: Vec::new(),
+            told: Vec::new(),
             armed: None,
             unreadable: 0,
             inbox: VecDeque::new(),
@@ -232,6 +235,7 @@ impl Site {
             match self.node.as_mut()?.poll_output()? {
                 Output::Store(batch) => return Some(Asked::Store(batch.seq().0)),
                 Output::Event(event) => self.events.push((now, event)),
+                Output::Cti(told) => self.told.push(told),
                 Output::Cdr(cdr) => self.cdrs.push(*cdr),
                 Output::Transmit(transmit) => {
                     return Some(self.send(transmit.flow, Wire::read(transmit.payload)));

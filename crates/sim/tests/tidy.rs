@@ -15,12 +15,14 @@ const MAX_MEDIAN_LINES: usize = 200;
 const PURE: [&str; 3] = ["sip", "peer", "switch"];
 
 /// What each crate may know of the others.
-const ARROWS: [(&str, &[&str]); 5] = [
+const ARROWS: [(&str, &[&str]); 7] = [
     ("sip", &[]),
     ("peer", &[]),
-    ("switch", &["tandem-peer", "tandem-sip"]),
-    ("sim", &["tandem-peer", "tandem-sip", "tandem-switch"]),
-    ("daemon", &["tandem-peer", "tandem-sip", "tandem-switch"]),
+    ("cti", &[]),
+    ("switch", &["tandem-cti", "tandem-peer", "tandem-sip"]),
+    ("stat", &["tandem-cti"]),
+    ("sim", &["tandem-cti", "tandem-peer", "tandem-sip", "tandem-switch"]),
+    ("daemon", &["tandem-cti", "tandem-peer", "tandem-sip", "tandem-stat", "tandem-switch"]),
 ];
 
 /// Crates that bring a clock, a socket, a thread or the system's randomness: for the daemon alone.

@@ -1,5 +1,7 @@
 //! What an operator or a desktop wants to know as it happens, by the T-Library's event names where it has one.
 
+use std::sync::Arc;
+
 use tandem_peer::Mode;
 
 /// One event.
@@ -8,14 +10,14 @@ pub enum Event {
     /// `EventDNOutOfService` (147): an Extension lost its last contact, or a device stopped answering.
     DnOutOfService {
         /// `ThisDN`: number of the Extension or name of the Trunk.
-        dn: Box<str>,
+        dn: Arc<str>,
         /// Why, for a person.
         reason: Box<str>,
     },
     /// `EventDNBackInService` (148).
     DnBackInService {
         /// `ThisDN`: number of the Extension or name of the Trunk.
-        dn: Box<str>,
+        dn: Arc<str>,
         /// Why, for a person.
         reason: Box<str>,
     },

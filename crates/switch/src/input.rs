@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tandem_sip::{Flow, Message};
 
+use crate::cti::CtiInput;
 use crate::directory::Directory;
 
 /// One fact from outside.
@@ -31,6 +32,8 @@ pub enum Input {
         /// [`Batch::seq`](tandem_peer::Batch) of an [`Output::Store`](crate::Output).
         seq: u64,
     },
+    /// A client of the CTI interface did something.
+    Cti(CtiInput),
     /// A new configuration takes effect, whole.
     Directory(Arc<Directory>),
     /// The name in a trunk's `contact` now resolves to this address; `None` when it does not resolve.

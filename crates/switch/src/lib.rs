@@ -5,9 +5,11 @@
 
 mod acks;
 pub mod admission;
+pub mod agent;
 mod arena;
 pub mod call;
 pub mod cdr;
+pub mod cti;
 pub mod directory;
 pub mod event;
 pub mod explain;
@@ -18,6 +20,7 @@ pub mod metrics;
 mod node;
 mod outbox;
 mod output;
+pub mod queue;
 pub mod registrar;
 pub mod reject;
 pub mod rooms;

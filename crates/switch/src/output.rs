@@ -5,6 +5,7 @@ use tandem_peer::Batch;
 use tandem_sip::Transmit;
 
 use crate::cdr::Cdr;
+use crate::cti::Outgoing;
 use crate::event::Event;
 
 /// One thing for the edges to do.
@@ -16,6 +17,8 @@ pub enum Output {
     Transmit(Transmit),
     /// Something an operator or a desktop wants to know.
     Event(Event),
+    /// Tell a client of the CTI interface.
+    Cti(Outgoing),
     /// A call is over: its record.
     Cdr(Box<Cdr>),
 }

@@ -67,6 +67,8 @@ pub enum Fact {
     Event(Event),
     /// A call is over.
     Ended(Box<Cdr>),
+    /// What a call tells the floor.
+    Call(Key, Box<crate::call::News>),
 }
 
 /// Lines this server writes into its own messages, printed once.

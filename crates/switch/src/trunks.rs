@@ -230,7 +230,7 @@ impl Trunks {
 /// The event that an action of a device's state machine is, if it is one.
 #[must_use]
 pub fn event_of(name: &str, action: Action) -> Option<Fact> {
-    let dn = Box::from(name);
+    let dn = std::sync::Arc::from(name);
     match action {
         Action::SendProbe { .. } => None,
         Action::DnOutOfService(reason) => {

@@ -9,7 +9,8 @@ use tandem_peer::trunk::{TrunkOptions, TrunkRole};
 use tandem_sip::auth::Ha1;
 use tandem_switch::Directory;
 use tandem_switch::directory::{
-    DialRule, DnClass, Extension, Options, Secret, Server, StaticContact, Trunk, TrunkId,
+    AgentOptions, AnswerMode, DialRule, DnClass, Extension, Options, Secret, Server, StaticContact, Trunk,
+    TrunkId,
 };
 
 use super::application::{DR_FORWARD, seconds};
@@ -167,7 +168,7 @@ impl Objects {
 /// The Extensions of this server's switch. A number may be declared once for each switch.
 fn extensions(reader: &Reader, declared: Vec<Declared>, switch: &str) -> Vec<Extension> {
     let mut all = Vec::new();
-    let mut owner: HashMap<Box<str>, usize> = HashMap::new();
+    let mut owner: HashMap<Arc<str>, usize> = HashMap::new();
     let ours = |class: &DnClass| class.switches.is_empty() || class.switches.iter().any(|s| &**s == switch);
     for (position, declared) in declared.into_iter().enumerate().filter(|(_, d)| ours(&d.class)) {
         let class = Arc::new(declared.class);
@@ -178,7 +179,7 @@ fn extensions(reader: &Reader, declared: Vec<Declared>, switch: &str) -> Vec<Ext
             }
             let mut twice = None;
             for number in range.value {
-                let number: Box<str> = number.into();
+                let number: Arc<str> = number.into();
                 if owner.insert(number.clone(), position).is_some() {
                     twice.get_or_insert_with(|| number.clone());
                 }
@@ -222,6 +223,8 @@ fn extension(reader: &Reader, mut table: Section<'_>) -> Option<Declared> {
             .integer("max-contacts", 1..=tandem_switch::limits::MAX_BRANCHES as u64)
             .and_then(|found| usize::try_from(found.value).ok())
             .unwrap_or(tandem_switch::limits::MAX_CONTACTS),
+        agent: AgentOptions::default(),
+        answer: AnswerMode::default(),
         switches: table
             .list("switches", "the name of a switch", |name| Ok(Box::from(name)))
             .unwrap_or_default()

@@ -29,7 +29,7 @@ fn wanted(directory: &Directory) -> Vec<Wanted> {
     trunks
         .filter_map(|trunk| {
             let (host, port) = trunk.contact.resolve.clone()?;
-            Some(Wanted { trunk: trunk.name.clone(), host, port, v4, v6 })
+            Some(Wanted { trunk: Box::from(&*trunk.name), host, port, v4, v6 })
         })
         .collect()
 }

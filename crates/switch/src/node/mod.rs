@@ -84,6 +84,7 @@ impl Node {
                 self.endpoint_events();
             }
             Input::Persisted { seq } => self.outbox.persisted(seq),
+            Input::Cti(_) => {}
             Input::Directory(directory) => {
                 self.rooms.adopt(directory);
                 self.mode_may_have_changed();
@@ -177,7 +178,7 @@ impl Node {
             match fact {
                 Fact::Event(event) => self.outbox.push(Output::Event(event)),
                 Fact::Ended(cdr) => self.outbox.push(Output::Cdr(cdr)),
-                Fact::CallFailed(..) => {}
+                Fact::CallFailed(..) | Fact::Call(..) => {}
             }
         }
         self.calls.tidy();
@@ -187,7 +188,7 @@ impl Node {
     fn settle_facts(&mut self) {
         let failed = |fact: &Fact| match fact {
             Fact::CallFailed(device, how) => Some((*device, *how)),
-            Fact::Event(_) | Fact::Ended(_) => None,
+            Fact::Event(_) | Fact::Ended(_) | Fact::Call(..) => None,
         };
         let all: Vec<(Device, tandem_peer::trunk::CallFailure)> =
             self.rooms.facts.iter().filter_map(failed).collect();

@@ -39,6 +39,7 @@ pub struct Bed {
     pub last_flow: Option<Flow>,
     pub events: Vec<Event>,
     pub cdrs: Vec<Cdr>,
+    pub told: Vec<tandem_switch::cti::Outgoing>,
     pub commit: bool,
     pub stored: u64,
 }
@@ -120,6 +121,7 @@ impl Bed {
             last_flow: None,
             events: Vec::new(),
             cdrs: Vec::new(),
+            told: Vec::new(),
             commit: true,
             stored: 0,
         };
@@ -144,6 +146,7 @@ impl Bed {
                     self.sent.push((transmit.flow.remote, message));
                 }
                 Output::Event(event) => self.events.push(event),
+                Output::Cti(told) => self.told.push(told),
                 Output::Cdr(cdr) => self.cdrs.push(*cdr),
             }
         }

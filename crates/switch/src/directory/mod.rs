@@ -1,6 +1,8 @@
 //! What is configured: DNs, trunks, the dial plan and the options, validated once. A [`Directory`] is immutable and
 //! infallible to use; a reload builds another one and swaps it whole.
 
+pub mod floor;
+
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -9,6 +11,8 @@ use std::time::Duration;
 use tandem_peer::{DrForward, TrunkOptions, TrunkRole};
 use tandem_sip::Transport;
 use tandem_sip::auth::{Algorithm, Ha1, Offer};
+
+pub use floor::{AgentOptions, Floor, FloorDn, Mixer};
 
 /// Index of an Extension DN in one [`Directory`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -138,6 +142,20 @@ pub struct StaticContact {
     pub resolve: Option<(Box<str>, u16)>,
 }
 
+/// How a phone is made to answer by a request, and to take the first leg of a call that a request makes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AnswerMode {
+    /// `sip-cti-control` names `talk`: a NOTIFY with `Event: talk` in the ringing dialog answers.
+    pub notify_talk: bool,
+    /// `sip-cti-control` names `hold`: a NOTIFY with `Event: hold` puts the phone on hold.
+    pub notify_hold: bool,
+    /// `make-call-alert-info`: Alert-Info of the INVITE to the phone that makes a call by request; with it most phones
+    /// answer by themselves. Without this and the next the phone rings first.
+    pub make_call_alert_info: Option<Box<str>>,
+    /// `make-call-call-info`: Call-Info of it, e.g. `<sip:local>;answer-after=0`.
+    pub make_call_call_info: Option<Box<str>>,
+}
+
 /// What Extension DNs have in common: DNs that are declared alike share one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DnClass {
@@ -153,6 +171,10 @@ pub struct DnClass {
     pub ring_timeout: Option<Duration>,
     /// Contacts this DN may register.
     pub max_contacts: usize,
+    /// Options of agents at DN level.
+    pub agent: AgentOptions,
+    /// How the phone is made to answer.
+    pub answer: AnswerMode,
     /// Switches that this DN is declared for; empty means every one.
     pub switches: Vec<Box<str>>,
 }
@@ -166,6 +188,8 @@ impl Default for DnClass {
             oos: TrunkOptions::default(),
             ring_timeout: None,
             max_contacts: crate::limits::MAX_CONTACTS,
+            agent: AgentOptions::default(),
+            answer: AnswerMode::default(),
             switches: Vec::new(),
         }
     }
@@ -175,7 +199,7 @@ impl Default for DnClass {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extension {
     /// Its number: the user part of its address of record.
-    pub number: Box<str>,
+    pub number: Arc<str>,
     /// What it shares with DNs declared alike.
     pub class: Arc<DnClass>,
 }
@@ -184,7 +208,7 @@ pub struct Extension {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trunk {
     /// Its name.
-    pub name: Box<str>,
+    pub name: Arc<str>,
     /// `contact`.
     pub contact: StaticContact,
     /// `oos-check`, `oos-force`, `recovery-timeout`, `oos-options-max-forwards`, `oos-error-check`.
@@ -220,13 +244,18 @@ pub struct Directory {
     extensions: Vec<Extension>,
     trunks: Vec<Trunk>,
     dial_plan: Vec<DialRule>,
-    by_number: HashMap<Box<str>, DnId, foldhash::fast::RandomState>,
+    by_number: HashMap<Arc<str>, DnId, foldhash::fast::RandomState>,
+    floor: Floor,
+    floor_dns: HashMap<Arc<str>, FloorDn, foldhash::fast::RandomState>,
+    logins: HashMap<Arc<str>, usize, foldhash::fast::RandomState>,
 }
 
 /// Why the parts do not make a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DirectoryFault {
-    /// Two Extension DNs with this number.
+    /// Two Agent Logins with this AgentID.
+    DuplicateLogin(Box<str>),
+    /// Two DNs with this number.
     DuplicateNumber(Box<str>),
     /// Two Trunk DNs with this name.
     DuplicateTrunk(Box<str>),
@@ -245,7 +274,8 @@ pub enum DirectoryFault {
 impl std::fmt::Display for DirectoryFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::DuplicateNumber(n) => write!(f, "Extension {n} is declared twice"),
+            Self::DuplicateLogin(n) => write!(f, "Agent Login {n} is declared twice"),
+            Self::DuplicateNumber(n) => write!(f, "DN {n} is declared twice"),
             Self::DuplicateTrunk(n) => write!(f, "Trunk {n} is declared twice"),
             Self::NoListen => f.write_str("no address to listen on"),
             Self::TooManyListens => f.write_str("more than 255 addresses to listen on"),
@@ -291,11 +321,95 @@ impl Directory {
             HashMap::with_capacity_and_hasher(extensions.len(), foldhash::fast::RandomState::default());
         for (id, extension) in (0u32..).zip(&extensions) {
             if by_number.insert(extension.number.clone(), DnId(id)).is_some() {
-                return Err(DirectoryFault::DuplicateNumber(extension.number.clone()));
+                return Err(DirectoryFault::DuplicateNumber(Box::from(&*extension.number)));
             }
         }
         dial_plan.sort_by_key(|rule| std::cmp::Reverse(rule.prefix.len()));
-        Ok(Self { server, options, extensions, trunks, dial_plan, by_number })
+        Ok(Self {
+            server,
+            options,
+            extensions,
+            trunks,
+            dial_plan,
+            by_number,
+            floor: Floor::default(),
+            floor_dns: HashMap::default(),
+            logins: HashMap::default(),
+        })
+    }
+
+    /// The same with a contact-centre floor.
+    ///
+    /// # Errors
+    /// A number that is declared twice.
+    pub fn with_floor(mut self, floor: Floor) -> Result<Self, DirectoryFault> {
+        let queues = floor.queues.iter().enumerate().map(|(i, q)| (&q.number, FloorDn::Queue(i)));
+        let points =
+            floor.routing_points.iter().enumerate().map(|(i, p)| (&p.number, FloorDn::RoutingPoint(i)));
+        for (number, dn) in queues.chain(points) {
+            let twice = self.floor_dns.insert(Arc::clone(number), dn).is_some();
+            if twice || self.by_number.contains_key(number) {
+                return Err(DirectoryFault::DuplicateNumber(Box::from(&**number)));
+            }
+        }
+        for (place, login) in floor.logins.iter().enumerate() {
+            if self.logins.insert(Arc::clone(&login.id), place).is_some() {
+                return Err(DirectoryFault::DuplicateLogin(Box::from(&*login.id)));
+            }
+        }
+        self.floor = floor;
+        Ok(self)
+    }
+
+    /// The floor.
+    #[must_use]
+    pub fn floor(&self) -> &Floor {
+        &self.floor
+    }
+
+    /// The queue or routing point with this number.
+    #[must_use]
+    pub fn floor_dn(&self, number: &[u8]) -> Option<FloorDn> {
+        self.floor_dns.get(std::str::from_utf8(number).ok()?).copied()
+    }
+
+    /// The ACD Queue with this number.
+    #[must_use]
+    pub fn queue(&self, number: &str) -> Option<&floor::Queue> {
+        match self.floor_dns.get(number)? {
+            FloorDn::Queue(place) => self.floor.queues.get(*place),
+            FloorDn::RoutingPoint(_) => None,
+        }
+    }
+
+    /// The Routing Point with this number.
+    #[must_use]
+    pub fn routing_point(&self, number: &str) -> Option<&floor::RoutingPoint> {
+        match self.floor_dns.get(number)? {
+            FloorDn::RoutingPoint(place) => self.floor.routing_points.get(*place),
+            FloorDn::Queue(_) => None,
+        }
+    }
+
+    /// The Agent Login with this AgentID.
+    #[must_use]
+    pub fn login(&self, id: &str) -> Option<&floor::AgentLogin> {
+        self.floor.logins.get(*self.logins.get(id)?)
+    }
+
+    /// The person with this user name.
+    #[must_use]
+    pub fn person(&self, name: &str) -> Option<&floor::Person> {
+        self.floor.persons.iter().find(|person| &*person.name == name)
+    }
+
+    /// Options in force for an agent at a DN: Agent Login, then DN, then Application.
+    #[must_use]
+    pub fn agent_options(&self, dn: &str, agent_id: &str) -> floor::InForce {
+        let login = self.login(agent_id).map(|login| &login.options);
+        let dn = self.find(dn.as_bytes()).and_then(|id| self.extension(id)).map(|e| &e.class.agent);
+        let levels: Vec<&AgentOptions> = login.into_iter().chain(dn).chain([&self.floor.options]).collect();
+        AgentOptions::effective(&levels)
     }
 
     /// Every Extension DN; the position is its [`DnId`].
@@ -363,7 +477,7 @@ fn check_server(server: &Server) -> Result<(), DirectoryFault> {
 fn check_trunks(options: &Options, trunks: &[Trunk], rules: &[DialRule]) -> Result<(), DirectoryFault> {
     for (position, trunk) in trunks.iter().enumerate() {
         if trunks.iter().take(position).any(|earlier| earlier.name == trunk.name) {
-            return Err(DirectoryFault::DuplicateTrunk(trunk.name.clone()));
+            return Err(DirectoryFault::DuplicateTrunk(Box::from(&*trunk.name)));
         }
     }
     for rule in rules {
@@ -377,7 +491,7 @@ fn check_trunks(options: &Options, trunks: &[Trunk], rules: &[DialRule]) -> Resu
     let Some(peer) = options.dr_peer_trunk else { return Ok(()) };
     let trunk = trunks.get(peer.0 as usize).ok_or(DirectoryFault::UnknownTrunk(peer.0))?;
     if trunk.oos.oos_check_s == 0 {
-        return Err(DirectoryFault::PeerTrunkUnjudged(trunk.name.clone()));
+        return Err(DirectoryFault::PeerTrunkUnjudged(Box::from(&*trunk.name)));
     }
     Ok(())
 }

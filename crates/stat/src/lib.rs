@@ -1,0 +1,1 @@
+//! Statistics of agents, places, groups, queues and sites, made from the events that clients of the CTI interface hear.

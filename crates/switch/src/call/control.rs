@@ -1,0 +1,152 @@
+//! What requests may do to calls from outside (third-party call control, RFC 3725), by call and leg.
+
+use std::time::Duration;
+
+use tandem_cti::KvList;
+
+use super::news::{Carried, LegNo, Ticket};
+use super::setup::Stage;
+use super::table::Calls;
+use crate::arena::Key;
+use crate::directory::floor::Treatment;
+use crate::directory::{DnId, Mixer};
+use crate::explain::{Explained, What};
+use crate::rooms::Rooms;
+
+/// A call that a request makes: the DN's phone is called first, then the destination.
+#[derive(Debug)]
+pub struct Make {
+    /// The request.
+    pub ticket: Ticket,
+    /// DN that calls.
+    pub from: DnId,
+    /// Number to call, as dialled.
+    pub to: Box<[u8]>,
+    /// Places to try once the DN's phone has answered, in order.
+    pub stages: Vec<Stage>,
+    /// How they were found.
+    pub steps: Vec<What>,
+    /// How long each of the two may ring.
+    pub ring_timeout: Duration,
+    /// What the call carries.
+    pub carried: Carried,
+}
+
+/// Where a call goes on.
+#[derive(Debug)]
+pub struct Onward {
+    /// Number, as dialled or chosen.
+    pub to: Box<[u8]>,
+    /// Places to try, in order.
+    pub stages: Vec<Stage>,
+    /// How they were found.
+    pub steps: Vec<What>,
+    /// How long it may ring there; for an agent `agent-no-answer-timeout` is the queue's affair.
+    pub ring_timeout: Duration,
+    /// What the call carries.
+    pub carried: Carried,
+}
+
+/// An operation on one call.
+#[derive(Debug)]
+pub enum Operation {
+    /// Make the phone of a ringing leg answer: NOTIFY with `Event: talk` in its early dialog.
+    Answer(LegNo),
+    /// End the leg; the call ends with it.
+    Release(LegNo),
+    /// End the call.
+    Clear,
+    /// The party at the leg puts the other on hold.
+    Hold(LegNo),
+    /// It takes the call back.
+    Retrieve(LegNo),
+    /// End one leg of an answered call; the other goes on to somebody else.
+    Replace(LegNo, Onward),
+    /// Take a ringing call away from where it rings, or send a waiting one on, for good.
+    Redirect(Onward),
+    /// Offer a waiting call; when it is not taken it waits again ([`News::Unplaced`](super::News)).
+    Offer(Onward),
+    /// Take an offer back: the call waits again.
+    TakeBack,
+    /// Let a call that rings or waits wait at this queue or routing point from now on.
+    Park(std::sync::Arc<str>),
+    /// Refuse a waiting call with this status.
+    Refuse(u16),
+    /// DTMF towards the leg.
+    Dtmf(LegNo, Box<str>),
+    /// What a waiting caller hears.
+    Treat(Treatment),
+    /// What the call carries from now on.
+    Attach(KvList),
+}
+
+/// What an operation came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// It is done.
+    Done,
+    /// [`News::Done`](super::News::Done) tells how it ended.
+    Later,
+}
+
+impl Calls {
+    /// Makes a call. It is told as [`News::Opened`](super::News::Opened) with the ticket.
+    ///
+    /// # Errors
+    /// The SIP status that it met: 480 when the DN has no reachable contact, 503 when a table is full.
+    pub fn make(&mut self, _rooms: &mut Rooms, _make: Make) -> Result<Key, u16> {
+        Err(501)
+    }
+
+    /// Does something to a call.
+    ///
+    /// # Errors
+    /// A SIP status: 481 for an unknown call or leg, 491 while an exchange of INVITEs is under way that must end first,
+    /// 501 for what its state does not allow.
+    pub fn operate(
+        &mut self,
+        _rooms: &mut Rooms,
+        _key: Key,
+        _ticket: Ticket,
+        _operation: Operation,
+    ) -> Result<Begun, u16> {
+        Err(501)
+    }
+
+    /// Joins what is left of two calls when their common party leaves both: leg `kept` of `key` stays, leg `moved` of
+    /// `consult` becomes its other party; the other leg of each is ended. Gives the moved leg's number in `key`. If the
+    /// consultation still rings, it goes on ringing for the one who stays (a mute transfer).
+    ///
+    /// # Errors
+    /// As [`Calls::operate`].
+    pub fn transfer(
+        &mut self,
+        _rooms: &mut Rooms,
+        _ticket: Ticket,
+        (_key, _kept): (Key, LegNo),
+        (_consult, _moved): (Key, LegNo),
+    ) -> Result<(Begun, LegNo), u16> {
+        Err(501)
+    }
+
+    /// Connects one leg of an answered call with the mixer, in a call of its own beneath the same conference name. Each
+    /// party of a conference is such a call. Gives the key of the new call; the leg keeps nothing of the old one.
+    ///
+    /// # Errors
+    /// As [`Calls::operate`].
+    pub fn to_mixer(
+        &mut self,
+        _rooms: &mut Rooms,
+        _ticket: Ticket,
+        (_key, _leg): (Key, LegNo),
+        _mixer: &Mixer,
+        _conference: &str,
+    ) -> Result<(Key, LegNo), u16> {
+        Err(501)
+    }
+
+    /// What is left of calls that operations ended.
+    pub fn poll_over(&mut self) -> Option<Explained> {
+        None
+    }
+}
