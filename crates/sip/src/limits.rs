@@ -56,3 +56,6 @@ pub const TRANSACTION_HEADROOM: usize = 16;
 
 /// Most Route or Record-Route values in a dialog.
 pub const MAX_ROUTES: usize = 32;
+
+/// Most media of one session description.
+pub const MAX_MEDIA: usize = 32;
