@@ -8,6 +8,7 @@ use tandem_cti::{AgentState, KvList, Refusal, WorkMode};
 use tandem_peer::ChangeLog;
 
 use crate::directory::Directory;
+use crate::directory::floor::WrapUp;
 use crate::time::{Deadline, Now};
 
 /// What a change of an agent may look at and write to.
@@ -40,6 +41,8 @@ pub struct Login<'a> {
     pub extensions: KvList,
     /// A call is in progress at the DN.
     pub busy: bool,
+    /// The DN is in service now; later changes come by [`Agents::dn_in_service`].
+    pub in_service: bool,
     /// Client that asks; what becomes of the agent when it goes is decided by it.
     pub client: u64,
 }
@@ -114,6 +117,8 @@ pub struct Work {
     pub conn: u64,
     /// After-call work follows it, and it makes him busy.
     pub business: bool,
+    /// `WrapUpTime` of its extensions or user data (see [`wrap_up_of`]); without it the options hold.
+    pub wrap_up: Option<WrapUp>,
 }
 
 /// An agent as others see him.
@@ -141,6 +146,19 @@ pub struct View {
     pub calls: usize,
     /// Whether a queue may offer him a call.
     pub available: bool,
+    /// The later of becoming Ready and of the end of his last call, ms since the Unix epoch: the order of agents in a
+    /// queue. An offer that came to nothing for no fault of his does not change it.
+    pub idle_since_unix_ms: u64,
+}
+
+/// `WrapUpTime` of a list: seconds, or the string `untimed`. `None` if there is none, or no such thing.
+#[must_use]
+pub fn wrap_up_of(list: &KvList) -> Option<WrapUp> {
+    let value = list.get("WrapUpTime")?;
+    if value.as_text() == Some("untimed") {
+        return Some(WrapUp::Untimed);
+    }
+    u64::try_from(value.as_int()?).ok().map(|s| WrapUp::Timed(std::time::Duration::from_secs(s)))
 }
 
 /// See the module.
