@@ -93,6 +93,12 @@ codes! {
 }
 
 impl ErrorCode {
+    /// The code of a number.
+    #[must_use]
+    pub fn from_number(number: u16) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.number() == number)
+    }
+
     /// The number in `ErrorCode`.
     #[must_use]
     pub fn number(self) -> u16 {

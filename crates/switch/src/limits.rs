@@ -1,5 +1,7 @@
 //! Bounds of the switch: what happens when a table is full stands beside each number.
 
+use std::time::Duration;
+
 /// Calls at once; a further INVITE gets 503 with Retry-After.
 pub const MAX_CALLS: usize = 100_000;
 /// Contacts to which one call is forked; further contacts of the DN are not tried.
@@ -34,3 +36,27 @@ pub const MALFORMED_EXPIRES_S: u32 = 3_600;
 pub const NONCE_LIFETIME_MS: u64 = 300_000;
 /// Used nonces whose counts are remembered; when there are more the oldest is forgotten, and stale.
 pub const MAX_NONCES: usize = 262_144;
+/// Sessions of CTI clients, those away included; a further one takes the place of whoever has been away longest past
+/// its grace, or is refused with 166.
+pub const MAX_SESSIONS: usize = 20_000;
+/// DNs that one session may register; a further one is refused with 166.
+pub const MAX_DNS_PER_SESSION: usize = 20_000;
+/// Registrations of DNs by all sessions; a further one is refused with 166.
+pub const MAX_CLIENT_REGISTRATIONS: usize = 1_000_000;
+/// Latest events of a session that are kept for its resumption; a client that missed more gets snapshots.
+pub const MAX_STREAM_EVENTS: usize = 1_024;
+/// How long events that were sent over a connection are kept, ms: what a connection can lose unnoticed is younger.
+/// While the client is away nothing grows too old.
+pub const STREAM_KEPT_MS: u64 = 60_000;
+/// Requests of a session whose `ReferenceID` is remembered; an older one that comes again is a new request.
+pub const MAX_REMEMBERED_REQUESTS: usize = 256;
+/// How long the whole answer to a request is kept, ms; afterwards a repetition is told only that it was carried out,
+/// or with which error it was refused.
+pub const ANSWER_KEPT_MS: u64 = 600_000;
+/// Latest answers of a session that its record names, so that a backup does not carry their requests out again.
+pub const MAX_STORED_ANSWERS: usize = 4;
+/// How long a session outlives its connection.
+pub const SESSION_LINGER: Duration = Duration::from_secs(300);
+/// How long the clients of a server that took over, or started again, have to come back before they count as
+/// disconnected. Client libraries try a lost server again every 20 s.
+pub const RESTORED_SESSION_GRACE: Duration = Duration::from_secs(60);
