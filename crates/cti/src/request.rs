@@ -304,6 +304,14 @@ requests! {
         user_data: KvList = "UserData",
         ;
     }
+    /// Removes all data of a call.
+    TDeleteUserData = 32 {
+        /// The DN.
+        this_dn: String = "ThisDN",
+        /// The call.
+        conn_id: String = "ConnID",
+        ;
+    }
     /// Removes one key of a call's data.
     TDeletePair = 33 {
         /// The DN.
