@@ -170,6 +170,7 @@ fn render(step: &Step, directory: &Directory) -> view::Step {
     let name = |device: Device| match device {
         Device::Extension(_) => format!("Extension {}", Rooms::name_of(directory, device)),
         Device::Trunk(_) => format!("Trunk {}", Rooms::name_of(directory, device)),
+        Device::Mixer => format!("Mixer {}", Rooms::name_of(directory, device)),
     };
     let mut considered = Vec::new();
     let text = match &step.what {

@@ -31,6 +31,8 @@ pub enum Device {
     Extension(DnId),
     /// A Trunk DN.
     Trunk(TrunkId),
+    /// The mixer of conferences.
+    Mixer,
 }
 
 /// What a transaction is for: kept with it by the transaction layer and handed back with whatever happens to it.
@@ -271,6 +273,7 @@ impl Rooms {
         match device {
             Device::Extension(_) => self.directory.find(name.as_bytes()).map(Device::Extension),
             Device::Trunk(_) => self.directory.trunk_named(name).map(Device::Trunk),
+            Device::Mixer => self.directory.floor().mixer.as_ref().map(|_| Device::Mixer),
         }
     }
 
@@ -280,7 +283,18 @@ impl Rooms {
         match device {
             Device::Extension(id) => directory.extension(id).map_or("?", |e| &e.number),
             Device::Trunk(id) => directory.trunk(id).map_or("?", |t| &t.name),
+            Device::Mixer => directory.floor().mixer.as_ref().map_or("?", |mixer| &mixer.name),
         }
+    }
+
+    /// The same, shared with the directory.
+    #[must_use]
+    pub fn shared_name(directory: &Directory, device: Device) -> Option<Arc<str>> {
+        Some(Arc::clone(match device {
+            Device::Extension(id) => &directory.extension(id)?.number,
+            Device::Trunk(id) => &directory.trunk(id)?.name,
+            Device::Mixer => &directory.floor().mixer.as_ref()?.name,
+        }))
     }
 }
 

@@ -124,7 +124,7 @@ fn redirect(directory: &Directory, peer: TrunkId, number: &str) -> Reject {
 
 fn originator(directory: &Directory, origin: Device) -> Originator {
     match origin {
-        Device::Extension(_) => Originator::Internal,
+        Device::Extension(_) | Device::Mixer => Originator::Internal,
         Device::Trunk(id) if directory.trunk(id).is_some_and(|t| t.oosp_transfer_enabled) => {
             Originator::ExternalRedirectable
         }
@@ -174,7 +174,7 @@ fn extension_targets(
     let extension = directory.extension(dn).ok_or(absent(Absent::NotRegistered))?;
     let now = match rooms.now_called(directory, device) {
         Some(Device::Extension(id)) => id,
-        Some(Device::Trunk(_)) | None => return Err(absent(Absent::NotRegistered)),
+        Some(Device::Trunk(_) | Device::Mixer) | None => return Err(absent(Absent::NotRegistered)),
     };
     if let Some(contact) = &extension.class.contact {
         if rooms.trunks.extension_answers(now) == Some(false) {
@@ -211,7 +211,7 @@ fn trunk_target(
     let trunk: &Trunk = directory.trunk(id).ok_or((device, Absent::OutOfService))?;
     let now = match rooms.now_called(directory, device) {
         Some(Device::Trunk(now)) => now,
-        Some(Device::Extension(_)) | None => return Err((device, Absent::OutOfService)),
+        Some(Device::Extension(_) | Device::Mixer) | None => return Err((device, Absent::OutOfService)),
     };
     if !rooms.trunks.in_service(now) {
         return Err((device, Absent::OutOfService));

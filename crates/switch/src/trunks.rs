@@ -137,6 +137,7 @@ impl Trunks {
         match device {
             Device::Trunk(id) => self.trunks.get(id.0 as usize).map(|line| &line.health),
             Device::Extension(id) => self.extensions.get(&id),
+            Device::Mixer => None,
         }
     }
 
@@ -207,6 +208,7 @@ impl Trunks {
         let health = match device {
             Device::Trunk(id) => self.trunks.get_mut(id.0 as usize).map(|line| &mut line.health),
             Device::Extension(id) => self.extensions.get_mut(&id),
+            Device::Mixer => None,
         }?;
         let before = health.poll_timeout().map(|(at, _)| at);
         let action = act(health);

@@ -2,15 +2,17 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use tandem_peer::replica::{Reader, Writer};
 use tandem_sip::dialog::{Dialog, ViaLine};
-use tandem_sip::{Flow, HeaderName, Host, Message, NameAddr, Transport, TxnId, Uri};
+use tandem_sip::{Flow, HeaderName, Host, Message, NameAddr, TxnId, Uri};
 
 use super::credentials::Authorization;
 use super::headers;
 use super::incoming::hops;
-use crate::directory::{DnId, TrunkId};
+use super::news::LegNo;
+use super::session::Session;
+use crate::directory::Directory;
 use crate::rooms::{Device, Rooms, Use, own_headers};
 
 /// Which end of a call.
@@ -51,8 +53,16 @@ pub struct Leg {
     pub flow: Flow,
     /// The far end.
     pub device: Device,
+    /// What the far end is called in the configuration, once the call is answered: records name it so.
+    pub name: Option<Arc<str>>,
+    /// The leg's number in its call.
+    pub no: LegNo,
     /// The far end is behind a NAT: its Contact is not where it is reached.
     pub nat: bool,
+    /// The party here has put the other one on hold.
+    pub holds: bool,
+    /// The session that this server itself describes to the far end, once it has done so.
+    pub session: Option<Session>,
     /// What answered the far end's challenge to the INVITE; its ACK repeats it (RFC 3261 22.1).
     pub authorization: Option<Box<Authorization>>,
 }
@@ -68,6 +78,10 @@ pub struct Ask<'a> {
     pub max_forwards: u8,
     /// The other side's message whose headers and body are passed on.
     pub like: Option<&'a Message>,
+    /// A session description instead of the body that `like` has.
+    pub sdp: Option<&'a [u8]>,
+    /// A header and a body of this server's own.
+    pub own: Option<Own<'a>>,
     /// `RAck` of a PRACK, counted in this leg's numbers.
     pub rack: Option<&'a [u8]>,
     /// `Reason` (RFC 3326).
@@ -76,6 +90,15 @@ pub struct Ask<'a> {
     pub authorization: Option<&'a Authorization>,
     /// Stay with UDP however long it is: TCP was tried in vain (RFC 3261 18.1.1).
     pub udp_only: bool,
+}
+
+/// What a request of this server's own says.
+#[derive(Clone, Copy, Debug)]
+pub struct Own<'a> {
+    /// A header of it.
+    pub header: (HeaderName, &'a [u8]),
+    /// Its body.
+    pub body: &'a [u8],
 }
 
 /// A request that was sent.
@@ -96,6 +119,8 @@ impl<'a> Ask<'a> {
             cseq,
             max_forwards: 70,
             like: None,
+            sdp: None,
+            own: None,
             rack: None,
             reason: None,
             authorization: None,
@@ -108,9 +133,25 @@ impl Leg {
     /// A leg whose far end sent `message` by `flow`.
     #[must_use]
     pub fn new(dialog: Dialog, flow: Flow, device: Device, nat: bool) -> Self {
-        let mut leg = Self { dialog, flow, device, nat, authorization: None };
+        let mut leg = Self {
+            dialog,
+            flow,
+            device,
+            name: None,
+            no: 0,
+            nat,
+            holds: false,
+            session: None,
+            authorization: None,
+        };
         leg.aim();
         leg
+    }
+
+    /// Says which leg of its call it is, and what its far end is called.
+    pub(super) fn number(&mut self, no: LegNo, directory: &Directory) {
+        self.no = no;
+        self.name = Rooms::shared_name(directory, self.device);
     }
 
     /// Finds where requests go: the first hop of the dialog when that is an address of its own, the flow otherwise.
@@ -183,9 +224,22 @@ impl Leg {
 
     /// Sends the ACK for a 2xx to our INVITE, and keeps it in case the 2xx comes again.
     pub fn acknowledge(&self, rooms: &mut Rooms, invite: TxnId, cseq: u32, like: Option<&Message>) {
+        self.acknowledge_with(rooms, invite, cseq, like, None);
+    }
+
+    /// The same with this session description instead of the one in `like`.
+    pub fn acknowledge_with(
+        &self,
+        rooms: &mut Rooms,
+        invite: TxnId,
+        cseq: u32,
+        like: Option<&Message>,
+        sdp: Option<&[u8]>,
+    ) {
         let branch = format!("z9hG4bK{:016x}", rooms.ids.bits());
         let authorization = self.authorization.as_deref();
-        let ask = Ask { like, max_forwards: like.map_or(70, hops), authorization, ..Ask::own(b"ACK", cseq) };
+        let ask =
+            Ask { like, sdp, max_forwards: like.map_or(70, hops), authorization, ..Ask::own(b"ACK", cseq) };
         let payload = self.print(rooms, &ask, self.flow, branch.as_bytes());
         let until = rooms.now.mono + rooms.directory.options.timers.patience();
         rooms.acks.expire(rooms.now.mono);
@@ -226,53 +280,21 @@ impl Leg {
         if let Some(authorization) = ask.authorization {
             builder.header(authorization.name, &authorization.value);
         }
-        match ask.like {
-            Some(like) => {
+        match (ask.like, ask.sdp) {
+            (Some(like), sdp) => {
                 headers::relay(&mut builder, like, rooms.lines.sent_by.as_bytes());
-                builder.finish(like.body())
+                builder.finish(sdp.unwrap_or(like.body()))
             }
-            None => builder.finish(b""),
-        }
-    }
-
-    pub(super) fn encode(&self, out: &mut Writer<'_>) {
-        out.bytes(&self.dialog.encode());
-        out.u8(self.flow.transport as u8);
-        out.u8(self.flow.local);
-        out.u64(self.flow.conn);
-        out.str(&self.flow.remote.to_string());
-        match self.device {
-            Device::Extension(id) => {
-                out.u8(0);
-                out.u32(id.0);
+            (None, Some(sdp)) => {
+                builder.header(HeaderName::ContentType, b"application/sdp");
+                builder.finish(sdp)
             }
-            Device::Trunk(id) => {
-                out.u8(1);
-                out.u32(id.0);
+            (None, None) => {
+                let Some(own) = ask.own else { return builder.finish(b"") };
+                builder.header(own.header.0, own.header.1);
+                builder.finish(own.body)
             }
         }
-        out.bool(self.nat);
-    }
-
-    pub(super) fn decode(fields: &mut Reader<'_>) -> Option<Self> {
-        let dialog = Dialog::decode(fields.bytes()?)?;
-        let transport = match fields.u8()? {
-            0 => Transport::Udp,
-            1 => Transport::Tcp,
-            2 => Transport::Tls,
-            3 => Transport::Ws,
-            4 => Transport::Wss,
-            _ => return None,
-        };
-        let (local, conn) = (fields.u8()?, fields.u64()?);
-        let remote = fields.str()?.parse().ok()?;
-        let device = match (fields.u8()?, fields.u32()?) {
-            (0, id) => Device::Extension(DnId(id)),
-            (1, id) => Device::Trunk(TrunkId(id)),
-            _ => return None,
-        };
-        let flow = Flow { transport, local, remote, conn };
-        Some(Self { dialog, flow, device, nat: fields.bool()?, authorization: None })
     }
 }
 

@@ -9,6 +9,7 @@
 //! | `best` | which refusal the caller is told |
 //! | `talk`, `exchange` | the answered call: two dialogs, and the INVITE that is under way within them |
 //! | `relay` | other requests within the dialogs, passed to the other side |
+//! | `session`, `stored` | descriptions of this server's own, and the record of an answered call |
 //! | `teardown`, `closing` | how an answered call ends, and what it then still owes |
 //! | `headers`, `hide` | what is passed from leg to leg and what is not |
 //! | `credentials` | a trunk's challenge is answered |
@@ -27,7 +28,9 @@ mod leg;
 mod news;
 mod record;
 mod relay;
+mod session;
 mod setup;
+mod stored;
 mod table;
 mod talk;
 mod teardown;
@@ -49,6 +52,7 @@ pub use incoming::Incoming;
 pub use leg::{Leg, Side, address};
 pub use news::{Carried, Far, LegNo, News, Ticket};
 pub use record::{EndReason, LegFacts};
+pub use session::Session;
 pub use setup::{Opening, Stage};
 pub use table::Calls;
 pub use talk::Talk;

@@ -87,6 +87,14 @@ impl LegFacts {
         Self { device, id, status: 0, ringing: None, answered: None, ended: None }
     }
 
+    /// Whether this is its Call-ID.
+    pub(super) fn is(&self, call_id: &[u8]) -> bool {
+        match &self.id {
+            LegId::Theirs(text) => **text == *call_id,
+            LegId::Ours(id) => id.text() == call_id,
+        }
+    }
+
     /// Its Call-ID.
     #[must_use]
     pub fn call_id(&self) -> Box<str> {

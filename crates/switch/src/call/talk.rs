@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use tandem_peer::Replicated;
-use tandem_peer::replica::{Reader, Record, Writer};
 use tandem_peer::trunk::CallFailure;
 use tandem_sip::{Flow, HeaderName, Message, Method, TxnId, response_to};
 
@@ -10,6 +9,7 @@ use super::credentials::{Authorization, Challenged};
 use super::exchange::{Answered, Exchange, Relayed};
 use super::incoming::{Incoming, hops};
 use super::leg::{Ask, Leg, Side};
+use super::news::LegNo;
 use super::record::EndReason;
 use super::{Call, Phase, Talking, headers, mapped};
 use crate::cdr::EndedBy;
@@ -60,38 +60,13 @@ impl Talk {
     }
 }
 
-impl Record for Talk {
-    const KIND: u8 = 2;
-
-    fn encode(&self, out: &mut Writer<'_>) {
-        out.bytes(&self.uuid.to_be_bytes());
-        out.bytes(&self.from);
-        out.bytes(&self.to);
-        out.u64(self.started_unix_ms);
-        out.u64(self.answered_unix_ms);
-        for leg in &self.legs {
-            leg.encode(out);
-        }
-    }
-
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut fields = Reader::new(bytes);
-        let talk = Self {
-            uuid: u128::from_be_bytes(fields.bytes()?.try_into().ok()?),
-            from: fields.bytes()?.into(),
-            to: fields.bytes()?.into(),
-            started_unix_ms: fields.u64()?,
-            answered_unix_ms: fields.u64()?,
-            legs: [Leg::decode(&mut fields)?, Leg::decode(&mut fields)?],
-        };
-        fields.end()?;
-        Some(talk)
-    }
-}
-
 impl Call {
     /// The call is answered: stores it, then passes the 2xx to the caller.
     pub(super) fn begin_talk(&mut self, rooms: &mut Rooms, legs: [Leg; 2], answered: Answered) {
+        let mut legs = legs;
+        for leg in &mut legs {
+            leg.number(self.leg_no(leg), &self.directory);
+        }
         let talk = Talk {
             uuid: self.uuid,
             from: self.from.clone(),
@@ -105,6 +80,12 @@ impl Call {
         rooms.endpoint.respond(answered.server, answered.code, answered.ok.clone(), rooms.now.mono);
         let exchange = Exchange::Answered(answered.repeating(rooms));
         self.phase = Phase::Talk(Box::new(Talking { talk, exchange, audit: [None, None] }));
+    }
+
+    /// The number of a leg, known by its Call-ID.
+    pub(super) fn leg_no(&self, leg: &Leg) -> LegNo {
+        let place = self.legs.iter().position(|facts| facts.is(leg.dialog.call_id()));
+        place.and_then(|place| LegNo::try_from(place).ok()).unwrap_or_default()
     }
 
     /// A re-INVITE from one side (RFC 3261 14.2).

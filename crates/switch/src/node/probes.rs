@@ -76,9 +76,10 @@ impl Node {
                 let contact = directory.extension(id)?.class.contact.as_ref()?;
                 (contact, contact.addr?)
             }
+            Device::Mixer => return None,
         };
         let uri = match device {
-            Device::Trunk(_) => contact.uri.clone(),
+            Device::Trunk(_) | Device::Mixer => contact.uri.clone(),
             Device::Extension(id) => contact.uri.replace("{number}", &directory.extension(id)?.number).into(),
         };
         Some((uri, self.rooms.flow_to(contact.transport, addr)))
