@@ -7,16 +7,16 @@ use crate::name::EventName;
 use crate::value::KvList;
 use crate::word::{AddressType, AgentState, CallState, CallType, DnRole, PartyState, Role, WorkMode};
 
-/// What a client hears.
+/// What a client hears. A client overlooks attributes that it does not know: later servers may tell more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Event {
     /// Its name.
     pub event: EventName,
     /// The T-Library's message number of it.
     pub number: u16,
     /// Its place in the stream of this session, from 1, without gaps. An answer that only the asking client hears has
-    /// one too.
+    /// one too. `EventLinkConnected` is no part of the stream: it names the number after which the stream goes on, 0 in
+    /// a new session.
     #[serde(rename = "EventSequenceNumber", default, skip_serializing_if = "Option::is_none")]
     pub sequence: Option<u64>,
     /// When it happened, ms since the Unix epoch.
@@ -124,7 +124,6 @@ pub enum Resumed {
 
 /// A party of a call, or a call at a DN.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct PartyInfo {
     /// The call.
     #[serde(rename = "ConnID")]

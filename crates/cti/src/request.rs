@@ -4,6 +4,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Refusal;
+use crate::decode::Members;
 use crate::value::KvList;
 use crate::word::{AddressType, ControlMode, RegisterMode, RouteType, TreatmentType, WorkMode};
 
@@ -35,6 +37,18 @@ macro_rules! requests {
                 #[serde(rename = "AttributeExtensions", default, skip_serializing_if = "KvList::is_empty")]
                 pub extensions: KvList,
             }
+
+            impl $name {
+                fn read(members: &mut Members) -> Result<Self, Refusal> {
+                    Ok(Self {
+                        reference_id: members.optional("ReferenceID")?,
+                        $( $need: members.needed($need_json)?, )*
+                        $( $may: members.optional($may_json)?, )*
+                        reasons: members.optional("Reasons")?.unwrap_or_default(),
+                        extensions: members.optional("AttributeExtensions")?.unwrap_or_default(),
+                    })
+                }
+            }
         )*
 
         /// What a client asks for. `request` in JSON names it.
@@ -52,6 +66,25 @@ macro_rules! requests {
             #[must_use]
             pub fn name(&self) -> &'static str {
                 match self { $(Self::$name(_) => stringify!($name),)* }
+            }
+
+            /// Its T-Library number.
+            #[must_use]
+            pub fn number(&self) -> u16 {
+                match self { $(Self::$name(_) => $number,)* }
+            }
+
+            /// Reads the attributes of the request of that name; `None` if there is no such request.
+            pub(crate) fn read(name: &str, members: &mut Members) -> Option<Result<Self, Refusal>> {
+                match name {
+                    $(stringify!($name) => Some($name::read(members).map(Self::$name)),)*
+                    _ => None,
+                }
+            }
+
+            /// The schemas of all requests, by name: their attributes, without the `request` that names them.
+            pub fn schemas(generator: &mut schemars::SchemaGenerator) -> Vec<(&'static str, schemars::Schema)> {
+                vec![$((stringify!($name), $name::json_schema(generator)),)*]
             }
 
             /// `ReferenceID`.
