@@ -60,3 +60,17 @@ pub const SESSION_LINGER: Duration = Duration::from_secs(300);
 /// How long the clients of a server that took over, or started again, have to come back before they count as
 /// disconnected. Client libraries try a lost server again every 20 s.
 pub const RESTORED_SESSION_GRACE: Duration = Duration::from_secs(60);
+/// Agents logged in at once; a further login gets 166.
+pub const MAX_AGENTS: usize = 100_000;
+/// Queues that one agent names at his logins; a further one gets 166.
+pub const MAX_QUEUES_OF_AGENT: usize = 64;
+/// Longest AgentID, bytes; a longer one gets 53.
+pub const MAX_AGENT_ID_BYTES: usize = 255;
+/// Agents whose timers are run in one turn; the others follow in the next, so that calls are not held up.
+pub const MAX_AGENT_TIMERS_AT_ONCE: usize = 1_000;
+/// Keys of one list of reasons or extensions, nested ones included; a request with more gets 53.
+pub const MAX_LIST_KEYS: usize = 64;
+/// Bytes of the keys and values of one list of reasons or extensions; a request with more gets 53.
+pub const MAX_LIST_BYTES: usize = 8_192;
+/// Levels of one list of reasons or extensions; a request with more gets 53.
+pub const MAX_LIST_DEPTH: usize = 4;
