@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tandem_peer::continuity::{Decision, DrForward, Mode};
 
-use crate::call::{EndReason, Side};
+use crate::call::{Aim, EndReason, Side};
 use crate::cdr::EndedBy;
 use crate::directory::Directory;
 use crate::limits::{MAX_EXPLAINED, MAX_STEPS};
@@ -53,6 +53,8 @@ pub enum What {
     Failed(u16),
     /// A leg was audited because the trunk it runs over was lost.
     Audited(Side),
+    /// An operation by INVITEs of this server's own ended so, with the status that it met.
+    Arranged(Aim, Option<u16>),
     /// A side's leg ended.
     Ended(Side, EndedBy, EndReason),
 }
@@ -207,6 +209,8 @@ fn render(step: &Step, directory: &Directory) -> view::Step {
         }
         What::Answered(device) => format!("answered by {}", name(*device)),
         What::Failed(status) => format!("caller answered with {status}"),
+        What::Arranged(aim, None) => aim.to_string(),
+        What::Arranged(aim, Some(status)) => format!("in vain ({status}): {aim}"),
         What::Audited(side) => format!("the {side} leg was audited: its trunk is out of service"),
         What::Ended(side, by, reason) => format!("the {side} leg ended ({}): {reason}", by.as_str()),
     };

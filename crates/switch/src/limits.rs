@@ -18,6 +18,12 @@ pub const MAX_CONTACTS: usize = 10;
 pub const MAX_EXPLAINED: usize = 100_000;
 /// Steps kept of one call's decisions; later ones are counted only.
 pub const MAX_STEPS: usize = 64;
+/// Requests of this server's own to the parties of one call at once; an operation beyond it gets 503.
+pub const MAX_TELLINGS: usize = 8;
+/// Digits of one DTMF operation; a longer one gets 413.
+pub const MAX_DIGITS: usize = 64;
+/// How often an INVITE of this server's own within a call meets one of the other end before it is given up.
+pub const MAX_GLARES: u8 = 5;
 /// Outputs that may wait for one commit; beyond it new requests get 503 with Retry-After.
 pub const MAX_HELD_OUTPUTS: usize = 262_144;
 /// ACKs kept for repeated 2xx; the oldest beyond it is forgotten.

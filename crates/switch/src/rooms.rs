@@ -54,6 +54,8 @@ pub enum Use {
     Stray(Key),
     /// The audit of one side's dialog.
     Audit(Key, Side),
+    /// A request of this server's own to a party; the number names it.
+    Told(Key, u16),
     /// An OPTIONS probe of a device.
     Probe(Device, ProbeId),
     /// Nobody waits for the outcome.
@@ -70,7 +72,7 @@ pub enum Fact {
     /// A call is over.
     Ended(Box<Cdr>),
     /// What a call tells the floor.
-    Call(Key, Box<crate::call::News>),
+    Call(Key, crate::call::News),
 }
 
 /// Lines this server writes into its own messages, printed once.

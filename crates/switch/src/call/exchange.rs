@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tandem_sip::{Envelope, Flow, Message, TxnId};
 
+use super::arrange::Arranging;
 use super::leg::Side;
 use super::{CallTimer, Talking};
 use crate::rooms::Rooms;
@@ -19,6 +20,8 @@ pub enum Exchange {
     Relayed(Box<Relayed>),
     /// A 2xx was passed back and waits for its ACK.
     Answered(Box<Answered>),
+    /// This server brings something about by INVITEs of its own.
+    Arranging(Box<Arranging>),
 }
 
 /// A re-INVITE that was passed on.
@@ -109,6 +112,7 @@ impl Talking {
             Exchange::Idle => None,
             Exchange::Relayed(relayed) => relayed.until.map(|at| (at, CallTimer::Reinvite)),
             Exchange::Answered(answered) => Some((answered.due(), CallTimer::Answer)),
+            Exchange::Arranging(arranging) => arranging.due().map(|at| (at, CallTimer::Arranging)),
         };
         let audit = self.audit.iter().flatten().map(|audit| audit.due()).min();
         let audit = audit.map(|at| (at, CallTimer::Audit));

@@ -9,6 +9,7 @@ use tandem_sip::{Flow, HeaderName, Host, Message, NameAddr, TxnId, Uri};
 
 use super::credentials::Authorization;
 use super::headers;
+use super::hold::Hold;
 use super::incoming::hops;
 use super::news::LegNo;
 use super::session::Session;
@@ -59,8 +60,8 @@ pub struct Leg {
     pub no: LegNo,
     /// The far end is behind a NAT: its Contact is not where it is reached.
     pub nat: bool,
-    /// The party here has put the other one on hold.
-    pub holds: bool,
+    /// How the party here holds the other one.
+    pub holds: Hold,
     /// The session that this server itself describes to the far end, once it has done so.
     pub session: Option<Session>,
     /// What answered the far end's challenge to the INVITE; its ACK repeats it (RFC 3261 22.1).
@@ -140,7 +141,7 @@ impl Leg {
             name: None,
             no: 0,
             nat,
-            holds: false,
+            holds: Hold::No,
             session: None,
             authorization: None,
         };

@@ -8,12 +8,14 @@
 //! | `early` | early dialogs, one of ours for each of theirs |
 //! | `best` | which refusal the caller is told |
 //! | `talk`, `exchange` | the answered call: two dialogs, and the INVITE that is under way within them |
+//! | `arrange`, `join`, `hold` | what this server brings about within it by request |
 //! | `relay` | other requests within the dialogs, passed to the other side |
 //! | `session`, `stored` | descriptions of this server's own, and the record of an answered call |
 //! | `teardown`, `closing` | how an answered call ends, and what it then still owes |
 //! | `headers`, `hide` | what is passed from leg to leg and what is not |
 //! | `credentials` | a trunk's challenge is answered |
 
+mod arrange;
 mod best;
 mod branch;
 mod closing;
@@ -23,9 +25,12 @@ mod early;
 mod exchange;
 mod headers;
 mod hide;
+mod hold;
 mod incoming;
+mod join;
 mod leg;
 mod news;
+mod operate;
 mod record;
 mod relay;
 mod session;
@@ -34,6 +39,7 @@ mod stored;
 mod table;
 mod talk;
 mod teardown;
+mod telling;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -43,11 +49,13 @@ use tandem_peer::Replicated;
 use tandem_peer::audit::AuditRound;
 use tandem_sip::{Flow, Message, TxnId};
 
+pub use arrange::Aim;
 use best::mapped;
 pub use branch::{Branch, Stranger, Target};
 use closing::Closing;
 pub use exchange::Exchange;
 pub use headers::{SUPPORTED, has_marker, unsupported};
+pub use hold::Hold;
 pub use incoming::Incoming;
 pub use leg::{Leg, Side, address};
 pub use news::{Carried, Far, LegNo, News, Ticket};
@@ -67,6 +75,7 @@ use crate::time::Now;
 use crate::view;
 
 use setup::Setup;
+use telling::Telling;
 
 /// One call.
 #[derive(Debug)]
@@ -85,6 +94,8 @@ pub struct Call {
     /// Relayed requests that wait for their answer.
     pending: Vec<Pending>,
     next_pending: u16,
+    /// Requests of this server's own to the parties.
+    tellings: Vec<Telling>,
     /// BYEs that wait for their answer.
     byes: u8,
     /// Local tags that lead here.
@@ -152,6 +163,8 @@ pub enum CallTimer {
     Answer,
     /// A re-INVITE rings but is never decided.
     Reinvite,
+    /// An INVITE of this server's own goes again, or is taken back.
+    Arranging,
     /// An audit is due, or stays unanswered.
     Audit,
 }
@@ -216,6 +229,10 @@ impl Call {
         };
         !matches!(self.phase, Phase::Ending)
             && self.legs.iter().any(|leg| leg.ended.is_none() && is(leg.device))
+    }
+
+    fn tell(&self, rooms: &mut Rooms, news: News) {
+        rooms.facts.push(Fact::Call(self.key, news));
     }
 
     fn note(&mut self, rooms: &Rooms, what: What) {

@@ -36,6 +36,10 @@ pub enum EndReason {
     Audit(AuditEnd),
     /// The answer could not be used (it named no Contact).
     UnusableAnswer,
+    /// A request asked for it.
+    Request,
+    /// The call was offered elsewhere, or waits again.
+    TakenBack,
 }
 
 impl fmt::Display for EndReason {
@@ -52,6 +56,8 @@ impl fmt::Display for EndReason {
             Self::NoResponse => f.write_str("no response"),
             Self::TransportFailed => f.write_str("the transport could not deliver"),
             Self::Audit(end) => write!(f, "{end}"),
+            Self::Request => f.write_str("by request"),
+            Self::TakenBack => f.write_str("the offer was taken back"),
             Self::UnusableAnswer => f.write_str("the answer named no usable Contact"),
         }
     }

@@ -102,6 +102,12 @@ impl Call {
             rooms.counters.refused_full += 1;
             return incoming.answer(rooms, &Reject::full());
         }
+        if incoming.env.cseq.method == Method::Update
+            && self.is_arranging()
+            && !incoming.message.body().is_empty()
+        {
+            return incoming.answer(rooms, &Reject::new(491));
+        }
         let rack = match self.rack(side, to, incoming) {
             Ok(rack) => rack,
             Err(refusal) => return incoming.answer(rooms, &refusal),
@@ -171,7 +177,8 @@ impl Call {
             }
             Phase::Talk(talking) => {
                 let cseq = talking.talk.update(&mut rooms.log, |talk| talk.leg_mut(far).dialog.next_cseq());
-                talking.talk.leg(far).ask(rooms, &Ask { cseq, ..ask }, used_for)
+                let sdp = talking.redescribe(rooms, far, &pending.request);
+                talking.talk.leg(far).ask(rooms, &Ask { cseq, sdp: sdp.as_deref(), ..ask }, used_for)
             }
             Phase::Ending => None,
         };
@@ -210,7 +217,9 @@ impl Call {
                 Exchange::Answered(answered) if answered.from == side => {
                     Some((answered.server_cseq, answered.client_cseq))
                 }
-                Exchange::Idle | Exchange::Relayed(_) | Exchange::Answered(_) => None,
+                Exchange::Idle | Exchange::Relayed(_) | Exchange::Answered(_) | Exchange::Arranging(_) => {
+                    None
+                }
             },
             Phase::Setup(_) | Phase::Ending => None,
         }
@@ -224,13 +233,19 @@ impl Call {
         }
         let Some(place) = self.pending.iter().position(|pending| pending.id == id) else { return };
         let pending = self.pending.swap_remove(place);
-        if let Some(payload) = pass_back(rooms, &pending.request, pending.flow, code, response) {
+        let sdp = match &mut self.phase {
+            Phase::Talk(talking) => talking.redescribe(rooms, pending.from, response),
+            Phase::Setup(_) | Phase::Ending => None,
+        };
+        let payload = pass_back(rooms, &pending.request, pending.flow, code, response, sdp.as_deref());
+        if let Some(payload) = payload {
             rooms.endpoint.respond(pending.server, mapped(code), payload, rooms.now.mono);
         }
         let (far, method) = (pending.from.other(), pending.request.method().unwrap_or(Method::Other));
         match &mut self.phase {
             Phase::Talk(talking) if code < 300 && method == Method::Update => {
                 talking.talk.update(&mut rooms.log, |talk| talk.leg_mut(far).renew(response));
+                self.hold_by_phone(rooms, pending.from, &pending.request);
             }
             Phase::Talk(_) if ends_dialog(method, code) => {
                 self.dialog_gone(rooms, far, EndReason::Status(code));

@@ -2,9 +2,10 @@
 //! server writes to a leg on, every description to that leg carries this server's origin, the identifier kept and the
 //! version one higher each time (RFC 3264 8), whatever parties come and go behind it.
 
-use tandem_sip::{HeaderName, Message, Origin, Sdp};
+use tandem_sip::{Direction, HeaderName, Message, Origin, Sdp};
 
-use super::leg::Leg;
+use super::Talking;
+use super::leg::{Leg, Side};
 use crate::rooms::Rooms;
 
 /// This server's session towards one leg.
@@ -16,32 +17,77 @@ pub struct Session {
     pub version: u64,
 }
 
+impl Session {
+    fn origin(self, rooms: &Rooms) -> Origin<'_> {
+        Origin { id: self.id, version: self.version, address: &rooms.directory.server.sip_address }
+    }
+}
+
 impl Leg {
-    /// The origin of the next description; the session begins with the first.
-    fn next_origin<'a>(&mut self, rooms: &'a mut Rooms) -> Origin<'a> {
+    /// The session as its next description names it; the first one begins it.
+    fn next_session(&self, rooms: &mut Rooms) -> Session {
         let begun = self.session.unwrap_or_else(|| Session { id: rooms.ids.bits() >> 33, version: 0 });
-        let session = Session { version: begun.version + 1, ..begun };
-        self.session = Some(session);
-        Origin { id: session.id, version: session.version, address: &rooms.directory.server.sip_address }
-    }
-
-    /// The description in a message as it is passed to this leg in the name of this server. `None`: there is none that
-    /// can be read; the body then passes as it is.
-    pub fn describe(&mut self, rooms: &mut Rooms, message: &Message) -> Option<Vec<u8>> {
-        let sdp = description(message)?;
-        Some(sdp.with_origin(&self.next_origin(rooms)))
-    }
-
-    /// The same, if descriptions to this leg are this server's already.
-    pub(super) fn redescribe(&mut self, rooms: &mut Rooms, message: &Message) -> Option<Vec<u8>> {
-        self.session?;
-        self.describe(rooms, message)
+        Session { version: begun.version + 1, ..begun }
     }
 
     /// The answer to an offer of this leg that lets no media flow. `None`: there is no offer that can be read.
     pub fn inactive_answer(&mut self, rooms: &mut Rooms, offer: &Message) -> Option<Vec<u8>> {
-        let sdp = description(offer)?;
-        Some(sdp.inactive_answer(&self.next_origin(rooms)))
+        let (session, sdp) = self.parked(rooms, offer)?;
+        self.session = Some(session);
+        Some(sdp)
+    }
+
+    fn parked(&self, rooms: &mut Rooms, offer: &Message) -> Option<(Session, Vec<u8>)> {
+        let offer = description(offer)?;
+        let session = self.next_session(rooms);
+        Some((session, offer.inactive_answer(&session.origin(rooms))))
+    }
+
+    fn described(
+        &self,
+        rooms: &mut Rooms,
+        message: &Message,
+        way: Option<Direction>,
+    ) -> Option<(Session, Vec<u8>)> {
+        let sdp = description(message)?;
+        let session = self.next_session(rooms);
+        let turned = way.map(|way| sdp.with_direction(way));
+        let sdp = turned.as_deref().and_then(|sdp| Sdp::parse(sdp).ok()).unwrap_or(sdp);
+        Some((session, sdp.with_origin(&session.origin(rooms))))
+    }
+}
+
+impl Talking {
+    /// The description in `message` as it is passed to one side in this server's name. `None`: there is none.
+    pub(super) fn describe(&mut self, rooms: &mut Rooms, side: Side, message: &Message) -> Option<Vec<u8>> {
+        let described = self.talk.leg(side).described(rooms, message, None);
+        self.keep_session(rooms, side, described)
+    }
+
+    /// The same for what the parties themselves exchange: only where this server describes the session already, and
+    /// without media while it holds the call.
+    pub(super) fn redescribe(&mut self, rooms: &mut Rooms, side: Side, message: &Message) -> Option<Vec<u8>> {
+        self.talk.leg(side).session?;
+        let way = self.talk.is_parked().then_some(Direction::Inactive);
+        let described = self.talk.leg(side).described(rooms, message, way);
+        self.keep_session(rooms, side, described)
+    }
+
+    /// The answer to an offer of one side that lets no media flow.
+    pub(super) fn park(&mut self, rooms: &mut Rooms, side: Side, offer: &Message) -> Option<Vec<u8>> {
+        let described = self.talk.leg(side).parked(rooms, offer);
+        self.keep_session(rooms, side, described)
+    }
+
+    fn keep_session(
+        &mut self,
+        rooms: &mut Rooms,
+        side: Side,
+        described: Option<(Session, Vec<u8>)>,
+    ) -> Option<Vec<u8>> {
+        let (session, sdp) = described?;
+        self.talk.update(&mut rooms.log, |talk| talk.leg_mut(side).session = Some(session));
+        Some(sdp)
     }
 }
 

@@ -113,6 +113,7 @@ impl Call {
             losers: Vec::new(),
             pending: Vec::new(),
             next_pending: 0,
+            tellings: Vec::new(),
             byes: 0,
             tags: SmallVec::new(),
             legs: smallvec::smallvec![LegFacts::new(origin, LegId::Theirs(call_id))],

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tandem_peer::replica::{Reader, Record, Writer};
 use tandem_sip::{Dialog, Flow, Transport};
 
+use super::hold::Hold;
 use super::leg::Leg;
 use super::session::Session;
 use super::talk::Talk;
@@ -70,7 +71,7 @@ impl Leg {
         out.str(self.name.as_deref().unwrap_or_default());
         out.u8(self.no);
         out.bool(self.nat);
-        out.bool(self.holds);
+        out.u8(self.holds as u8);
         out.option(self.session, |out, session| {
             out.u64(session.id);
             out.u64(session.version);
@@ -103,7 +104,7 @@ impl Leg {
             name,
             no: fields.u8()?,
             nat: fields.bool()?,
-            holds: fields.bool()?,
+            holds: Hold::read(fields.u8()?)?,
             session: fields.option(|fields| Some(Session { id: fields.u64()?, version: fields.u64()? }))?,
             authorization: None,
         })
@@ -127,7 +128,7 @@ mod tests {
         let remote = "10.0.0.9:5070".parse().unwrap();
         let mut leg =
             Leg::new(dialog, Flow { transport: Transport::Tcp, local: 1, remote, conn: 7 }, device, true);
-        (leg.name, leg.no, leg.holds) = (Some(name.into()), 3, true);
+        (leg.name, leg.no, leg.holds) = (Some(name.into()), 3, Hold::Request);
         leg.session = Some(Session { id: 5, version: 9 });
         leg
     }
@@ -161,7 +162,7 @@ mod tests {
         let [one, two] = &back.legs;
         assert_eq!((one.device, one.name.as_deref()), (Device::Extension(DnId(u32::MAX)), Some("1001")));
         assert_eq!((two.device, two.name.as_deref()), (Device::Mixer, Some("mixer")));
-        assert_eq!((one.no, one.nat, one.holds), (3, true, true));
+        assert_eq!((one.no, one.nat, one.holds), (3, true, Hold::Request));
         assert_eq!(one.session, Some(Session { id: 5, version: 9 }));
         assert_eq!((one.flow.conn, one.dialog.remote_tag()), (7, &b"a"[..]));
         assert_eq!(bytes(&stored(back)), bytes(&change()));

@@ -7,6 +7,7 @@ use tandem_sip::{Flow, HeaderName, Message, Method, TxnId, response_to};
 
 use super::credentials::{Authorization, Challenged};
 use super::exchange::{Answered, Exchange, Relayed};
+use super::hold::Hold;
 use super::incoming::{Incoming, hops};
 use super::leg::{Ask, Leg, Side};
 use super::news::LegNo;
@@ -48,6 +49,18 @@ impl Talk {
     #[must_use]
     pub fn sender(&self, request: &tandem_sip::Envelope<'_>) -> Option<Side> {
         [Side::Caller, Side::Callee].into_iter().find(|side| self.leg(*side).dialog.matches(request))
+    }
+
+    /// Whether this server holds the call by request: no media flow until it is taken back.
+    #[must_use]
+    pub fn is_parked(&self) -> bool {
+        self.legs.iter().any(|leg| leg.holds == Hold::Request)
+    }
+
+    /// The side at which the leg with this number is.
+    #[must_use]
+    pub fn side_of(&self, no: LegNo) -> Option<Side> {
+        [Side::Caller, Side::Callee].into_iter().find(|side| self.leg(*side).no == no)
     }
 
     /// The leg at one end.
@@ -94,7 +107,7 @@ impl Call {
         let refusal = match &talking.exchange {
             Exchange::Idle => None,
             Exchange::Relayed(relayed) if relayed.from == side => Some(too_soon(rooms)),
-            Exchange::Relayed(_) | Exchange::Answered(_) => Some(Reject::new(491)),
+            Exchange::Relayed(_) | Exchange::Answered(_) | Exchange::Arranging(_) => Some(Reject::new(491)),
         };
         if let Some(refusal) = refusal {
             return incoming.answer(rooms, &refusal);
@@ -103,8 +116,10 @@ impl Call {
             talk.leg_mut(side).renew(incoming.message);
             talk.leg_mut(side.other()).dialog.next_cseq()
         });
+        let sdp = talking.redescribe(rooms, side.other(), incoming.message);
         let ask = Ask {
             like: Some(incoming.message),
+            sdp: sdp.as_deref(),
             max_forwards: hops(incoming.message),
             ..Ask::own(b"INVITE", cseq)
         };
@@ -136,6 +151,7 @@ impl Call {
         match &talking.exchange {
             Exchange::Relayed(relayed) if relayed.client == txn => {}
             Exchange::Answered(answered) if answered.client == txn => return true,
+            Exchange::Arranging(_) => return self.arranged(rooms, txn, response),
             Exchange::Idle | Exchange::Relayed(_) | Exchange::Answered(_) => return false,
         }
         if matches!(code, 401 | 407) && self.answer_reinvite_challenge(rooms, response) {
@@ -148,8 +164,11 @@ impl Call {
     fn reinvite_decided(&mut self, rooms: &mut Rooms, code: u16, response: &Message) {
         let Phase::Talk(talking) = &mut self.phase else { return };
         let Exchange::Relayed(relayed) = &talking.exchange else { return };
-        let (from, server) = (relayed.from, relayed.server);
-        let Some(payload) = pass_back(rooms, &relayed.request, relayed.flow, code, response) else { return };
+        let (from, server, flow, request) =
+            (relayed.from, relayed.server, relayed.flow, relayed.request.clone());
+        let sdp = talking.redescribe(rooms, from, response);
+        let Some(payload) = pass_back(rooms, &request, flow, code, response, sdp.as_deref()) else { return };
+        let Exchange::Relayed(relayed) = &talking.exchange else { return };
         rooms.endpoint.respond(server, mapped(code), payload.clone(), rooms.now.mono);
         if code < 200 {
             return;
@@ -173,6 +192,7 @@ impl Call {
                 give_up_at,
             };
             talking.exchange = Exchange::Answered(answered.repeating(rooms));
+            self.hold_by_phone(rooms, from, &request);
         } else if ends_dialog(Method::Invite, code) {
             self.dialog_gone(rooms, from.other(), EndReason::Status(code));
         }
@@ -209,15 +229,20 @@ impl Call {
             }
             leg.dialog.next_cseq()
         });
+        let request = relayed.request.clone();
+        let cseq = relayed.client_cseq;
+        let sdp = talking.redescribe(rooms, far, &request);
         let leg = talking.talk.leg(far);
         let ask = Ask {
-            like: Some(&relayed.request),
-            max_forwards: hops(&relayed.request),
+            like: Some(&request),
+            sdp: sdp.as_deref(),
+            max_forwards: hops(&request),
             authorization: leg.authorization.as_deref().filter(|_| !udp_only),
             udp_only,
-            ..Ask::own(b"INVITE", relayed.client_cseq)
+            ..Ask::own(b"INVITE", cseq)
         };
         let Some(sent) = leg.ask(rooms, &ask, Use::ReinviteTo(self.key)) else { return false };
+        let Exchange::Relayed(relayed) = &mut talking.exchange else { return false };
         (relayed.client, relayed.by_tcp_for_size) = (sent.txn, sent.by_tcp_for_size);
         true
     }
@@ -225,6 +250,7 @@ impl Call {
     /// The passed-on re-INVITE got no response at all.
     pub fn reinvite_unanswered(&mut self, rooms: &mut Rooms, txn: TxnId, how: CallFailure) {
         self.late_reinvite_over(txn);
+        self.arranging_unanswered(rooms, txn, how);
         let Phase::Talk(talking) = &mut self.phase else { return };
         let Exchange::Relayed(relayed) = &talking.exchange else { return };
         if relayed.client != txn {
@@ -268,22 +294,24 @@ impl Call {
         if !answered.is_acknowledged_by(side, &env) {
             return;
         }
+        let (client, cseq) = (answered.client, answered.client_cseq);
+        let sdp = talking.redescribe(rooms, side.other(), ack);
         let far = talking.talk.leg(side.other());
-        far.acknowledge(rooms, answered.client, answered.client_cseq, Some(ack));
+        far.acknowledge_with(rooms, client, cseq, Some(ack), sdp.as_deref());
         talking.exchange = Exchange::Idle;
     }
 
     /// Whether a 2xx is the winner's, repeated before the caller acknowledged it.
     pub(super) fn answered_again(&self, env: &tandem_sip::Envelope<'_>) -> bool {
         let Phase::Talk(talking) = &self.phase else { return false };
-        talking.talk.leg(Side::Callee).owns(env)
+        talking.talk.legs.iter().any(|leg| leg.owns(env))
     }
 
     pub(super) fn talk_timeout(&mut self, rooms: &mut Rooms) {
         let now = rooms.now.mono;
         let Phase::Talk(talking) = &mut self.phase else { return };
         match &mut talking.exchange {
-            Exchange::Idle => {}
+            Exchange::Idle | Exchange::Arranging(_) => {}
             Exchange::Relayed(relayed) => {
                 if relayed.until.take_if(|until| *until <= now).is_some() {
                     let (far, client, cseq) = (relayed.from.other(), relayed.client, relayed.client_cseq);
@@ -297,6 +325,7 @@ impl Call {
                 }
             }
         }
+        self.arranging_timeout(rooms);
         self.audit_timeout(rooms);
     }
 }
@@ -321,6 +350,7 @@ pub(super) fn pass_back(
     flow: Flow,
     code: u16,
     response: &Message,
+    sdp: Option<&[u8]>,
 ) -> Option<Bytes> {
     let env = request.envelope().ok()?;
     let told = mapped(code);
@@ -333,5 +363,5 @@ pub(super) fn pass_back(
     }
     let Some(like) = like else { return Some(builder.finish(b"")) };
     headers::relay(&mut builder, like, lines.sent_by.as_bytes());
-    Some(builder.finish(like.body()))
+    Some(builder.finish(sdp.unwrap_or(like.body())))
 }

@@ -4,6 +4,7 @@
 use tandem_peer::audit::{AuditEnd, AuditOutcome, AuditRound, AuditVerdict};
 use tandem_sip::Message;
 
+use super::arrange::Arranging;
 use super::closing::Closing;
 use super::exchange::Exchange;
 use super::leg::{Ask, Side};
@@ -25,6 +26,16 @@ impl Closing {
                 rooms.respond(relayed.server, relayed.flow, &relayed.request, &Reject::new(487));
                 if self.talk.leg(far).cancel(rooms, relayed.client, relayed.client_cseq) {
                     self.reinvite = Some((relayed.client, far));
+                }
+            }
+            Exchange::Arranging(arranging) => {
+                let Arranging { offer, invite, .. } = &*arranging;
+                if let Some(offer) = offer {
+                    self.talk.leg(offer.side).acknowledge(rooms, offer.txn, offer.cseq, None);
+                }
+                let leg = self.talk.leg(invite.side);
+                if arranging.is_asking() && leg.cancel(rooms, invite.txn, invite.cseq) {
+                    self.reinvite = Some((invite.txn, invite.side));
                 }
             }
             Exchange::Answered(answered) => {
@@ -79,12 +90,21 @@ impl Call {
             }
         };
         let Talking { talk, exchange, .. } = *talking;
+        if let Exchange::Arranging(arranging) = &exchange {
+            self.done(rooms, arranging.ticket, Err(0));
+        }
         let talk = talk.delete(&mut rooms.log);
         let mut closing = Closing { talk, unacknowledged: None, reinvite: None, challenged: [false; 2] };
         closing.stop(rooms, exchange, |side| to.contains(&side) && reason != EndReason::NoAck);
         for pending in std::mem::take(&mut self.pending) {
             rooms.endpoint.abandon(pending.client);
             rooms.respond(pending.server, pending.flow, &pending.request, &Reject::new(487));
+        }
+        for telling in std::mem::take(&mut self.tellings) {
+            if let Some(txn) = telling.txn {
+                rooms.endpoint.abandon(txn);
+            }
+            self.done(rooms, Some(telling.ticket), Err(0));
         }
         let owing = closing.unacknowledged.as_ref().map(|answered| answered.from);
         self.closing = Some(Box::new(closing));

@@ -198,6 +198,7 @@ impl Node {
                 | Use::Bye(..)
                 | Use::Stray(_)
                 | Use::Audit(..)
+                | Use::Told(..)
                 | Use::Probe(..)
                 | Use::Nobody,
             )

@@ -46,7 +46,10 @@ impl Node {
                 let action = self.rooms.trunks.probe_answered(device, probe, code, self.rooms.now);
                 self.act(device, action);
             }
-            Use::Bye(..) | Use::Stray(_) | Use::Audit(..) | Use::Probe(..) => {}
+            Use::Told(key, id) if code >= 200 => {
+                self.call(key, |call, rooms| call.told(rooms, id, code, message));
+            }
+            Use::Bye(..) | Use::Stray(_) | Use::Audit(..) | Use::Probe(..) | Use::Told(..) => {}
             Use::Invite(_) | Use::ReinviteFrom(_) | Use::Nobody => {}
         }
     }
@@ -115,6 +118,9 @@ impl Node {
             }
             Use::Bye(key, _) | Use::Stray(key) => {
                 self.call(key, |call, _| call.bye_over());
+            }
+            Use::Told(key, id) => {
+                self.call(key, |call, rooms| call.untold(rooms, id, how));
             }
             Use::Audit(key, side) => self.audited(key, side, AuditOutcome::Unanswered),
             Use::Probe(device, probe) if how == CallFailure::Transport => {
