@@ -138,6 +138,8 @@ pub struct Rooms {
     pub counters: Counters,
     /// What the node must be told.
     pub facts: Vec<Fact>,
+    /// What calls have told, kept for who overhears it.
+    pub(crate) overheard: Option<Vec<(Key, crate::call::News)>>,
     /// Buffer in which messages are printed.
     pub scratch: Vec<u8>,
     /// The moment of the input at hand.
@@ -165,6 +167,7 @@ impl Rooms {
             next_record: 0,
             counters: Counters::default(),
             facts: Vec::new(),
+            overheard: None,
             scratch: Vec::with_capacity(4096),
             now,
             directory,

@@ -232,6 +232,9 @@ impl Call {
     }
 
     fn tell(&self, rooms: &mut Rooms, news: News) {
+        if let Some(overheard) = &mut rooms.overheard {
+            overheard.push((self.key, news.clone()));
+        }
         rooms.facts.push(Fact::Call(self.key, news));
     }
 
