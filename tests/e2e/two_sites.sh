@@ -31,7 +31,9 @@ cat <<END
   site A    127.0.0.1:5060    http://127.0.0.1:8060
   site B    127.0.0.2:5060    http://127.0.0.2:8060
 
-  extensions 1001 to 1010     password secret-1001 to secret-1010, at either site
+  extensions 1001 to 1020     password secret-1001 to secret-1020, at either site
+  agents 2001 to 2020         persons agent01 to agent20, password secret-agent01 and so on
+  queues 7000 and 7001        desktops connect to ws://127.0.0.1:8061/cti
   9 and a number              out by the gateway, which is expected at 127.0.0.3:5060
 
   Try next

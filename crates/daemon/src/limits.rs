@@ -10,6 +10,25 @@ pub const MAX_INCLUDES: usize = 16;
 pub const MAX_LISTEN: usize = 64;
 /// Longest `ring-timeout`, s; more is a configuration error.
 pub const RING_TIMEOUT_MAX_S: u64 = 3_600;
+/// Longest header value that an option may hold, bytes; more is a configuration error.
+pub const MAX_HEADER_VALUE: usize = 512;
+/// Objects of each kind of the floor (Agent Logins, persons, places, groups, queues, Routing Points); more is a
+/// configuration error.
+pub const MAX_FLOOR_OBJECTS: usize = 100_000;
+/// Most that one password hash may cost in memory, KiB; more is a configuration error, for every login would cost it.
+pub const MAX_HASH_MEMORY_KIB: u32 = 1024 * 1024;
+/// Most passes of one password hash; more is a configuration error.
+pub const MAX_HASH_ITERATIONS: u32 = 100;
+/// Largest `max-length` of a queue; more is a configuration error.
+pub const MAX_QUEUE_LENGTH: u64 = 100_000;
+/// Longest `max-wait` and `service-level` of a queue, s; more is a configuration error.
+pub const MAX_QUEUE_WAIT_S: u64 = 86_400;
+/// Highest `priority` of a queue; more is a configuration error.
+pub const MAX_QUEUE_PRIORITY: u64 = 1_000_000;
+/// Longest `router-timeout`, s; more is a configuration error.
+pub const ROUTER_TIMEOUT_MAX_S: u64 = 3_600;
+/// Longest `logout-on-disconnect-grace`, s; more is a configuration error.
+pub const MAX_GRACE_S: u64 = 3_600;
 
 /// Kernel buffer asked for on each UDP socket, bytes; the kernel may grant less.
 pub const UDP_BUFFER: usize = 4 * 1024 * 1024;

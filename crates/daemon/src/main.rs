@@ -9,6 +9,7 @@ mod config;
 mod edges;
 mod limits;
 mod log;
+mod password;
 mod reload;
 mod run;
 mod serve;

@@ -37,6 +37,8 @@ pub fn merge(old: &Directory, settings: &Settings, new: Config) -> Result<Merged
     keep(&mut kept, "TServer.timer-t4", &mut timers.t4, &before.t4);
     for (key, changed) in [
         ("http.listen", wanted.http != settings.http),
+        ("application.cti-listen", wanted.cti.listen != settings.cti.listen),
+        ("application.cti-certificate", wanted.cti.tls != settings.cti.tls),
         ("application.cdr-file", wanted.cdr_file != settings.cdr_file),
         ("log.level", wanted.log_level != settings.log_level),
         ("log.format", wanted.log_format != settings.log_format),

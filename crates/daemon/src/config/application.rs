@@ -7,11 +7,13 @@ use std::time::Duration;
 use tandem_peer::continuity::DrForward;
 use tandem_sip::auth::Algorithm;
 use tandem_sip::{Host, Timers, Transport};
-use tandem_switch::directory::{Authenticate, Listen, Options, Server};
+use tandem_switch::directory::{AgentOptions, Authenticate, Listen, Options, Server};
 
+use super::agents::{self, Level};
 use super::reader::{Located, Reader, Section};
-use super::{LogFormat, Settings};
-use crate::limits::{MAX_LISTEN, RING_TIMEOUT_MAX_S};
+use super::target::Target;
+use super::{CtiSettings, LogFormat, Settings};
+use crate::limits::{MAX_GRACE_S, MAX_LISTEN, RING_TIMEOUT_MAX_S};
 
 /// The words of `dr-forward`.
 pub const DR_FORWARD: [(&str, DrForward); 3] =
@@ -24,6 +26,20 @@ pub struct Own {
     /// `dr-peer-trunk`: looked up when the trunks are known.
     pub peer_trunk: Option<Located<String>>,
     pub settings: Settings,
+    pub agents: AgentDefaults,
+}
+
+/// What `[TServer]` says of agents.
+#[derive(Default)]
+pub struct AgentDefaults {
+    /// Options at the Application.
+    pub options: AgentOptions,
+    /// `untimed-wrap-up-value`.
+    pub untimed: u64,
+    /// `logout-on-disconnect-grace`.
+    pub logout_on_disconnect_grace: Duration,
+    /// Where calls to agents overflow to.
+    pub targets: Vec<Target>,
 }
 
 /// Reads the tables that only the main file may hold.
@@ -43,22 +59,23 @@ pub fn read(reader: &Reader, root: &mut Section<'_>, nonce_secret: [u8; 32]) -> 
     // Both are read before either may end it: one run reports the faults of both.
     let application = application.and_then(|table| read_application(reader, table, nonce_secret));
     let tserver = tserver.and_then(|table| read_tserver(reader, table));
-    let ((server, cdr_file), (address, port, options, peer_trunk)) = (application?, tserver?);
+    let ((server, cti, cdr_file), (address, port, options, peer_trunk, agents)) = (application?, tserver?);
     let settings = Settings {
         http: http_listen.map_or(Some(SocketAddr::from(([127, 0, 0, 1], 8060))), |found| found.value),
+        cti,
         cdr_file,
         log_level: level.map_or_else(|| "info".to_owned(), |found| found.value),
         log_format: format.unwrap_or(LogFormat::Text),
     };
     let server = Server { sip_address: address, sip_port: port, ..server };
-    Some(Own { server, options, peer_trunk, settings })
+    Some(Own { server, options, peer_trunk, settings, agents })
 }
 
 fn read_application(
     reader: &Reader,
     mut table: Section<'_>,
     nonce_secret: [u8; 32],
-) -> Option<(Server, Option<PathBuf>)> {
+) -> Option<(Server, CtiSettings, Option<PathBuf>)> {
     let name = table.string("name");
     let name = table.required("name", name, "\"site-a\"");
     let switch = table.string("switch");
@@ -69,6 +86,7 @@ fn read_application(
     let realm = table.required("realm", realm, "\"tandem\"");
     let secret = table.parsed("nonce-secret", "64 hexadecimal digits", hex32);
     let cdr_file = table.string("cdr-file").map(|file| PathBuf::from(file.value));
+    let cti = cti(&mut table);
     if let Some(list) = &listen {
         check_listen(reader, &table, list);
     }
@@ -82,7 +100,7 @@ fn read_application(
         realm: realm?.value.into(),
         nonce_secret: secret.map_or(nonce_secret, |found| found.value),
     };
-    Some((server, cdr_file))
+    Some((server, cti, cdr_file))
 }
 
 fn check_listen(reader: &Reader, table: &Section<'_>, list: &[Located<Listen>]) {
@@ -99,7 +117,21 @@ fn check_listen(reader: &Reader, table: &Section<'_>, list: &[Located<Listen>]) 
     }
 }
 
-type TServer = (Box<str>, u16, Options, Option<Located<String>>);
+fn cti(table: &mut Section<'_>) -> CtiSettings {
+    let listen = table.parsed("cti-listen", "\"127.0.0.1:8061\" or \"off\"", web);
+    let (certificate, key) = (table.string("cti-certificate"), table.string("cti-key"));
+    if let (Some(one), None) | (None, Some(one)) = (&certificate, &key) {
+        let hint = "write both, or neither to speak without TLS";
+        table.fault(one.at.clone(), "`cti-certificate` and `cti-key` go together", hint);
+    }
+    CtiSettings {
+        named: listen.is_some(),
+        listen: listen.and_then(|found| found.value),
+        tls: certificate.zip(key).map(|(certificate, key)| (certificate.value.into(), key.value.into())),
+    }
+}
+
+type TServer = (Box<str>, u16, Options, Option<Located<String>>, AgentDefaults);
 
 fn read_tserver(reader: &Reader, mut table: Section<'_>) -> Option<TServer> {
     let usual = Options::default();
@@ -146,9 +178,23 @@ fn read_tserver(reader: &Reader, mut table: Section<'_>) -> Option<TServer> {
         );
         reader.fault(found.at.clone(), text, "min-expires <= default-expires <= max-expires must hold");
     }
+    let agents = agent_defaults(&mut table);
     table.finish();
     let port = port.and_then(|found| u16::try_from(found.value).ok()).unwrap_or(5060);
-    Some((address?.value.into(), port, options, peer_trunk))
+    Some((address?.value.into(), port, options, peer_trunk, agents))
+}
+
+fn agent_defaults(table: &mut Section<'_>) -> AgentDefaults {
+    let untimed = table.integer("untimed-wrap-up-value", 1..=1_000_000).map(|found| found.value);
+    let untimed = untimed.unwrap_or(agents::UNTIMED_WRAP_UP);
+    let mut targets = Vec::new();
+    AgentDefaults {
+        options: agents::read(table, Level::Application, untimed, &mut targets),
+        untimed,
+        logout_on_disconnect_grace: seconds(table, "logout-on-disconnect-grace", 0, MAX_GRACE_S)
+            .unwrap_or_default(),
+        targets,
+    }
 }
 
 fn whole(found: Option<&Located<u64>>, usual: u32) -> u32 {

@@ -8,7 +8,8 @@ use tandem_switch::directory::StaticContact;
 /// What a contact looks like, for error messages.
 pub const EXPECTED: &str = "a SIP URI such as \"sip:192.0.2.10:5060;transport=udp\"";
 
-/// Reads `contact`: a SIP URI, or only `host:port`. `{number}` may stand for the DN's number.
+/// Reads `contact`: a SIP URI, or only `host:port`. `{number}` may stand for the DN's number, `{conference}` for a
+/// conference's name.
 ///
 /// # Errors
 /// A sentence that says what is wrong.
@@ -19,7 +20,7 @@ pub fn read(text: &str) -> Result<StaticContact, String> {
         format!("sip:{text}")
     };
     // `{` cannot stand in a URI; any digit can stand for the number.
-    let sample = uri.replace("{number}", "0");
+    let sample = uri.replace("{number}", "0").replace("{conference}", "0");
     let parsed =
         Uri::parse(sample.as_bytes()).map_err(|error| format!("\"{text}\" is not a URI ({error})"))?;
     match parsed.scheme {

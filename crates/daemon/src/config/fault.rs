@@ -87,7 +87,7 @@ fn paragraph(files: &[SourceFile], fault: &Fault) -> String {
 }
 
 /// Keys whose values do not belong in a log.
-const SECRETS: [&str; 4] = ["password", "ha1-md5", "ha1-sha256", "nonce-secret"];
+const SECRETS: [&str; 5] = ["password", "password-hash", "ha1-md5", "ha1-sha256", "nonce-secret"];
 
 /// Whether a key, as written or as it was meant, holds a secret.
 pub fn is_secret(key: &str) -> bool {

@@ -3,16 +3,22 @@
 //! A main file holds what is this server's own; the files it includes hold objects that both sites share. Every
 //! fault names file, line, column, key and what would be right, and one run reports all that can be found.
 
+mod agents;
 mod application;
 mod closest;
 mod contact;
+mod extension;
 mod fault;
+mod floor;
 mod numbers;
 mod objects;
 mod reader;
 mod source;
+mod target;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_floor;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -42,6 +48,8 @@ pub struct Config {
 pub struct Settings {
     /// Where the administration interface answers; `None` switches it off.
     pub http: Option<SocketAddr>,
+    /// Where the CTI interface answers, and how.
+    pub cti: CtiSettings,
     /// Where call records go; `None`: nowhere.
     pub cdr_file: Option<PathBuf>,
     /// Least severe log level, as an `EnvFilter` directive.
@@ -49,6 +57,29 @@ pub struct Settings {
     /// Shape of a log line.
     pub log_format: LogFormat,
 }
+
+/// Where the CTI interface answers, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CtiSettings {
+    /// Address and port; `None` switches it off.
+    pub listen: Option<SocketAddr>,
+    /// Whether the configuration says so itself.
+    named: bool,
+    /// Certificate chain and key, PEM files; with them the interface speaks TLS only.
+    pub tls: Option<(PathBuf, PathBuf)>,
+}
+
+impl CtiSettings {
+    /// Without a word in the configuration the interface is open where somebody could use it.
+    fn default_to_closed(&mut self, nobody: bool) {
+        if !self.named {
+            self.listen = (!nobody).then_some(SocketAddr::from(([127, 0, 0, 1], DEFAULT_CTI_PORT)));
+        }
+    }
+}
+
+/// Port of the CTI interface where the configuration names none.
+const DEFAULT_CTI_PORT: u16 = 8061;
 
 /// Shape of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -120,18 +151,22 @@ fn join(files: &[SourceFile], reader: &Reader, nonce_secret: [u8; 32]) -> Option
     }
     let mut own = None;
     let mut objects = objects::Objects::default();
+    let mut untimed = agents::UNTIMED_WRAP_UP;
     for (file, (document, _)) in documents.iter().enumerate() {
         let mut root = root(reader, file, document);
         if file == 0 {
             let _ = root.list("include", "a file name", |name| Ok(name.to_owned()));
             own = application::read(reader, &mut root, nonce_secret);
+            untimed = own.as_ref().map_or(untimed, |own| own.agents.untimed);
         }
-        objects.read(reader, &mut root);
+        objects.read(reader, &mut root, untimed);
         root.finish();
     }
     let own = own?;
-    let directory = objects.build(reader, own.server, own.options, own.peer_trunk)?;
-    Some(Config { directory, settings: own.settings })
+    let directory = objects.build(reader, own.server, own.options, own.peer_trunk, own.agents)?;
+    let mut settings = own.settings;
+    settings.cti.default_to_closed(directory.floor().persons.is_empty());
+    Some(Config { directory, settings })
 }
 
 fn syntax(reader: &Reader, file: usize, error: &Error) {

@@ -41,6 +41,15 @@ pub fn expand(text: &str) -> Result<Vec<String>, String> {
     Ok((from..=to).map(|n| format!("{prefix}{n:0width$}")).collect())
 }
 
+/// One number, no range.
+///
+/// # Errors
+/// A sentence that says what is wrong.
+pub fn one(text: &str) -> Result<String, String> {
+    check(text)?;
+    Ok(text.to_owned())
+}
+
 /// Whether every character may stand in the number of a DN.
 fn check(number: &str) -> Result<(), String> {
     if number.is_empty() {

@@ -1,40 +1,28 @@
-//! Objects: `[[extension]]`, `[[trunk]]`, `[[dial-plan]]`. The main file and the included ones may hold them.
-
-use std::collections::HashMap;
-use std::sync::Arc;
+//! Objects: `[[trunk]]`, `[[dial-plan]]`, and those of [`extension`] and [`floor`](super::floor). The main file and the included ones may hold them.
 
 use ipnet::IpNet;
 use tandem_peer::limits::{OOS_CHECK_MAX_S, OOS_FORCE_MAX_S, OPTIONS_MAX_FORWARDS_MAX};
 use tandem_peer::trunk::{TrunkOptions, TrunkRole};
-use tandem_sip::auth::Ha1;
 use tandem_switch::Directory;
-use tandem_switch::directory::{
-    AgentOptions, AnswerMode, DialRule, DnClass, Extension, Options, Secret, Server, StaticContact, Trunk,
-    TrunkId,
-};
+use tandem_switch::directory::{DialRule, Options, Server, StaticContact, Trunk, TrunkId};
 
-use super::application::{DR_FORWARD, seconds};
+use super::application::AgentDefaults;
 use super::closest::closest;
+use super::contact;
+use super::extension::{self, Declared, Kind};
 use super::fault::At;
+use super::floor::{Around, FloorObjects};
 use super::reader::{Located, Reader, Section};
-use super::{contact, numbers};
-use crate::limits::{MAX_EXTENSIONS, RING_TIMEOUT_MAX_S};
 
 /// Objects as they were declared.
 #[derive(Default)]
 pub struct Objects {
     extensions: Vec<Declared>,
+    floor: FloorObjects,
     trunks: Vec<Located<Trunk>>,
     /// Names of trunks with faults of their own: who refers to one is not blamed too.
     faulty: Vec<String>,
     rules: Vec<Rule>,
-}
-
-/// One `[[extension]]`: DNs that are declared alike.
-struct Declared {
-    numbers: Vec<Located<Vec<String>>>,
-    class: DnClass,
-    at: At,
 }
 
 /// One `[[dial-plan]]`; its trunks are looked up when all are known.
@@ -48,10 +36,13 @@ struct Rule {
 
 impl Objects {
     /// Reads the objects of one file.
-    pub fn read(&mut self, reader: &Reader, root: &mut Section<'_>) {
-        for table in root.tables("extension", "[[extension]]") {
-            self.extensions.extend(extension(reader, table));
+    pub fn read(&mut self, reader: &Reader, root: &mut Section<'_>, untimed: u64) {
+        for kind in [Kind::Extension, Kind::Port] {
+            for table in root.tables(kind.key(), kind.title()) {
+                self.extensions.extend(extension::read(reader, table, kind, untimed));
+            }
         }
+        self.floor.read(reader, root, untimed);
         for table in root.tables("trunk", "[[trunk]]") {
             match trunk(reader, table) {
                 Ok(trunk) => self.trunks.push(trunk),
@@ -70,8 +61,10 @@ impl Objects {
         server: Server,
         mut options: Options,
         peer: Option<Located<String>>,
+        agents: AgentDefaults,
     ) -> Option<Directory> {
         self.check_trunks(reader, &server);
+        let has_peer = peer.is_some();
         if let Some(peer) = peer {
             options.dr_peer_trunk = self.peer(reader, &peer);
         }
@@ -83,12 +76,16 @@ impl Objects {
             }
         }
         let dial_plan: Vec<DialRule> = rules.into_iter().map(|rule| self.dial_rule(reader, rule)).collect();
-        let extensions = extensions(reader, self.extensions, &server.switch);
+        let dns = extension::join(reader, self.extensions, &server.switch, &self.floor.numbers_in_places());
+        let around = Around { switch: &server.switch, has_peer, dns: &dns, dial_plan: &dial_plan };
+        let floor = self.floor.join(reader, &around, agents);
         if !reader.is_clean() {
             return None;
         }
+        let extensions = dns.extensions;
         let trunks = self.trunks.into_iter().map(|trunk| trunk.value).collect();
-        match Directory::new(server, options, extensions, trunks, dial_plan) {
+        let directory = Directory::new(server, options, extensions, trunks, dial_plan);
+        match directory.and_then(|directory| directory.with_floor(floor)) {
             Ok(directory) => Some(directory),
             Err(fault) => {
                 reader.fault(
@@ -165,122 +162,8 @@ impl Objects {
     }
 }
 
-/// The Extensions of this server's switch. A number may be declared once for each switch.
-fn extensions(reader: &Reader, declared: Vec<Declared>, switch: &str) -> Vec<Extension> {
-    let mut all = Vec::new();
-    let mut owner: HashMap<Arc<str>, usize> = HashMap::new();
-    let ours = |class: &DnClass| class.switches.is_empty() || class.switches.iter().any(|s| &**s == switch);
-    for (position, declared) in declared.into_iter().enumerate().filter(|(_, d)| ours(&d.class)) {
-        let class = Arc::new(declared.class);
-        for range in declared.numbers {
-            if all.len() + range.value.len() > MAX_EXTENSIONS {
-                reader.fault(declared.at, "too many Extensions", format!("at most {MAX_EXTENSIONS}"));
-                return all;
-            }
-            let mut twice = None;
-            for number in range.value {
-                let number: Arc<str> = number.into();
-                if owner.insert(number.clone(), position).is_some() {
-                    twice.get_or_insert_with(|| number.clone());
-                }
-                all.push(Extension { number, class: Arc::clone(&class) });
-            }
-            if let Some(number) = twice {
-                let text = format!("Extension {number} is declared twice for the switch \"{switch}\"");
-                reader.fault(range.at, text, "each number may stand in one [[extension]]");
-            }
-        }
-    }
-    all
-}
-
-fn extension(reader: &Reader, mut table: Section<'_>) -> Option<Declared> {
-    let at = table.at();
-    let expected = "a number, or a range such as \"1001-1010\"";
-    let one = table.parsed("number", "one number", |text| match numbers::expand(text) {
-        Ok(list) if list.len() == 1 && !text.contains('-') => Ok(list),
-        Ok(_) => Err("is a range; write `numbers`".to_owned()),
-        Err(why) => Err(why),
-    });
-    let many = table.list("numbers", expected, numbers::expand);
-    let declares = (one.is_some(), many.is_some());
-    match declares {
-        (true, true) => {
-            reader.fault(at.clone(), "`number` and `numbers` stand in one [[extension]]", "keep one");
-        }
-        (false, false) if !table.has("number") => {
-            let _: Option<()> = table.required("numbers", None, "\"1001-1010\", or number = \"1001\"");
-        }
-        (false, false) | (true, false) | (false, true) => {}
-    }
-    let class = DnClass {
-        secret: secret(reader, &mut table),
-        contact: table.parsed("contact", contact::EXPECTED, fixed_contact).map(|found| found.value),
-        dr_forward: table.choice("dr-forward", &DR_FORWARD),
-        oos: oos(reader, &mut table),
-        ring_timeout: seconds(&mut table, "ring-timeout", 1, RING_TIMEOUT_MAX_S),
-        max_contacts: table
-            .integer("max-contacts", 1..=tandem_switch::limits::MAX_BRANCHES as u64)
-            .and_then(|found| usize::try_from(found.value).ok())
-            .unwrap_or(tandem_switch::limits::MAX_CONTACTS),
-        agent: AgentOptions::default(),
-        answer: AnswerMode::default(),
-        switches: table
-            .list("switches", "the name of a switch", |name| Ok(Box::from(name)))
-            .unwrap_or_default()
-            .into_iter()
-            .map(|found: Located<Box<str>>| found.value)
-            .collect(),
-    };
-    if class.oos.oos_check_s > 0 && class.contact.is_none() {
-        let hint = "add `contact`, or remove oos-check: a registered DN is in service while it is registered";
-        reader.fault(at.clone(), "`oos-check` of [[extension]] needs a static `contact`", hint);
-    }
-    table.finish();
-    let numbers = one.into_iter().chain(many.into_iter().flatten()).collect();
-    Some(Declared { numbers, class, at })
-}
-
-/// Names are resolved for trunks only.
-fn fixed_contact(text: &str) -> Result<StaticContact, String> {
-    match contact::read(text)? {
-        contact if contact.addr.is_some() => Ok(contact),
-        _ => Err(format!("\"{text}\" names a host; the contact of an Extension needs an address")),
-    }
-}
-
-fn secret(reader: &Reader, table: &mut Section<'_>) -> Secret {
-    let password = table.string("password");
-    let md5 = table.parsed("ha1-md5", "32 hexadecimal digits", |text| hexadecimal(text, 32));
-    let sha256 = table.parsed("ha1-sha256", "64 hexadecimal digits", |text| hexadecimal(text, 64));
-    match (password, md5, sha256) {
-        (None, None, None) => Secret::None,
-        (Some(password), None, None) => Secret::Password(password.value.into()),
-        (None, Some(md5), Some(sha256)) => {
-            Ha1::from_hex(md5.value.as_bytes(), sha256.value.as_bytes()).map_or(Secret::None, Secret::Ha1)
-        }
-        (Some(password), _, _) => {
-            reader.fault(password.at, "`password` stands beside `ha1-md5` or `ha1-sha256`", "keep one kind");
-            Secret::None
-        }
-        (None, Some(one), None) | (None, None, Some(one)) => {
-            let hint = "write both: a phone chooses the algorithm";
-            reader.fault(one.at, "`ha1-md5` and `ha1-sha256` go together", hint);
-            Secret::None
-        }
-    }
-}
-
-fn hexadecimal(text: &str, digits: usize) -> Result<String, String> {
-    if text.len() == digits && text.bytes().all(|b| b.is_ascii_hexdigit()) {
-        Ok(text.to_ascii_lowercase())
-    } else {
-        Err(format!("is not {digits} hexadecimal digits"))
-    }
-}
-
 /// The options by which a device is watched.
-fn oos(reader: &Reader, table: &mut Section<'_>) -> TrunkOptions {
+pub fn oos(reader: &Reader, table: &mut Section<'_>) -> TrunkOptions {
     let usual = TrunkOptions::default();
     let check = table.integer("oos-check", 0..=OOS_CHECK_MAX_S.into());
     let force = table.integer("oos-force", 0..=OOS_FORCE_MAX_S.into());

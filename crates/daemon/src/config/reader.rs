@@ -170,6 +170,57 @@ impl<'a> Section<'a> {
         Some(found.value)
     }
 
+    /// One of a few words, of which "true" and "false" may also be written without quotes.
+    pub fn switch<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
+        let bare = self.table.get(key).and_then(|value| value.get_ref().as_bool());
+        match bare {
+            Some(bare) => {
+                self.get(key)?;
+                let word = if bare { "true" } else { "false" };
+                words.iter().find(|(known, _)| *known == word).map(|(_, value)| *value)
+            }
+            None => self.choice(key, words),
+        }
+    }
+
+    /// Whole numbers under keys of their own: `{ german = 5, sales = 3 }`.
+    pub fn levels(
+        &mut self,
+        key: &'static str,
+        range: &RangeInclusive<u32>,
+    ) -> Option<Vec<(String, Located<u32>)>> {
+        let value = self.get(key)?;
+        let expected =
+            format!("whole numbers from {} to {}, written {{ name = 5 }}", range.start(), range.end());
+        let Some(table) = value.get_ref().as_table() else {
+            self.wrong(key, value, &expected);
+            return None;
+        };
+        let mut found = Vec::new();
+        for (name, item) in table.iter() {
+            let level = item.get_ref().as_integer();
+            let level = level.and_then(|n| u32::from_str_radix(n.as_str(), n.radix()).ok());
+            match level.filter(|level| range.contains(level)) {
+                Some(level) => {
+                    let at = self.at_span(item.span());
+                    found.push((name.get_ref().to_string(), Located { value: level, at }));
+                }
+                None => self.wrong(key, item, &expected),
+            }
+        }
+        Some(found)
+    }
+
+    /// Whether a string stands under the key.
+    pub fn is_string(&self, key: &str) -> bool {
+        self.table.get(key).is_some_and(|value| value.get_ref().as_str().is_some())
+    }
+
+    /// Notes a fault.
+    pub fn fault(&self, at: At, text: impl Into<String>, hint: impl Into<String>) {
+        self.reader.fault(at, text, hint);
+    }
+
     /// A list of strings, each of which `read` understands. One string stands for a list of one.
     pub fn list<T>(
         &mut self,

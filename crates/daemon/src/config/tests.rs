@@ -31,17 +31,17 @@ fn load_files(files: &[(&str, &str)]) -> Result<Config, ConfigError> {
     load(&Origin::File(folder.path().join(files[0].0)), SECRET)
 }
 
-fn load_text(extra: &str) -> Result<Config, ConfigError> {
+pub fn load_text(extra: &str) -> Result<Config, ConfigError> {
     load_files(&[("site.toml", &format!("{MINIMAL}{extra}"))])
 }
 
 /// The report on MINIMAL with `extra` behind it.
-fn report(extra: &str) -> String {
+pub fn report(extra: &str) -> String {
     load_text(extra).unwrap_err().report
 }
 
 /// Line of `needle` in MINIMAL with `extra` behind it, and its column.
-fn place(extra: &str, needle: &str) -> String {
+pub fn place(extra: &str, needle: &str) -> String {
     let text = format!("{MINIMAL}{extra}");
     let (line, column) = fault::line_and_column(&text, text.rfind(needle).unwrap());
     format!("site.toml:{line}:{column}: error: ")
@@ -53,7 +53,7 @@ fn the_demonstration_is_two_sites_that_name_each_other() {
         [(Site::SiteA, "to-site-b", "127.0.0.1"), (Site::SiteB, "to-site-a", "127.0.0.2")]
     {
         let Config { directory, settings } = load(&Origin::Demo(site), SECRET).unwrap();
-        assert_eq!(directory.extensions().len(), 10);
+        assert_eq!(directory.extensions().len(), 20);
         let dn = directory.extension(directory.find(b"1010").unwrap()).unwrap();
         assert_eq!(dn.class.secret, Secret::Password("secret-{number}".into()));
         let peer = directory.options.dr_peer_trunk.and_then(|id| directory.trunk(id)).unwrap();

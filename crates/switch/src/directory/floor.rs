@@ -328,6 +328,8 @@ pub struct Mixer {
 pub struct Floor {
     /// Agents' options at the Application.
     pub options: AgentOptions,
+    /// `logout-on-disconnect-grace`: how long a client may be away before `logout-on-disconnect` applies.
+    pub logout_on_disconnect_grace: Duration,
     /// Agent Logins.
     pub logins: Vec<AgentLogin>,
     /// Persons.

@@ -1,0 +1,167 @@
+//! The parts of the floor held against each other: every name must be declared, every number must lead somewhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tandem_switch::directory::floor::{AgentLogin, Floor, Place};
+
+use super::{Around, FloorObjects, Names, OnSwitches};
+use crate::config::closest::closest;
+use crate::config::extension::Kind;
+use crate::config::fault::At;
+use crate::config::reader::{Located, Reader};
+use crate::config::target::Target;
+
+/// Names that are declared twice, or not at all.
+pub fn names(reader: &Reader, floor: &FloorObjects) {
+    let persons = || floor.persons.iter();
+    unique(reader, "person", persons().map(|(person, _)| (&*person.value.name, &person.at)));
+    unique(reader, "place", floor.places.iter().map(|place| (&*place.value.name, &place.at)));
+    unique(reader, "agent-group", floor.groups.iter().map(|(group, _)| (&*group.value.name, &group.at)));
+    logins_once(reader, &floor.logins);
+    let logins: BTreeSet<&str> = floor.logins.iter().map(|login| &*login.object.id).collect();
+    let groups: BTreeSet<&str> = floor.groups.iter().map(|(group, _)| &*group.value.name).collect();
+    let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
+    for (person, names) in persons() {
+        known(reader, ("agent-logins", "Agent Login"), names, &logins);
+        for name in names {
+            if let Some(owner) = owners.insert(&name.value, &person.value.name)
+                && *owner != *person.value.name
+            {
+                let text = format!("the Agent Login \"{}\" belongs to \"{owner}\" already", name.value);
+                reader.fault(name.at.clone(), text, "one person owns it");
+            }
+        }
+    }
+    for (_, names) in &floor.groups {
+        known(reader, ("agents", "Agent Login"), names, &logins);
+    }
+    for (_, agents, of_groups) in &floor.queues {
+        known(reader, ("agents", "Agent Login"), agents, &logins);
+        known(reader, ("agent-groups", "agent group"), of_groups, &groups);
+    }
+}
+
+fn unique<'a>(reader: &Reader, kind: &str, names: impl Iterator<Item = (&'a str, &'a At)>) {
+    let mut seen = BTreeSet::new();
+    for (name, at) in names {
+        if !seen.insert(name) {
+            let text = format!("[[{kind}]] \"{name}\" is declared twice");
+            reader.fault(at.clone(), text, "give it another name or remove one");
+        }
+    }
+}
+
+/// An Agent Login may be declared once for each switch.
+fn logins_once(reader: &Reader, logins: &[OnSwitches<AgentLogin>]) {
+    let mut seen: BTreeMap<&str, Vec<&OnSwitches<AgentLogin>>> = BTreeMap::new();
+    for login in logins {
+        let id = &*login.object.id;
+        let others = seen.entry(id).or_default();
+        let overlaps = |other: &&OnSwitches<AgentLogin>| {
+            login.switches.is_empty() || login.switches.iter().any(|name| other.is_on(name))
+        };
+        if others.iter().any(|other| other.switches.is_empty() || overlaps(other)) {
+            let text = format!("the Agent Login {id} is declared twice for one switch");
+            reader.fault(login.at.clone(), text, "each AgentID may stand in one [[agent-login]]");
+        }
+        others.push(login);
+    }
+}
+
+fn known(reader: &Reader, (key, noun): (&str, &str), names: &Names, declared: &BTreeSet<&str>) {
+    let mut blamed = BTreeSet::new();
+    for name in names.iter().filter(|name| !declared.contains(&*name.value)) {
+        // A range of unknown names is one mistake.
+        if blamed.insert(name.at.span.start) {
+            let hint = match closest(&name.value, declared.iter().copied()) {
+                Some(meant) => format!("did you mean \"{meant}\"?"),
+                None => format!("declare it with [[{}]]", noun.to_lowercase().replace(' ', "-")),
+            };
+            let text = format!("`{key}` names the {noun} \"{}\", which is not there", name.value);
+            reader.fault(name.at.clone(), text, hint);
+        }
+    }
+}
+
+/// A place holds Extensions; with two sites it holds one at each.
+pub fn places(reader: &Reader, places: &[Located<Place>], around: &Around<'_>) {
+    for place in places {
+        let name = &place.value.name;
+        for (switch, number) in &place.value.dns {
+            place_dn(reader, place, (switch, number), around);
+        }
+        let switches: BTreeSet<&str> = place.value.dns.iter().map(|(switch, _)| &**switch).collect();
+        if switches.len() < place.value.dns.len() {
+            let text = format!("the place \"{name}\" has two DNs at one switch");
+            reader.fault(place.at.clone(), text, "an agent works at one Extension of a switch");
+        }
+        if around.has_peer && switches.len() < 2 {
+            let missing = around.dns.switches.iter().find(|switch| !switches.contains(&***switch));
+            let missing = missing.map_or("the peer's switch", |switch| &**switch);
+            let text = format!("the place \"{name}\" has no Extension at {missing}");
+            let hint =
+                "with two sites a place needs the preferred and the peer Extension: name both in `dns`";
+            reader.fault(place.at.clone(), text, hint);
+        }
+    }
+}
+
+fn place_dn(reader: &Reader, place: &Located<Place>, (switch, number): (&str, &str), around: &Around<'_>) {
+    let name = &place.value.name;
+    let kind = around.dns.kinds.get(number).filter(|_| *switch == *around.switch);
+    match kind {
+        Some(Kind::Extension) => {}
+        Some(Kind::Port) => {
+            let text = format!("the place \"{name}\" holds {number}, a Call Processing Port");
+            reader.fault(place.at.clone(), text, "agents work at Extensions only");
+        }
+        None if *switch != *around.switch && around.dns.declares(switch, number) => {}
+        None => {
+            let text = format!("the place \"{name}\" holds {switch}:{number}, which is no Extension");
+            let hint = "declare it with [[extension]], in a file that both sites include";
+            reader.fault(place.at.clone(), text, hint);
+        }
+    }
+}
+
+/// Queues and routing points share one number space with the Extensions of their switch.
+pub fn numbers(reader: &Reader, floor: &FloorObjects, around: &Around<'_>) {
+    let queues =
+        floor.queues.iter().map(|(queue, ..)| (&*queue.object.number, &queue.at, queue.is_on(around.switch)));
+    let points =
+        floor.points.iter().map(|point| (&*point.object.number, &point.at, point.is_on(around.switch)));
+    let mut seen = BTreeSet::new();
+    for (number, at, _) in queues.chain(points).filter(|(.., here)| *here) {
+        if !seen.insert(number) || around.dns.kinds.contains_key(number) {
+            let text = format!("DN {number} is declared twice for the switch \"{}\"", around.switch);
+            reader.fault(at.clone(), text, "Extensions, queues and Routing Points share one number space");
+        }
+    }
+}
+
+/// Whether every number that calls are sent to leads somewhere.
+pub fn targets(reader: &Reader, targets: &[Target], floor: &Floor, around: &Around<'_>) {
+    let dns: BTreeSet<&str> = floor
+        .queues
+        .iter()
+        .map(|queue| &*queue.number)
+        .chain(floor.routing_points.iter().map(|point| &*point.number))
+        .collect();
+    for target in targets {
+        let (number, key) = (&*target.number, target.key);
+        let known = dns.contains(number) || around.dns.kinds.contains_key(number);
+        if !known && !around.dial_plan.iter().any(|rule| number.starts_with(&*rule.prefix)) {
+            let text = format!("`{key}` names {number}, which leads nowhere");
+            let hint = "name a DN of this switch, or a number that [[dial-plan]] sends to a trunk";
+            reader.fault(target.at.clone(), text, hint);
+        }
+    }
+    for queue in &floor.queues {
+        if queue.overflow.as_ref() == Some(&queue.number) {
+            let at = targets.iter().find(|t| t.key == "overflow" && *t.number == *queue.number);
+            let at = at.map_or(At { file: 0, span: 0..0 }, |target| target.at.clone());
+            let text = format!("`overflow` of the queue {} is the queue itself", queue.number);
+            reader.fault(at, text, "name another DN");
+        }
+    }
+}
