@@ -126,6 +126,7 @@ impl Stat {
             return;
         }
         let leg = Leg {
+            first_conn: conn,
             state,
             call_type: event.call_type.unwrap_or(CallType::Unknown),
             queue: event.this_queue.as_deref().map(Arc::from),
@@ -223,7 +224,7 @@ impl Stat {
         }
         let name = self.site_name(at.site);
         self.push_row(Row::CallSegment {
-            id: format!("segment:{name}:{conn:016x}:{}:{}", at.dn, leg.began_ms),
+            id: format!("segment:{name}:{:016x}:{}:{}", leg.first_conn, at.dn, leg.began_ms),
             site: name,
             dn: Arc::clone(at.dn),
             conn_id: format!("{conn:016x}"),
@@ -305,6 +306,7 @@ impl Stat {
                     self.leave_queue(site, conn, time_ms, Outcome::Diverted, None);
                 }
                 let entry = Entry {
+                    first_conn: conn,
                     queue: Arc::clone(number),
                     since_ms: time_ms,
                     state: Waiting::Queued,
@@ -349,7 +351,7 @@ impl Stat {
         self.count(objects, time_ms, delta);
         let name = self.site_name(site);
         self.push_row(Row::CallSegment {
-            id: format!("segment:{name}:{conn:016x}:{}:{}", entry.queue, entry.since_ms),
+            id: format!("segment:{name}:{:016x}:{}:{}", entry.first_conn, entry.queue, entry.since_ms),
             site: name,
             dn: Arc::clone(&entry.queue),
             conn_id: format!("{conn:016x}"),

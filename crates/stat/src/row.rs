@@ -52,7 +52,7 @@ pub enum Row {
     },
     /// A call was at a DN.
     CallSegment {
-        /// `segment:SITE:CONNID:DN:FROM`.
+        /// `segment:SITE:CONNID:DN:FROM`, with the ConnID that it began with.
         id: String,
         /// Site.
         site: Arc<str>,

@@ -95,6 +95,7 @@ impl Stat {
         if !station.legs.contains_key(&conn) {
             let incoming = party.role != DnRole::Origination;
             let leg = Leg {
+                first_conn: conn,
                 state: if incoming { LegState::Ringing } else { LegState::Dialing },
                 call_type: party.call_type,
                 queue: party.this_queue.as_deref().map(Arc::from),

@@ -74,6 +74,8 @@ pub enum LegState {
 /// A call at a DN.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leg {
+    /// ConnID that it began with: a transfer may give it another one.
+    pub first_conn: Conn,
     /// State.
     pub state: LegState,
     /// What kind of call.
@@ -84,7 +86,7 @@ pub struct Leg {
     pub other: Option<Arc<str>>,
     /// Whether it came to the DN; if not, the DN made it.
     pub incoming: bool,
-    /// Since when, ms: with its DN and ConnID it names the leg.
+    /// Since when, ms: with its DN and first ConnID it names the leg.
     pub began_ms: u64,
     /// Answered when, ms.
     pub answered_ms: Option<u64>,

@@ -22,6 +22,8 @@ pub enum Waiting {
 /// A call that entered a queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
+    /// ConnID that it entered with: a transfer may give it another one.
+    pub first_conn: Conn,
     /// Number of the queue.
     pub queue: Arc<str>,
     /// When it entered, ms.

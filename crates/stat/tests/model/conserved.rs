@@ -97,6 +97,8 @@ fn run(floor: &mut Floor, step: Step) {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn every_call_that_entered_is_waiting_or_counted_once(steps in prop::collection::vec(step(), 0..120)) {
         let mut floor = floor();
