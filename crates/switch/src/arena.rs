@@ -68,6 +68,12 @@ impl<T> Arena<T> {
         self.slots.len()
     }
 
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
     /// Whether no further entry fits.
     #[must_use]
     pub fn is_full(&self) -> bool {

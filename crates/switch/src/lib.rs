@@ -6,7 +6,7 @@
 mod acks;
 pub mod admission;
 pub mod agent;
-mod arena;
+pub mod arena;
 pub mod call;
 pub mod cdr;
 pub mod cti;

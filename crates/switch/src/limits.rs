@@ -80,3 +80,13 @@ pub const MAX_LIST_KEYS: usize = 64;
 pub const MAX_LIST_BYTES: usize = 8_192;
 /// Levels of one list of reasons or extensions; a request with more gets 53.
 pub const MAX_LIST_DEPTH: usize = 4;
+/// Parties of one T-Library call; a conference takes no further one (166).
+pub const MAX_PARTIES: usize = 32;
+/// User data of one call, bytes of keys and values; a request that would exceed it gets 53.
+pub const MAX_USER_DATA_BYTES: usize = 65_536;
+/// Keys in the user data of one call, those of lists within it included; a request that would exceed it gets 53.
+pub const MAX_USER_DATA_KEYS: usize = 256;
+/// Lists within lists in user data; a request with deeper ones gets 53.
+pub const MAX_USER_DATA_DEPTH: usize = 8;
+/// Characters of a destination in a request; a longer one gets 71.
+pub const MAX_DESTINATION: usize = 64;

@@ -1,0 +1,98 @@
+//! What follows from facts and requests: events, and news for the rooms of agents and queues.
+
+use std::sync::Arc;
+
+use tandem_cti::{Event, KvList, Refusal};
+
+use crate::cti::SessionId;
+use crate::directory::floor::WrapUp;
+
+/// What follows from the calls, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Happening {
+    /// An event of a DN. `time` and `sequence` are filled in when it is told.
+    Event {
+        /// Whose.
+        dn: Arc<str>,
+        /// It.
+        event: Box<Event>,
+        /// The client whose request it answers.
+        asked: Option<(SessionId, Option<u32>)>,
+    },
+    /// An answer that only the asking client hears (`EventPartyInfo`).
+    Answer {
+        /// Whose.
+        to: SessionId,
+        /// Its `ReferenceID`.
+        reference_id: Option<u32>,
+        /// It.
+        event: Box<Event>,
+    },
+    /// A request came to nothing after all.
+    Refused {
+        /// Whose.
+        to: SessionId,
+        /// Its `ReferenceID`.
+        reference_id: Option<u32>,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// A call began at an Extension.
+    Began {
+        /// DN.
+        dn: Arc<str>,
+        /// Call.
+        conn: u64,
+        /// By the options of the DN or the Application, or because it came through a queue or routing point.
+        business: bool,
+        /// `WrapUpTime` of its user data: after-call work of this call.
+        wrap_up: Option<WrapUp>,
+    },
+    /// It was answered there.
+    Established {
+        /// DN.
+        dn: Arc<str>,
+        /// Call.
+        conn: u64,
+    },
+    /// It left the Extension. The `EventReleased` or `EventAbandoned` follows this, so that after-call work is told
+    /// before it.
+    Ended {
+        /// DN.
+        dn: Arc<str>,
+        /// Call.
+        conn: u64,
+    },
+    /// A call waits at a queue or routing point.
+    Waits {
+        /// Call.
+        conn: u64,
+        /// Where.
+        at: Arc<str>,
+        /// Its user data.
+        user_data: KvList,
+    },
+    /// It does not wait there any more: abandoned, or routed elsewhere by request.
+    Left {
+        /// Call.
+        conn: u64,
+        /// Where it was.
+        at: Arc<str>,
+    },
+    /// The agent to whom a queue offered it answered.
+    OfferAnswered {
+        /// Call.
+        conn: u64,
+        /// DN.
+        dn: Arc<str>,
+    },
+    /// He did not.
+    OfferFailed {
+        /// Call.
+        conn: u64,
+        /// DN.
+        dn: Arc<str>,
+        /// Final status of his leg; 487 when the offer was taken back.
+        status: u16,
+    },
+}
