@@ -26,13 +26,18 @@ impl<T> Arena<T> {
 
     /// Puts an entry in; `None` when the arena is full.
     pub fn insert_with(&mut self, make: impl FnOnce(Key) -> T) -> Option<Key> {
+        self.try_insert_with(|key| Some(make(key)))
+    }
+
+    /// Puts an entry in, if there is one; `None` when there is not, or when the arena is full.
+    pub fn try_insert_with(&mut self, make: impl FnOnce(Key) -> Option<T>) -> Option<Key> {
         if self.is_full() {
             return None;
         }
         let entry = self.slots.vacant_entry();
         let key = Key { slot: u32::try_from(entry.key()).ok()?, generation: self.next };
         self.next = self.next.wrapping_add(1);
-        entry.insert((key.generation, make(key)));
+        entry.insert((key.generation, make(key)?));
         Some(key)
     }
 

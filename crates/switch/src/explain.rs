@@ -49,6 +49,16 @@ pub enum What {
     FellBack(u16),
     /// The device answered.
     Answered(Device),
+    /// A request made the call; the phone of this DN is called first.
+    Made(Device),
+    /// The call waits at this queue or routing point.
+    Parked(Arc<str>),
+    /// Nobody took the offer; this was the best refusal.
+    Unplaced(u16),
+    /// A request sent the call on to this number.
+    SentOn(Box<[u8]>),
+    /// The phone was asked to answer.
+    AskedToAnswer(Device),
     /// The caller was answered with this final status.
     Failed(u16),
     /// A leg was audited because the trunk it runs over was lost.
@@ -208,6 +218,14 @@ fn render(step: &Step, directory: &Directory) -> view::Step {
             format!("the peer refused the forwarded call with {status}; delivered here")
         }
         What::Answered(device) => format!("answered by {}", name(*device)),
+        What::Made(device) => format!("made by request for {}, whose phone is called first", name(*device)),
+        What::Parked(at) => {
+            let kind = if directory.queue(at).is_some() { "queue" } else { "routing point" };
+            format!("parked at {kind} {at}")
+        }
+        What::Unplaced(status) => format!("nobody took the offer ({status}); parked again"),
+        What::SentOn(to) => format!("sent on to {} by request", String::from_utf8_lossy(to)),
+        What::AskedToAnswer(device) => format!("{} was asked to answer", name(*device)),
         What::Failed(status) => format!("caller answered with {status}"),
         What::Arranged(aim, None) => aim.to_string(),
         What::Arranged(aim, Some(status)) => format!("in vain ({status}): {aim}"),

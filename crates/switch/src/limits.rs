@@ -6,6 +6,12 @@ use std::time::Duration;
 pub const MAX_CALLS: usize = 100_000;
 /// Contacts to which one call is forked; further contacts of the DN are not tried.
 pub const MAX_BRANCHES: usize = 16;
+/// Legs of one call beside the caller's, one after the other and beside each other; a further place is not tried, and an
+/// offer beyond it fails with 503.
+pub const MAX_LEGS: u8 = 239;
+/// Longest user data that a call carries to the peer or is believed from there, bytes as printed; longer ones stay
+/// behind and are counted.
+pub const MAX_CARRIED_BYTES: usize = 8_192;
 /// Early dialogs of one call; a provisional response that would open one more is not passed on.
 pub const MAX_PAIRS: usize = 16;
 /// Places one call is tried in turn (trunks of a rule, then local delivery).

@@ -33,6 +33,8 @@ pub struct Counters {
     pub authentication_failures: u64,
     /// Requests refused because a table was full.
     pub refused_full: u64,
+    /// User data that were too long for the trunk to the peer, or came over it damaged.
+    pub user_data_dropped: u64,
     /// Changes of the continuity mode.
     pub mode_changes: u64,
     /// Legs audited over a lost peer trunk.
@@ -44,7 +46,7 @@ pub struct Counters {
 impl Counters {
     /// Every counter as `(name, help, value)`, named the Prometheus way.
     #[must_use]
-    pub fn each(&self) -> [(&'static str, &'static str, u64); 18] {
+    pub fn each(&self) -> [(&'static str, &'static str, u64); 19] {
         [
             ("tandem_sip_requests_total", "SIP requests received, retransmissions excluded", self.requests),
             ("tandem_sip_responses_total", "SIP responses that matched a transaction", self.responses),
@@ -77,6 +79,11 @@ impl Counters {
             ("tandem_challenges_total", "Digest challenges sent", self.challenges),
             ("tandem_authentication_failures_total", "Wrong credentials", self.authentication_failures),
             ("tandem_refused_full_total", "Requests refused because a table was full", self.refused_full),
+            (
+                "tandem_user_data_dropped_total",
+                "User data too long for the peer trunk, or damaged on it",
+                self.user_data_dropped,
+            ),
             ("tandem_mode_changes_total", "Changes of the continuity mode", self.mode_changes),
             ("tandem_legs_audited_total", "Legs audited over a lost peer trunk", self.legs_audited),
             ("tandem_legs_ended_by_audit_total", "Legs ended by an audit", self.legs_ended_by_audit),

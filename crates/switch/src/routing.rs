@@ -1,86 +1,203 @@
 //! Where a call goes: the dialled number, the dial plan, and Business Continuity Forwarding.
 
+use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use smallvec::SmallVec;
 use tandem_peer::continuity::{CallKind, Decision, DrForward, Facts, How, Originator, Verdict, decide};
 use tandem_sip::{Envelope, HeaderName, Message, Uri};
 
-use crate::call::{Stage, Target, address, has_marker};
-use crate::directory::{Directory, DnId, Trunk, TrunkId};
+use crate::agent::Agents;
+use crate::call::control::Onward;
+use crate::call::{Carried, Stage, Target, address, has_marker};
+use crate::directory::{Directory, DnId, FloorDn, Trunk, TrunkId};
 use crate::explain::{Absent, What};
 use crate::limits::MAX_BRANCHES;
 use crate::reject::Reject;
 use crate::rooms::{Device, Rooms};
 
+/// Where a number leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Places to try, in order.
+    Try(Vec<Stage>),
+    /// The call waits at this queue or routing point.
+    Wait(Arc<str>),
+}
+
 /// What is done with a call.
 #[derive(Debug)]
 pub struct Route {
-    /// Places to try, in order; or the refusal, a 302 to the peer included.
-    pub outcome: Result<Vec<Stage>, Reject>,
+    /// Where it goes; or the refusal, a 302 to the peer included.
+    pub outcome: Result<Way, Reject>,
     /// How it was found.
     pub steps: Vec<What>,
     /// How long it may ring.
-    pub ring_timeout: std::time::Duration,
+    pub ring_timeout: Duration,
+}
+
+/// What a request does with a call.
+#[derive(Debug)]
+pub enum Onwards {
+    /// It is sent there.
+    To(Onward),
+    /// It waits at this queue or routing point.
+    Park(Arc<str>),
+}
+
+/// A call that looks for its way.
+#[derive(Debug)]
+struct Seeker<'a> {
+    origin: Device,
+    dialled: &'a [u8],
+    caller: Cow<'a, str>,
+    kind: CallKind,
+    originator: Originator,
+    marked: bool,
+    max_forwards: u8,
+    /// It is an INVITE: it may have been forwarded here.
+    is_invite: bool,
+    /// It may go where the dial plan leads.
+    may_dial_out: bool,
 }
 
 /// Finds where a call from `origin` goes.
 #[must_use]
-pub fn route(rooms: &mut Rooms, origin: Device, request: &Message, env: &Envelope<'_>) -> Route {
-    let directory = Arc::clone(&rooms.directory);
-    let ring_timeout = directory.options.ring_timeout;
+pub fn route(
+    rooms: &mut Rooms,
+    agents: &Agents,
+    origin: Device,
+    request: &Message,
+    env: &Envelope<'_>,
+) -> Route {
     let dialled = request.request_uri().and_then(|uri| Uri::parse(uri).ok()).and_then(|uri| number(&uri));
     let Some(dialled) = dialled else {
+        let ring_timeout = rooms.directory.options.ring_timeout;
         return Route { outcome: Err(Reject::new(484)), steps: Vec::new(), ring_timeout };
     };
-    if let Some(dn) = directory.find(&dialled) {
+    let is_trunk = matches!(origin, Device::Trunk(_));
+    let seeker = Seeker {
+        origin,
+        dialled: &dialled,
+        caller: caller_key(env),
+        kind: if is_trunk { CallKind::Inbound } else { CallKind::Internal },
+        originator: originator(&rooms.directory, origin),
+        marked: has_marker(request),
+        max_forwards: env.max_forwards.unwrap_or(70),
+        is_invite: true,
+        may_dial_out: !is_trunk,
+    };
+    seek(rooms, agents, &seeker)
+}
+
+/// Finds where a request sends a call of `origin` and `caller`: one that it makes, a consultation, a transferred or
+/// waiting one. Such a call is never redirected by 302: it has no INVITE, or one that has been told of progress. Only
+/// requests for DNs of this switch come here, so the dial plan holds whoever the caller is. `ring_timeout` replaces
+/// the DN's own.
+///
+/// # Errors
+/// 404 for a number that leads nowhere.
+#[expect(clippy::too_many_arguments, reason = "each is a fact of its own, and callers differ in all of them")]
+pub fn onward(
+    rooms: &mut Rooms,
+    agents: &Agents,
+    origin: Device,
+    dialled: &[u8],
+    caller: &[u8],
+    kind: CallKind,
+    ring_timeout: Option<Duration>,
+    carried: Carried,
+) -> Result<Onwards, Reject> {
+    let seeker = Seeker {
+        origin,
+        dialled,
+        caller: String::from_utf8_lossy(caller),
+        kind,
+        originator: Originator::ExternalInPath,
+        marked: false,
+        max_forwards: 70,
+        is_invite: false,
+        may_dial_out: true,
+    };
+    let found = seek(rooms, agents, &seeker);
+    Ok(match found.outcome? {
+        Way::Wait(number) => Onwards::Park(number),
+        Way::Try(stages) => Onwards::To(Onward {
+            to: dialled.into(),
+            stages,
+            steps: found.steps,
+            ring_timeout: ring_timeout.unwrap_or(found.ring_timeout),
+            carried,
+        }),
+    })
+}
+
+fn seek(rooms: &mut Rooms, agents: &Agents, seeker: &Seeker<'_>) -> Route {
+    let directory = Arc::clone(&rooms.directory);
+    let ring_timeout = directory.options.ring_timeout;
+    if let Some(dn) = directory.find(seeker.dialled) {
         let ring_timeout = directory.extension(dn).and_then(|e| e.class.ring_timeout).unwrap_or(ring_timeout);
-        let (outcome, steps) = to_extension(rooms, &directory, origin, dn, request, env);
-        return Route { outcome, steps, ring_timeout };
+        let (outcome, steps) = to_extension(rooms, agents, &directory, dn, seeker);
+        return Route { outcome: outcome.map(Way::Try), steps, ring_timeout };
+    }
+    if let Some(number) = directory.floor_dn(seeker.dialled).and_then(|dn| floor_number(&directory, dn)) {
+        return Route { outcome: Ok(Way::Wait(number)), steps: Vec::new(), ring_timeout };
     }
     let Some((place, rule)) = directory
         .dial_plan()
         .iter()
         .enumerate()
-        .find(|(_, rule)| dialled.starts_with(rule.prefix.as_bytes()))
+        .find(|(_, rule)| seeker.dialled.starts_with(rule.prefix.as_bytes()))
     else {
         return Route { outcome: Err(Reject::new(404)), steps: Vec::new(), ring_timeout };
     };
-    if matches!(origin, Device::Trunk(_)) {
-        // Only an Extension may dial out: a trunk that could would make this server a toll-free exchange for anybody.
-        let refusal = Reject::because(404, "Not Found (a trunk reaches Extensions only)");
+    if !seeker.may_dial_out {
+        // Only a DN of this switch may dial out: a trunk that could would make this server a toll-free exchange for
+        // anybody.
+        let refusal = Reject::because(404, "Not Found (a trunk reaches DNs of this switch only)");
         return Route { outcome: Err(refusal), steps: Vec::new(), ring_timeout };
     }
     let mut out = rule.add.as_bytes().to_vec();
-    out.extend_from_slice(dialled.get(rule.strip..).unwrap_or_default());
+    out.extend_from_slice(seeker.dialled.get(rule.strip..).unwrap_or_default());
     let stages = rule.trunks.iter().map(|trunk| Stage::Trunk(*trunk, out.as_slice().into())).collect();
-    Route { outcome: Ok(stages), steps: vec![What::MatchedRule(place)], ring_timeout }
+    Route { outcome: Ok(Way::Try(stages)), steps: vec![What::MatchedRule(place)], ring_timeout }
+}
+
+fn floor_number(directory: &Directory, dn: FloorDn) -> Option<Arc<str>> {
+    let floor = directory.floor();
+    match dn {
+        FloorDn::Queue(place) => floor.queues.get(place).map(|queue| Arc::clone(&queue.number)),
+        FloorDn::RoutingPoint(place) => {
+            floor.routing_points.get(place).map(|point| Arc::clone(&point.number))
+        }
+    }
 }
 
 fn to_extension(
     rooms: &mut Rooms,
+    agents: &Agents,
     directory: &Directory,
-    origin: Device,
     dn: DnId,
-    request: &Message,
-    env: &Envelope<'_>,
+    seeker: &Seeker<'_>,
 ) -> (Result<Vec<Stage>, Reject>, Vec<What>) {
     let mut steps = vec![What::IsExtension(Device::Extension(dn))];
     let Some(extension) = directory.extension(dn) else { return (Err(Reject::new(404)), steps) };
-    let caller = caller_key(env);
+    let Seeker { origin, caller, .. } = seeker;
+    let dr_forward = DrForward::effective(directory.options.dr_forward, extension.class.dr_forward);
     let facts = Facts {
         mode: rooms.trunks.mode(directory),
-        dr_forward: DrForward::effective(directory.options.dr_forward, extension.class.dr_forward),
-        call: if matches!(origin, Device::Trunk(_)) { CallKind::Inbound } else { CallKind::Internal },
-        originator: originator(directory, origin),
-        from_peer: is_peer(directory, origin),
-        marked: has_marker(request),
-        max_forwards: env.max_forwards.unwrap_or(70),
-        redirected_recently: rooms.trunks.redirects.is_recent(&extension.number, &caller, rooms.now.mono),
+        dr_forward,
+        call: seeker.kind,
+        originator: seeker.originator,
+        from_peer: is_peer(directory, *origin),
+        marked: seeker.marked,
+        max_forwards: seeker.max_forwards,
+        redirected_recently: rooms.trunks.redirects.is_recent(&extension.number, caller, rooms.now.mono),
         endpoint_in_service: in_service(rooms, directory, dn),
-        agent_logged_in: false,
+        agent_logged_in: agents.is_logged_in(&extension.number),
     };
-    if facts.from_peer || facts.marked {
+    if seeker.is_invite && (facts.from_peer || facts.marked) {
         rooms.counters.forwards_received += 1;
     }
     let decision: Decision = decide(&facts);
@@ -91,11 +208,11 @@ fn to_extension(
         (Verdict::Local, _) | (Verdict::Forward(_), None) => Ok(vec![here]),
         (Verdict::Forward(How::InPath), Some(peer)) => {
             rooms.counters.forwards_in_path += 1;
-            Ok(vec![Stage::Peer(peer), here])
+            Ok(vec![Stage::Peer(peer, extension.number.as_bytes().into()), here])
         }
         (Verdict::Forward(How::Redirect302), Some(peer)) => {
             rooms.counters.forwards_redirected += 1;
-            rooms.trunks.redirects.remember(&extension.number, &caller, rooms.now.mono);
+            rooms.trunks.redirects.remember(&extension.number, caller, rooms.now.mono);
             Err(redirect(directory, peer, &extension.number))
         }
     };
@@ -103,7 +220,7 @@ fn to_extension(
 }
 
 /// What tells one caller from another for loop guard d; a caller without a name is told by his call.
-fn caller_key<'a>(env: &Envelope<'a>) -> std::borrow::Cow<'a, str> {
+fn caller_key<'a>(env: &Envelope<'a>) -> Cow<'a, str> {
     let user = env.from.uri().ok().and_then(|uri| uri.user()).unwrap_or_default();
     let named = !user.is_empty() && !user.eq_ignore_ascii_case(b"anonymous");
     String::from_utf8_lossy(if named { user } else { env.call_id })
@@ -151,16 +268,11 @@ pub fn targets(
     rooms: &Rooms,
     directory: &Arc<Directory>,
     stage: &Stage,
-    request: &Message,
 ) -> Result<SmallVec<[Target; 2]>, (Device, Absent)> {
     match stage {
         Stage::Extension(dn) => extension_targets(rooms, directory, *dn),
         Stage::Trunk(id, number) => trunk_target(rooms, directory, *id, number, false),
-        Stage::Peer(id) => {
-            let dialled =
-                request.request_uri().and_then(|uri| Uri::parse(uri).ok()).and_then(|uri| number(&uri));
-            trunk_target(rooms, directory, *id, &dialled.unwrap_or_default(), true)
-        }
+        Stage::Peer(id, number) => trunk_target(rooms, directory, *id, number, true),
     }
 }
 
@@ -183,12 +295,26 @@ fn extension_targets(
         let addr = contact.addr.ok_or(absent(Absent::Unresolved))?;
         let uri = contact.uri.replace("{number}", &extension.number).into_bytes().into_boxed_slice();
         let flow = rooms.flow_to(contact.transport, addr);
-        return Ok(smallvec::smallvec![Target { device, uri, flow, nat: false, marked: false }]);
+        return Ok(smallvec::smallvec![Target {
+            device,
+            uri,
+            flow,
+            nat: false,
+            marked: false,
+            carried: None
+        }]);
     }
     let target = |binding: &crate::registrar::Binding| {
         let flow = binding.flow();
         let named = Uri::parse(binding.uri()).ok().and_then(|uri| address(&uri));
-        Target { device, uri: binding.uri().into(), flow, nat: named != Some(flow.remote), marked: false }
+        Target {
+            device,
+            uri: binding.uri().into(),
+            flow,
+            nat: named != Some(flow.remote),
+            marked: false,
+            carried: None,
+        }
     };
     let found: SmallVec<[Target; 2]> = rooms
         .registrar
@@ -219,7 +345,7 @@ fn trunk_target(
     let addr = rooms.trunks.addr(now).ok_or((device, Absent::Unresolved))?;
     let uri = with_user(&trunk.contact.uri, number).into_boxed_slice();
     let flow = rooms.flow_to(trunk.contact.transport, addr);
-    Ok(smallvec::smallvec![Target { device, uri, flow, nat: false, marked }])
+    Ok(smallvec::smallvec![Target { device, uri, flow, nat: false, marked, carried: None }])
 }
 
 /// The URI with another user part.
@@ -230,10 +356,21 @@ pub fn with_user(uri: &str, user: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(uri.len() + user.len() + 1);
     out.extend_from_slice(scheme.as_bytes());
     out.push(b':');
-    out.extend_from_slice(user);
+    out.extend_from_slice(&escaped(user));
     out.push(b'@');
     out.extend_from_slice(host.as_bytes());
     out
+}
+
+/// A number as the user part of a URI: what may not stand there is percent-encoded (RFC 3261 25.1).
+#[must_use]
+pub fn escaped(user: &[u8]) -> Cow<'_, [u8]> {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/".contains(byte);
+    if user.iter().all(plain) {
+        return Cow::Borrowed(user);
+    }
+    let encode = |byte: &u8| if plain(byte) { vec![*byte] } else { format!("%{byte:02X}").into_bytes() };
+    Cow::Owned(user.iter().flat_map(encode).collect())
 }
 
 /// The dialled number of a Request-URI, without user parameters or the separators of a tel URI.

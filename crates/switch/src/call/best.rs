@@ -40,7 +40,7 @@ impl Setup {
 
     /// Whether nobody else need be asked: a 6xx speaks for the person. The drain mark of the peer does not.
     pub(super) fn is_decided(&self, outcome: InPathOutcome) -> bool {
-        let falls_back = matches!(self.current, Some(Stage::Peer(_))) && self.may_go_on(outcome);
+        let falls_back = matches!(self.current, Some(Stage::Peer(..))) && self.may_go_on(outcome);
         !falls_back && self.best.as_ref().is_some_and(|best| best.status >= 600)
     }
 
@@ -48,7 +48,7 @@ impl Setup {
     pub(super) fn may_go_on(&self, outcome: InPathOutcome) -> bool {
         match self.current {
             // A phone that rang at the peer in vain does not ring here as well.
-            Some(Stage::Peer(_)) => fallback_allowed(outcome) && !(self.rang && is_absence(outcome)),
+            Some(Stage::Peer(..)) => fallback_allowed(outcome) && !(self.rang && is_absence(outcome)),
             Some(Stage::Trunk(..)) => match outcome {
                 InPathOutcome::TransportFailed | InPathOutcome::NoAnswer => true,
                 InPathOutcome::Status { code, .. } => code == 503,

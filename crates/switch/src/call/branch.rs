@@ -2,13 +2,16 @@
 
 use tandem_sip::{Dialog, Envelope, Flow, HeaderName, Message, Method, TxnId};
 
+use super::carried::Printed;
 use super::credentials::{Authorization, Challenged};
 use super::headers;
 use super::incoming::hops;
 use super::leg::{Ask, Leg};
+use super::news::LegNo;
 use crate::arena::Key;
 use crate::directory::{Directory, DnId};
 use crate::ids::{LegCallId, Tag};
+use crate::limits::MAX_LEGS;
 use crate::rooms::{Device, Rooms, Use, own_headers};
 
 /// Where a branch goes.
@@ -24,6 +27,8 @@ pub struct Target {
     pub nat: bool,
     /// Carry the loop marker: the call is being forwarded to the peer.
     pub marked: bool,
+    /// What the call carries, printed: for the peer only.
+    pub carried: Option<Box<Printed>>,
 }
 
 /// See the module.
@@ -45,7 +50,25 @@ pub struct Branch {
     pub(super) by_tcp_for_size: bool,
 }
 
+/// Branches from this number on go to the phone of who makes a call by request: all of them are leg 0, which is in
+/// the record once.
+pub(super) const OWN_PHONE: u8 = MAX_LEGS;
+
+/// Place of a branch among the call's legs; none for one to the caller's own phone.
+pub(super) fn place(id: u8) -> Option<usize> {
+    (id < OWN_PHONE).then(|| usize::from(id) + 1)
+}
+
 impl Branch {
+    pub(super) fn place(&self) -> Option<usize> {
+        place(self.id)
+    }
+
+    /// The leg that it is, or is to be.
+    pub(super) fn leg(&self) -> LegNo {
+        if self.id < OWN_PHONE { self.id + 1 } else { 0 }
+    }
+
     /// Sends the INVITE. `None` when the transaction table is full.
     pub(super) fn call(
         rooms: &mut Rooms,
@@ -140,6 +163,9 @@ impl Branch {
         }
         if self.target.marked {
             builder.header(HeaderName::XTandemForwarded, rooms.directory.server.name.as_bytes());
+        }
+        if let Some(carried) = &self.target.carried {
+            carried.print(&mut builder);
         }
         headers::relay(&mut builder, request, ours);
         Some(builder.finish(request.body()))

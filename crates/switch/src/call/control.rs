@@ -1,5 +1,6 @@
 //! What requests may do to calls from outside (third-party call control, RFC 3725), by call and leg.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tandem_cti::KvList;
@@ -7,10 +8,11 @@ use tandem_cti::KvList;
 use super::news::{Carried, LegNo, Ticket};
 use super::setup::Stage;
 use super::table::Calls;
+use super::{Call, Phase};
 use crate::arena::Key;
 use crate::directory::floor::Treatment;
 use crate::directory::{DnId, Mixer};
-use crate::explain::{Explained, What};
+use crate::explain::What;
 use crate::rooms::Rooms;
 
 /// A call that a request makes: the DN's phone is called first, then the destination.
@@ -24,6 +26,8 @@ pub struct Make {
     pub to: Box<[u8]>,
     /// Places to try once the DN's phone has answered, in order.
     pub stages: Vec<Stage>,
+    /// The number is this queue or routing point: the call waits there instead.
+    pub park: Option<Arc<str>>,
     /// How they were found.
     pub steps: Vec<What>,
     /// How long each of the two may ring.
@@ -69,7 +73,7 @@ pub enum Operation {
     /// Take an offer back: the call waits again.
     TakeBack,
     /// Let a call that rings or waits wait at this queue or routing point from now on.
-    Park(std::sync::Arc<str>),
+    Park(Arc<str>),
     /// Refuse a waiting call with this status.
     Refuse(u16),
     /// DTMF towards the leg.
@@ -93,9 +97,10 @@ impl Calls {
     /// Makes a call. It is told as [`News::Opened`](super::News::Opened) with the ticket.
     ///
     /// # Errors
-    /// The SIP status that it met: 480 when the DN has no reachable contact, 503 when a table is full.
-    pub fn make(&mut self, _rooms: &mut Rooms, _make: Make) -> Result<Key, u16> {
-        Err(501)
+    /// The SIP status that it met: 480 when the DN has no reachable contact, 503 when a table is full. There is no call
+    /// then, and nothing is told of one.
+    pub fn make(&mut self, rooms: &mut Rooms, make: Make) -> Result<Key, u16> {
+        self.open_with(rooms, |rooms, key| Call::make(rooms, key, make))
     }
 
     /// Does something to a call.
@@ -105,12 +110,12 @@ impl Calls {
     /// 501 for what its state does not allow.
     pub fn operate(
         &mut self,
-        _rooms: &mut Rooms,
-        _key: Key,
-        _ticket: Ticket,
-        _operation: Operation,
+        rooms: &mut Rooms,
+        key: Key,
+        ticket: Ticket,
+        operation: Operation,
     ) -> Result<Begun, u16> {
-        Err(501)
+        self.act(rooms, key, |call, rooms| call.operate(rooms, ticket, operation)).unwrap_or(Err(481))
     }
 
     /// Joins what is left of two calls when their common party leaves both: leg `kept` of `key` stays, leg `moved` of
@@ -144,9 +149,18 @@ impl Calls {
     ) -> Result<(Key, LegNo), u16> {
         Err(501)
     }
+}
 
-    /// What is left of calls that operations ended.
-    pub fn poll_over(&mut self) -> Option<Explained> {
-        None
+impl Call {
+    fn operate(&mut self, rooms: &mut Rooms, ticket: Ticket, operation: Operation) -> Result<Begun, u16> {
+        match (&self.phase, operation) {
+            (_, Operation::Attach(user_data)) => {
+                self.attach(user_data);
+                Ok(Begun::Done)
+            }
+            (Phase::Setup(_), operation) => self.operate_early(rooms, operation).map(|()| Begun::Done),
+            (Phase::Talk(_), operation) => self.operate_answered(rooms, ticket, operation),
+            (Phase::Ending, _) => Err(481),
+        }
     }
 }

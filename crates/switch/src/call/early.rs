@@ -6,7 +6,8 @@ use super::Call;
 use super::branch::{Branch, with_contact};
 use super::incoming::Answer;
 use super::leg::{Leg, Side, behind_nat};
-use super::setup::Setup;
+use super::news::News;
+use super::setup::{Caller, Setup, print_response};
 use crate::ids::Tag;
 use crate::limits::MAX_PAIRS;
 use crate::rooms::{Device, Rooms};
@@ -18,20 +19,22 @@ pub(super) struct Early {
     pub(super) tag: Tag,
     pub(super) branch: u8,
     pub(super) remote_tag: Box<[u8]>,
-    /// The two dialogs, caller's first; absent until a response names a Contact.
-    pub(super) legs: Option<[Leg; 2]>,
+    /// The dialog with the callee; absent until a response names a Contact.
+    pub(super) callee: Option<Leg>,
+    /// The caller's, if he called by INVITE.
+    pub(super) caller: Option<Leg>,
 }
 
 impl Setup {
     /// The early dialogs behind a tag of ours: by the caller's view, or by a branch's and the callee's own tag.
-    pub(super) fn early(&mut self, to: Tag, from: Option<&[u8]>) -> Option<(Side, &mut [Leg; 2])> {
+    pub(super) fn early(&mut self, to: Tag, from: Option<&[u8]>) -> Option<(Side, [&mut Leg; 2])> {
         let branch = self.branches.iter().find(|branch| branch.tag == to).map(|branch| branch.id);
         let pair = self.pairs.iter_mut().find(|pair| match branch {
             Some(id) => pair.branch == id && Some(&*pair.remote_tag) == from,
             None => pair.tag == to,
         })?;
         let side = if branch.is_some() { Side::Callee } else { Side::Caller };
-        pair.legs.as_mut().map(|legs| (side, legs))
+        Some((side, [pair.caller.as_mut()?, pair.callee.as_mut()?]))
     }
 
     /// CSeq of the caller's INVITE, and of the one that the early dialog with this tag answers.
@@ -50,12 +53,18 @@ impl Setup {
         branch: &Branch,
         answer: &Answer<'_>,
         origin: Device,
-    ) -> Option<[Leg; 2]> {
+    ) -> Option<(Option<Leg>, Leg)> {
         if answer.env.to_tag.is_none() && !answer.is_ok() {
             return None;
         }
-        let asked = self.request.envelope().ok()?;
-        let caller = Dialog::uas(&self.request, &asked, &tag.text()).ok()?;
+        let caller = match &self.caller {
+            Caller::Invite(_, flow) => {
+                let asked = self.request.envelope().ok()?;
+                let dialog = Dialog::uas(&self.request, &asked, &tag.text()).ok()?;
+                Some(Leg::new(dialog, *flow, origin, behind_nat(&asked, flow.remote)))
+            }
+            Caller::Leg(..) | Caller::Nobody(_) => None,
+        };
         let callee = match Dialog::uac(answer.message, answer.env) {
             Ok(dialog) => dialog,
             Err(_) if answer.is_ok() => {
@@ -64,12 +73,11 @@ impl Setup {
             }
             Err(_) => return None,
         };
-        let nat = behind_nat(&asked, self.flow.remote);
         let target = &branch.target;
         let flow = if target.flow.transport == answer.flow.transport { target.flow } else { answer.flow };
         let mut callee = Leg::new(callee, flow, target.device, target.nat);
         callee.authorization.clone_from(&branch.authorization);
-        Some([Leg::new(caller, self.flow, origin, nat), callee])
+        Some((caller, callee))
     }
 }
 
@@ -82,28 +90,34 @@ impl Call {
         place: usize,
         answer: &Answer<'_>,
     ) {
-        let Some(tag) = self.early_dialog(rooms, setup, place, answer) else { return };
-        let Some(id) = setup.branches.get(place).map(|branch| branch.id) else { return };
+        let Some(early) = self.early_dialog(rooms, setup, place, answer) else { return };
+        let Some(branch) = setup.branches.get(place) else { return };
+        let (leg, hidden) = (branch.leg(), setup.hides_progress());
         (setup.ringing, setup.rang) = (true, true);
         let now = rooms.now.unix_ms;
-        for leg in [0, usize::from(id) + 1] {
-            if let Some(leg) = self.legs.get_mut(leg) {
-                leg.ringing.get_or_insert(now);
-            }
+        let rings = self.legs.get_mut(usize::from(leg)).is_some_and(|leg| begins(&mut leg.ringing, now));
+        if let (Some(caller), false) = (self.legs.first_mut(), hidden) {
+            caller.ringing.get_or_insert(now);
         }
-        if let Some(payload) = setup.print_response(rooms, answer.code, Some(answer.message), tag) {
-            rooms.endpoint.respond(setup.txn, answer.code, payload, rooms.now.mono);
+        if rings && leg > 0 {
+            self.tell(rooms, News::Ringing { leg });
+        }
+        let Caller::Invite(txn, flow) = &setup.caller else { return };
+        let Some(tag) = setup.pairs.get(early).map(|pair| pair.tag).filter(|_| !hidden) else { return };
+        let payload = print_response(rooms, &setup.request, *flow, answer.code, Some(answer.message), tag);
+        if let Some(payload) = payload {
+            rooms.endpoint.respond(*txn, answer.code, payload, rooms.now.mono);
         }
     }
 
-    /// The caller's To-tag for the dialog that a response belongs to, new or known. `None`: there are too many.
+    /// The place of the early dialog that a response belongs to, new or known. `None`: there are too many.
     pub(super) fn early_dialog(
         &mut self,
         rooms: &mut Rooms,
         setup: &mut Setup,
         place: usize,
         answer: &Answer<'_>,
-    ) -> Option<Tag> {
+    ) -> Option<usize> {
         let branch = setup.branches.get(place)?;
         let remote_tag = answer.env.to_tag.unwrap_or_default();
         let known = setup.pairs.iter().position(|p| p.branch == branch.id && *p.remote_tag == *remote_tag);
@@ -111,19 +125,32 @@ impl Call {
             Some(index) => index,
             None if setup.pairs.len() >= MAX_PAIRS && !answer.is_ok() => return None,
             None => {
-                let tag = rooms.ids.tag();
-                setup.pairs.push(Early { tag, branch: branch.id, remote_tag: remote_tag.into(), legs: None });
-                self.own_tag(rooms, tag);
+                // Who hears nothing of callees has one early dialog with this server, and his answer comes in it.
+                let tag = if setup.hides_progress() { setup.tag } else { rooms.ids.tag() };
+                let remote_tag = remote_tag.into();
+                setup.pairs.push(Early { tag, branch: branch.id, remote_tag, callee: None, caller: None });
+                if tag != setup.tag {
+                    self.own_tag(rooms, tag);
+                }
                 setup.pairs.len() - 1
             }
         };
         let origin = self.legs.first()?.device;
         let made = match setup.pairs.get(index) {
-            Some(pair) if pair.legs.is_none() => setup.dialogs(rooms, pair.tag, branch, answer, origin),
+            Some(pair) if pair.callee.is_none() => setup.dialogs(rooms, pair.tag, branch, answer, origin),
             Some(_) | None => None,
         };
         let pair = setup.pairs.get_mut(index)?;
-        pair.legs = pair.legs.take().or(made);
-        Some(pair.tag)
+        if let Some((caller, callee)) = made {
+            (pair.caller, pair.callee) = (caller, Some(callee));
+        }
+        Some(index)
     }
+}
+
+/// Notes the first moment of something; whether this is it.
+fn begins(at: &mut Option<u64>, now: u64) -> bool {
+    let first = at.is_none();
+    at.get_or_insert(now);
+    first
 }

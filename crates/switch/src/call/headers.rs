@@ -58,8 +58,13 @@ fn stays(name: HeaderName) -> bool {
     )
 }
 
-/// Headers of one hop that are known by their names only.
-const OTHERS_THAT_STAY: [&[u8]; 2] = [b"Authentication-Info", b"Proxy-Authentication-Info"];
+/// Headers of one hop, or between sites, that are known by their names only.
+const OTHERS_THAT_STAY: [&[u8]; 4] = [
+    b"Authentication-Info",
+    b"Proxy-Authentication-Info",
+    super::carried::USER_DATA,
+    super::carried::CONN_ID,
+];
 
 /// Passes the headers of `message` on, into a request or response of the other leg. `ours` takes the place of the
 /// sender's own addresses in headers that name somebody.

@@ -4,7 +4,11 @@
 //! | file | what |
 //! |---|---|
 //! | `setup` | from the INVITE to its answer: places tried in turn, forked branches |
+//! | `waiting` | a call that waits at a queue or routing point |
+//! | `make` | a call that a request makes: the caller's own phone first |
+//! | `steer` | what requests do to a call before it is answered |
 //! | `branch` | one INVITE to one possible callee |
+//! | `carried` | user data and ConnID, to and from the peer site |
 //! | `early` | early dialogs, one of ours for each of theirs |
 //! | `best` | which refusal the caller is told |
 //! | `talk`, `exchange` | the answered call: two dialogs, and the INVITE that is under way within them |
@@ -18,6 +22,7 @@
 mod arrange;
 mod best;
 mod branch;
+mod carried;
 mod closing;
 pub mod control;
 mod credentials;
@@ -29,17 +34,20 @@ mod hold;
 mod incoming;
 mod join;
 mod leg;
+mod make;
 mod news;
 mod operate;
 mod record;
 mod relay;
 mod session;
 mod setup;
+mod steer;
 mod stored;
 mod table;
 mod talk;
 mod teardown;
 mod telling;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -67,7 +75,7 @@ pub use talk::Talk;
 
 use crate::arena::Key;
 use crate::cdr::{Cdr, EndedBy};
-use crate::directory::Directory;
+use crate::directory::{Directory, DnId};
 use crate::explain::{Explained, Trace, What};
 use crate::ids::Tag;
 use crate::rooms::{Device, Fact, Rooms};
@@ -102,7 +110,18 @@ pub struct Call {
     tags: SmallVec<[Tag; 2]>,
     /// Facts of the legs: the caller's, then one for each branch.
     legs: SmallVec<[LegFacts; 2]>,
+    /// What it carries to the peer site, if anything.
+    carried: Option<Box<Carried>>,
     trace: Trace,
+}
+
+/// Who calls, by name.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The configuration that his device belongs to.
+    pub directory: Arc<Directory>,
+    /// His number.
+    pub number: Box<[u8]>,
 }
 
 /// Where the call stands.
@@ -159,6 +178,8 @@ struct Pending {
 pub enum CallTimer {
     /// `ring-timeout`.
     Ring,
+    /// A waiting caller is told again that he waits.
+    Waiting,
     /// A 2xx that is not acknowledged is sent again, or given up (RFC 3261 13.3.1.4).
     Answer,
     /// A re-INVITE rings but is never decided.
@@ -180,7 +201,7 @@ impl Call {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Instant, CallTimer)> {
         match &self.phase {
-            Phase::Setup(setup) => Some((setup.ring_until(), CallTimer::Ring)),
+            Phase::Setup(setup) => setup.poll_timeout(),
             Phase::Talk(talking) => talking.poll_timeout(),
             Phase::Ending => self.closing.as_ref().and_then(|closing| closing.poll_timeout()),
         }
@@ -189,11 +210,17 @@ impl Call {
     /// Runs what is due.
     pub fn handle_timeout(&mut self, rooms: &mut Rooms) {
         match &self.phase {
-            Phase::Setup(setup) if setup.ring_until() <= rooms.now.mono => self.ring_timeout(rooms),
+            Phase::Setup(_) => self.setup_timeout(rooms),
             Phase::Talk(_) => self.talk_timeout(rooms),
             Phase::Ending => self.closing_timeout(rooms),
-            Phase::Setup(_) => {}
         }
+    }
+
+    /// Who calls: the device, as it was configured when the call began, and the number.
+    #[must_use]
+    pub fn caller(&self) -> (Device, Caller) {
+        let device = self.legs.first().map_or(Device::Extension(DnId(u32::MAX)), |leg| leg.device);
+        (device, Caller { directory: Arc::clone(&self.directory), number: self.from.clone() })
     }
 
     /// Our tag towards the caller; the answer to his CANCEL carries the same as that to his INVITE (RFC 3261 9.2).
@@ -257,7 +284,8 @@ impl Call {
             rooms.tags.remove(tag);
         }
         let end = rooms.now.unix_ms;
-        let legs = self.legs.iter().map(|leg| leg.record(&self.directory, end)).collect();
+        let legs = self.legs.iter().enumerate();
+        let legs = legs.map(|(place, leg)| leg.record(&self.directory, place, end)).collect();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let cdr = Cdr {
             call_uuid: format!("{:032x}", self.uuid),
@@ -268,6 +296,7 @@ impl Call {
             end_unix_ms: end,
             legs,
         };
+        rooms.facts.push(Fact::Call(self.key, News::Over));
         rooms.facts.push(Fact::Ended(Box::new(cdr)));
         let call_ids = self.call_ids();
         Explained {
@@ -302,6 +331,7 @@ impl Call {
             from: text(&self.from),
             to: text(&self.to),
             state: match &self.phase {
+                Phase::Setup(setup) if setup.waits_at().is_some() => "waiting",
                 Phase::Setup(setup) if setup.is_ringing() => "ringing",
                 Phase::Setup(_) => "routing",
                 Phase::Talk(_) => "established",

@@ -7,6 +7,8 @@ use tandem_cti::KvList;
 
 use super::record::EndReason;
 use crate::cdr::EndedBy;
+use crate::directory::Directory;
+use crate::rooms::{Device, Rooms};
 
 /// Number of a leg within its call: 0 is the caller's, others follow as they are offered. It never changes and is never
 /// used again.
@@ -25,6 +27,19 @@ pub enum Far {
     Trunk(Arc<str>),
     /// The conference mixer.
     Mixer(Arc<str>),
+}
+
+impl Far {
+    /// The name of a device of a directory.
+    #[must_use]
+    pub fn of(directory: &Directory, device: Device) -> Self {
+        let name = Rooms::shared_name(directory, device).unwrap_or_default();
+        match device {
+            Device::Extension(_) => Self::Extension(name),
+            Device::Trunk(_) => Self::Trunk(name),
+            Device::Mixer => Self::Mixer(name),
+        }
+    }
 }
 
 /// What an INVITE brought of the call's former life at the peer site.
@@ -49,7 +64,8 @@ pub enum News {
         from: Box<str>,
         /// Dialled number.
         to: Box<str>,
-        /// Queue or routing point at which the call waits for [`Call::offer`](super::Call::offer).
+        /// Queue or routing point at which the call waits for [`Operation::Offer`](super::control::Operation::Offer).
+        /// A call made by request waits there only when its own phone has answered: [`News::Parked`].
         parked: Option<Arc<str>>,
         /// What came with it.
         carried: Carried,
@@ -76,6 +92,12 @@ pub enum News {
         status: u16,
         /// Why.
         reason: EndReason,
+    },
+    /// The call waits at this queue or routing point from now on. Of a call that an INVITE brings straight to it,
+    /// [`News::Opened`] says so already.
+    Parked {
+        /// Its number.
+        at: Arc<str>,
     },
     /// Every place was tried in vain, and the call waits again at its queue or routing point.
     Unplaced {

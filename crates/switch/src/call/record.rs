@@ -110,13 +110,10 @@ impl LegFacts {
         }
     }
 
-    pub(super) fn record(&self, directory: &Directory, end: u64) -> LegRecord {
+    pub(super) fn record(&self, directory: &Directory, place: usize, end: u64) -> LegRecord {
         let (ended, by, reason) = self.ended.unwrap_or((end, EndedBy::Server, EndReason::Bye));
         LegRecord {
-            side: match self.id {
-                LegId::Theirs(_) => "caller",
-                LegId::Ours(_) => "callee",
-            },
+            side: if place == 0 { "caller" } else { "callee" },
             sip_call_id: self.call_id().into(),
             device: Rooms::name_of(directory, self.device).to_owned(),
             status: self.status,

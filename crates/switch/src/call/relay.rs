@@ -22,6 +22,9 @@ impl Call {
         if matches!(self.phase, Phase::Ending) {
             return self.request_while_ending(rooms, incoming);
         }
+        if self.request_while_apart(rooms, to, incoming) {
+            return;
+        }
         match self.accept(rooms, to, incoming) {
             None => incoming.answer(rooms, &Reject::new(481)),
             Some((_, Order::OutOfOrder | Order::Retransmission)) => {
@@ -310,7 +313,7 @@ impl Call {
     }
 }
 
-fn pick(legs: &mut [Leg; 2], side: Side) -> &mut Leg {
+fn pick(legs: [&mut Leg; 2], side: Side) -> &mut Leg {
     let [caller, callee] = legs;
     match side {
         Side::Caller => caller,

@@ -2,6 +2,7 @@
 //! arise on the way (RFC 3261 12.1, 13, 16.7; one To-tag of ours for each early dialog of theirs).
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
@@ -15,18 +16,21 @@ use super::early::Early;
 use super::exchange::Answered;
 use super::hide::hide;
 use super::incoming::Answer;
-use super::leg::Side;
+use super::leg::{Leg, Side};
+use super::make::Wanted;
+use super::news::{Carried, Far, LegNo, News};
 use super::record::{EndReason, LegFacts, LegId};
-use super::{Call, Phase, headers};
+use super::waiting::Waiting;
+use super::{Call, CallTimer, Phase, branch, carried, headers};
 use crate::arena::Key;
 use crate::cdr::EndedBy;
 use crate::directory::{DnId, TrunkId};
 use crate::explain::{KnownBy, Trace, What};
 use crate::ids::Tag;
-use crate::limits::MAX_BRANCHES;
+use crate::limits::{MAX_BRANCHES, MAX_LEGS};
 use crate::reject::Reject;
 use crate::rooms::{Device, Fact, Rooms, Use, own_headers};
-use crate::routing;
+use crate::routing::{self, Way};
 
 /// A place the call is tried at; the next one follows when this one cannot take it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +39,8 @@ pub enum Stage {
     Extension(DnId),
     /// A trunk, with the number as it is dialled there.
     Trunk(TrunkId, Box<[u8]>),
-    /// The peer site, in the signalling path, the number untranslated.
-    Peer(TrunkId),
+    /// The peer site, in the signalling path, with the number untranslated.
+    Peer(TrunkId, Box<[u8]>),
 }
 
 /// An INVITE that was admitted and routed.
@@ -52,26 +56,50 @@ pub struct Opening {
     pub origin: Device,
     /// How he was recognised.
     pub known_by: KnownBy,
-    /// Places to try, in order; or why none is.
-    pub outcome: Result<Vec<Stage>, Reject>,
+    /// Where it goes; or why nowhere.
+    pub outcome: Result<Way, Reject>,
     /// How they were found.
     pub steps: Vec<What>,
     /// `ring-timeout`.
     pub ring_timeout: Duration,
 }
 
+/// Who waits for somebody to answer.
+#[derive(Debug)]
+pub(super) enum Caller {
+    /// His INVITE waits for its final response.
+    Invite(TxnId, Flow),
+    /// He is on the line already: his phone took the call that a request makes, or his other party went.
+    Leg(LegNo, Box<Leg>),
+    /// Nobody yet: his own phone is called first.
+    Nobody(Box<Wanted>),
+}
+
+/// A number and what it leads to.
+#[derive(Clone, Debug)]
+pub(super) struct Aim {
+    pub(super) to: Box<[u8]>,
+    pub(super) stages: Vec<Stage>,
+    pub(super) ring_timeout: Duration,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Setup {
+    pub(super) caller: Caller,
+    /// The INVITE that is passed on to callees: the caller's, or one that this server made up in his name.
     pub(super) request: Message,
-    pub(super) txn: TxnId,
-    pub(super) flow: Flow,
+    /// The queue or routing point at which the call waits for an offer, or for the next one.
+    pub(super) waiting: Option<Box<Waiting>>,
+    /// Where a caller who is on the line is being connected to.
+    pub(super) aim: Option<Box<Aim>>,
     pub(super) stages: VecDeque<Stage>,
     pub(super) current: Option<Stage>,
     pub(super) branches: SmallVec<[Branch; 1]>,
     pub(super) pairs: SmallVec<[Early; 1]>,
     pub(super) best: Option<Best>,
-    pub(super) ring_until: Instant,
+    /// When it has rung long enough, if it may not ring for ever.
+    pub(super) ring_until: Option<Instant>,
     /// What the caller is told then.
     pub(super) told_then: u16,
     pub(super) ringing: bool,
@@ -82,8 +110,51 @@ pub struct Setup {
 }
 
 impl Setup {
-    pub(super) fn ring_until(&self) -> Instant {
-        self.ring_until
+    pub(super) fn new(rooms: &mut Rooms, caller: Caller, request: Message, ring: Duration) -> Box<Self> {
+        Box::new(Self {
+            caller,
+            request,
+            waiting: None,
+            aim: None,
+            stages: VecDeque::new(),
+            current: None,
+            branches: SmallVec::new(),
+            pairs: SmallVec::new(),
+            best: None,
+            ring_until: Some(rooms.now.mono + ring),
+            told_then: 480,
+            ringing: false,
+            rang: false,
+            tag: rooms.ids.tag(),
+        })
+    }
+
+    /// The places to try from now on.
+    pub(super) fn head_for(&mut self, aim: Aim) {
+        if matches!(self.caller, Caller::Leg(..)) {
+            self.stages = aim.stages.iter().cloned().collect();
+            self.aim = Some(Box::new(aim));
+        } else {
+            self.stages = aim.stages.into();
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<(Instant, CallTimer)> {
+        let ring = self.ring_until.map(|at| (at, CallTimer::Ring));
+        let again = self.waiting.as_ref().and_then(|waiting| waiting.again_at);
+        let again = again.map(|at| (at, CallTimer::Waiting));
+        [ring, again].into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+
+    /// Whether the caller hears and sees nothing of those who are called: a waiting caller has his treatment, which
+    /// must not change with every agent that is tried, and a caller on the line has no INVITE to be told of progress.
+    pub(super) fn hides_progress(&self) -> bool {
+        self.waiting.is_some() || !matches!(self.caller, Caller::Invite(..))
+    }
+
+    /// The queue or routing point at which the call waits.
+    pub(super) fn waits_at(&self) -> Option<&Arc<str>> {
+        self.waiting.as_ref().map(|waiting| &waiting.at)
     }
 
     /// Our To-tag in the final response when nobody answers.
@@ -97,14 +168,17 @@ impl Setup {
 }
 
 impl Call {
-    /// Opens a call and sends it to the first place that can take it.
-    pub fn open(rooms: &mut Rooms, key: Key, opening: Opening) -> Self {
-        let Opening { txn, flow, request, origin, known_by, outcome, steps, ring_timeout } = opening;
-        let [from, to, call_id] = names(&request);
-        let mut call = Self {
+    /// A call of which nothing is done yet.
+    pub(super) fn blank(
+        rooms: &mut Rooms,
+        key: Key,
+        origin: Device,
+        [from, to, call_id]: [Box<[u8]>; 3],
+    ) -> Self {
+        Self {
             key,
             uuid: rooms.ids.uuid(),
-            directory: std::sync::Arc::clone(&rooms.directory),
+            directory: Arc::clone(&rooms.directory),
             started: rooms.now,
             from,
             to,
@@ -117,16 +191,26 @@ impl Call {
             byes: 0,
             tags: SmallVec::new(),
             legs: smallvec::smallvec![LegFacts::new(origin, LegId::Theirs(call_id))],
+            carried: None,
             trace: Trace::default(),
-        };
+        }
+    }
+
+    /// Opens a call and sends it to the first place that can take it.
+    pub fn open(rooms: &mut Rooms, key: Key, opening: Opening) -> Self {
+        let Opening { txn, flow, request, origin, known_by, outcome, steps, ring_timeout } = opening;
+        let mut call = Self::blank(rooms, key, origin, names(&request));
         call.note(rooms, What::Arrived { origin, known_by });
         for step in steps {
             call.note(rooms, step);
         }
         rooms.counters.calls += 1;
         rooms.endpoint.attach(txn, Use::Invite(key));
-        let stages = match outcome {
-            Ok(stages) => stages,
+        let carried = carried::read(rooms, &request, origin);
+        call.carry(&carried);
+        call.tell_opened(rooms, &outcome, carried);
+        let way = match outcome {
+            Ok(way) => way,
             Err(reject) => {
                 rooms.respond(txn, flow, &request, &reject);
                 call.refused(rooms, reject.status);
@@ -135,38 +219,43 @@ impl Call {
         };
         rooms.respond(txn, flow, &request, &Reject::new(100));
         let (patience, told_then) = patience(&request, ring_timeout);
-        let setup = Setup {
-            request,
-            txn,
-            flow,
-            stages: stages.into(),
-            current: None,
-            branches: SmallVec::new(),
-            pairs: SmallVec::new(),
-            best: None,
-            ring_until: rooms.now.mono + patience,
-            told_then,
-            ringing: false,
-            rang: false,
-            tag: rooms.ids.tag(),
-        };
-        call.advance(rooms, Box::new(setup));
+        let mut setup = Setup::new(rooms, Caller::Invite(txn, flow), request, patience);
+        setup.told_then = told_then;
+        match way {
+            Way::Try(stages) => {
+                setup.stages = stages.into();
+                call.advance(rooms, setup);
+            }
+            Way::Wait(at) => call.wait_at(rooms, setup, at),
+        }
         call
     }
 
+    fn tell_opened(&self, rooms: &mut Rooms, outcome: &Result<Way, Reject>, carried: Carried) {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into();
+        let parked = match outcome {
+            Ok(Way::Wait(at)) => Some(Arc::clone(at)),
+            Ok(Way::Try(_)) | Err(_) => None,
+        };
+        let Some(origin) = self.legs.first().map(|leg| Far::of(&self.directory, leg.device)) else { return };
+        let (uuid, from, to) = (self.uuid, text(&self.from), text(&self.to));
+        self.tell(rooms, News::Opened { uuid, origin, from, to, parked, carried, ticket: None });
+    }
+
     /// The caller was turned away before anybody was rung.
-    fn refused(&mut self, rooms: &Rooms, status: u16) {
+    fn refused(&mut self, rooms: &mut Rooms, status: u16) {
         self.note(rooms, What::Failed(status));
         if let Some(leg) = self.legs.first_mut() {
             leg.status = status;
         }
         self.leg_ended(rooms, 0, EndedBy::Server, EndReason::Status(status));
+        self.tell(rooms, News::Failed { status });
     }
 
     /// Tries the next place, and the one after it, until one has somebody to ring.
-    fn advance(&mut self, rooms: &mut Rooms, mut setup: Box<Setup>) {
+    pub(super) fn advance(&mut self, rooms: &mut Rooms, mut setup: Box<Setup>) {
         while let Some(stage) = setup.stages.pop_front() {
-            let targets = routing::targets(rooms, &self.directory, &stage, &setup.request);
+            let targets = routing::targets(rooms, &self.directory, &stage);
             (setup.current, setup.rang) = (Some(stage), false);
             let targets = match targets {
                 Ok(targets) => targets,
@@ -185,17 +274,17 @@ impl Call {
             }
             setup.offer_best(Best::own(503));
         }
-        let best = setup.best.take().unwrap_or(Best::own(480));
-        self.fail(rooms, &setup, &best, EndedBy::Server);
+        self.nobody_took_it(rooms, setup, EndedBy::Server);
     }
 
-    fn ring(&mut self, rooms: &mut Rooms, setup: &mut Setup, target: Target) {
+    fn ring(&mut self, rooms: &mut Rooms, setup: &mut Setup, mut target: Target) {
         let id = self.legs.len() - 1;
-        let Ok(id) = u8::try_from(id) else { return };
+        let Some(id) = u8::try_from(id).ok().filter(|id| *id < MAX_LEGS) else { return };
         if setup.branches.len() >= MAX_BRANCHES {
             return;
         }
         let device = target.device;
+        target.carried = self.carried_to(rooms, device);
         let Some(branch) = Branch::call(rooms, self.key, id, target, &setup.request) else {
             rooms.counters.refused_full += 1;
             return;
@@ -204,6 +293,7 @@ impl Call {
         self.own_tag(rooms, branch.tag);
         self.legs.push(LegFacts::new(device, LegId::Ours(branch.call_id)));
         setup.branches.push(branch);
+        self.tell(rooms, News::Offered { leg: id + 1, to: Far::of(&self.directory, device) });
     }
 
     pub(super) fn own_tag(&mut self, rooms: &mut Rooms, tag: Tag) {
@@ -269,49 +359,64 @@ impl Call {
         answer: &Answer<'_>,
         owned: bool,
     ) {
-        let tag = if owned { self.early_dialog(rooms, &mut setup, place, answer) } else { None };
+        let early = if owned { self.early_dialog(rooms, &mut setup, place, answer) } else { None };
         let branch = setup.branches.remove(place);
-        let pair = tag.and_then(|tag| setup.pairs.iter_mut().find(|pair| pair.tag == tag));
-        let legs = pair.and_then(|pair| pair.legs.take());
-        let (Some(tag), Some(mut legs)) = (tag, legs) else {
+        let pair = early.and_then(|early| setup.pairs.get_mut(early));
+        let found = pair.and_then(|pair| Some((pair.tag, pair.callee.take()?, pair.caller.take())));
+        let Some((tag, mut callee, caller)) = found else {
             self.branch_ended(rooms, &branch, 502, EndedBy::Server, EndReason::UnusableAnswer);
             setup.offer_best(Best::own(502));
             self.branch_lost(rooms, setup, InPathOutcome::Status { code: 502, drain_marked: false });
             return;
         };
-        let [_, callee] = &mut legs;
         // A 2xx whose Record-Route cannot be read leaves the early dialog's route set.
         let _ = callee.dialog.confirm(answer.message);
         callee.aim();
         callee.authorization.clone_from(&branch.authorization);
         self.note(rooms, What::Answered(branch.target.device));
-        rooms.counters.calls_answered += 1;
         let now = rooms.now.unix_ms;
-        for leg in [0, usize::from(branch.id) + 1] {
-            if let Some(leg) = self.legs.get_mut(leg) {
+        for leg in [Some(0).filter(|_| caller.is_some()), Some(branch.leg())] {
+            if let Some(leg) = leg.and_then(|leg| self.legs.get_mut(usize::from(leg))) {
                 leg.status = answer.code;
                 leg.answered = Some(now);
             }
         }
+        self.tell(rooms, News::Answered { leg: branch.leg() });
         self.drop_branches(rooms, &mut setup, EndReason::AnsweredElsewhere, &Why::Ours(ELSEWHERE));
-        let Some(ok) = setup.print_response(rooms, answer.code, Some(answer.message), tag) else { return };
-        let answered = Answered {
-            from: Side::Caller,
-            server: setup.txn,
-            server_cseq: setup.request.envelope().map(|env| env.cseq.number).unwrap_or(0),
-            client: branch.txn,
-            client_cseq: branch.cseq,
-            code: answer.code,
-            ok,
-            again_at: rooms.now.mono,
-            interval: Duration::ZERO,
-            give_up_at: rooms.now.mono,
-        };
-        self.begin_talk(rooms, legs, answered);
+        let Setup { caller: waits, request, .. } = *setup;
+        match (waits, caller) {
+            (Caller::Invite(server, flow), Some(caller)) => {
+                rooms.counters.calls_answered += 1;
+                let Some(ok) = print_response(rooms, &request, flow, answer.code, Some(answer.message), tag)
+                else {
+                    return;
+                };
+                let answered = Answered {
+                    from: Side::Caller,
+                    server,
+                    server_cseq: request.envelope().map(|env| env.cseq.number).unwrap_or(0),
+                    client: branch.txn,
+                    client_cseq: branch.cseq,
+                    code: answer.code,
+                    ok,
+                    again_at: rooms.now.mono,
+                    interval: Duration::ZERO,
+                    give_up_at: rooms.now.mono,
+                };
+                self.begin_talk(rooms, [caller, callee], answered);
+            }
+            (Caller::Leg(leg, waiting), _) => {
+                rooms.counters.calls_answered += 1;
+                let (waiting, callee) = ((leg, *waiting), (branch.leg(), callee));
+                self.begin_join(rooms, waiting, callee, answer.message, branch.txn, branch.cseq);
+            }
+            (Caller::Nobody(wanted), _) => self.own_phone_answered(rooms, callee, *wanted, &branch, answer),
+            (Caller::Invite(..), None) => {}
+        }
     }
 
     /// A branch is over without an answer, and so perhaps is its place.
-    fn branch_lost(&mut self, rooms: &mut Rooms, mut setup: Box<Setup>, outcome: InPathOutcome) {
+    pub(super) fn branch_lost(&mut self, rooms: &mut Rooms, mut setup: Box<Setup>, outcome: InPathOutcome) {
         let decided = setup.is_decided(outcome);
         if decided {
             self.drop_branches(rooms, &mut setup, EndReason::RefusedElsewhere, &Why::Ours(DECLINED));
@@ -321,11 +426,11 @@ impl Call {
             return;
         }
         if decided || !setup.may_go_on(outcome) {
-            let best = setup.best.take().unwrap_or(Best::own(480));
-            let by = if best.message.is_some() { EndedBy::Callee } else { EndedBy::Network };
-            return self.fail(rooms, &setup, &best, by);
+            let told = setup.best.as_ref().is_some_and(|best| best.message.is_some());
+            let by = if told { EndedBy::Callee } else { EndedBy::Network };
+            return self.nobody_took_it(rooms, setup, by);
         }
-        if matches!(setup.current, Some(Stage::Peer(_))) {
+        if matches!(setup.current, Some(Stage::Peer(..))) {
             rooms.counters.forward_fallbacks += 1;
             let status = match outcome {
                 InPathOutcome::Status { code, .. } => code,
@@ -396,11 +501,11 @@ impl Call {
         let why = Why::Ours(b"SIP;cause=480;text=\"ring timeout\"");
         self.drop_branches(rooms, &mut setup, EndReason::RingTimeout, &why);
         let told = Best::own(setup.told_then);
-        self.finish_setup(rooms, &setup, &told, EndedBy::Server, EndReason::RingTimeout);
+        self.finish_setup(rooms, *setup, &told, EndedBy::Server, EndReason::RingTimeout);
     }
 
     /// The set-up, taken out; the call is then ending unless it is put back. `None` leaves any other phase as it is.
-    fn take_setup(&mut self) -> Option<Box<Setup>> {
+    pub(super) fn take_setup(&mut self) -> Option<Box<Setup>> {
         match std::mem::replace(&mut self.phase, Phase::Ending) {
             Phase::Setup(setup) => Some(setup),
             other @ (Phase::Talk(_) | Phase::Ending) => {
@@ -418,57 +523,100 @@ impl Call {
             None => Why::Ours(b"SIP;cause=487;text=\"Request Terminated\""),
         };
         self.drop_branches(rooms, &mut setup, EndReason::CallerGone, &why);
-        self.finish_setup(rooms, &setup, &Best::own(487), EndedBy::Caller, EndReason::Cancel);
+        self.finish_setup(rooms, *setup, &Best::own(487), EndedBy::Caller, EndReason::Cancel);
     }
 
-    fn fail(&mut self, rooms: &mut Rooms, setup: &Setup, best: &Best, by: EndedBy) {
+    /// Every place was tried in vain: a call that was offered waits again, any other fails.
+    fn nobody_took_it(&mut self, rooms: &mut Rooms, mut setup: Box<Setup>, by: EndedBy) {
+        let best = setup.best.take().unwrap_or(Best::own(480));
+        if setup.waiting.is_some() {
+            return self.unplaced(rooms, setup, mapped(best.status));
+        }
         let status = mapped(best.status);
         self.note(rooms, What::Failed(status));
-        self.finish_setup(rooms, setup, best, by, EndReason::Status(status));
+        self.finish_setup(rooms, *setup, &best, by, EndReason::Status(status));
     }
 
-    fn finish_setup(
+    /// The set-up ends without an answer: whoever waits for one is told, or hung up on.
+    pub(super) fn finish_setup(
         &mut self,
         rooms: &mut Rooms,
-        setup: &Setup,
+        setup: Setup,
         best: &Best,
         by: EndedBy,
         reason: EndReason,
     ) {
         let status = mapped(best.status);
-        let tag = setup.refusal_tag();
-        if let Some(payload) = setup.print_refusal(rooms, best, tag) {
-            rooms.endpoint.respond(setup.txn, status, payload, rooms.now.mono);
-        }
-        if let Some(leg) = self.legs.first_mut() {
+        let leg = match &setup.caller {
+            Caller::Invite(txn, flow) => {
+                if let Some(payload) = setup.print_refusal(rooms, best, *flow) {
+                    rooms.endpoint.respond(*txn, status, payload, rooms.now.mono);
+                }
+                0
+            }
+            Caller::Leg(leg, _) => *leg,
+            Caller::Nobody(_) => 0,
+        };
+        if let Some(leg) = self.legs.get_mut(usize::from(leg)).filter(|leg| leg.answered.is_none()) {
             leg.status = status;
         }
-        self.leg_ended(rooms, 0, by, reason);
+        self.leg_ended(rooms, usize::from(leg), by, reason);
         self.phase = Phase::Ending;
+        if let Caller::Leg(_, mut leg) = setup.caller {
+            self.hang_up_on(rooms, &mut leg);
+        }
+        let gave_up = matches!(reason, EndReason::Cancel | EndReason::Request);
+        self.tell(rooms, if gave_up { News::Ended { leg, by, reason } } else { News::Failed { status } });
     }
 
     /// Cancels every branch that is left; each stays until its final response.
-    fn drop_branches(&mut self, rooms: &mut Rooms, setup: &mut Setup, reason: EndReason, why: &Why<'_>) {
+    pub(super) fn drop_branches(
+        &mut self,
+        rooms: &mut Rooms,
+        setup: &mut Setup,
+        reason: EndReason,
+        why: &Why<'_>,
+    ) {
         for mut branch in std::mem::take(&mut setup.branches) {
             branch.cancel(rooms, &setup.request, why);
             let by = if reason == EndReason::CallerGone { EndedBy::Caller } else { EndedBy::Server };
-            self.leg_ended(rooms, usize::from(branch.id) + 1, by, reason);
+            self.leg_missed(rooms, &branch, 487, by, reason);
             self.losers.push(branch);
         }
     }
 
-    fn branch_ended(&mut self, rooms: &Rooms, branch: &Branch, status: u16, by: EndedBy, reason: EndReason) {
-        let place = usize::from(branch.id) + 1;
-        if let Some(leg) = self.legs.get_mut(place) {
+    pub(super) fn branch_ended(
+        &mut self,
+        rooms: &mut Rooms,
+        branch: &Branch,
+        status: u16,
+        by: EndedBy,
+        reason: EndReason,
+    ) {
+        if let Some(leg) = branch.place().and_then(|place| self.legs.get_mut(place)) {
             leg.status = status;
         }
-        self.leg_ended(rooms, place, by, reason);
+        self.leg_missed(rooms, branch, status, by, reason);
+    }
+
+    fn leg_missed(
+        &mut self,
+        rooms: &mut Rooms,
+        branch: &Branch,
+        status: u16,
+        by: EndedBy,
+        reason: EndReason,
+    ) {
+        if let Some(place) = branch.place() {
+            self.leg_ended(rooms, place, by, reason);
+            self.tell(rooms, News::Missed { leg: branch.leg(), status, reason });
+        }
     }
 
     fn loser_over(&mut self, id: u8, status: u16) {
         if let Some(place) = self.losers.iter().position(|branch| branch.id == id) {
-            self.losers.swap_remove(place);
-            if let Some(leg) = self.legs.get_mut(usize::from(id) + 1) {
+            let loser = self.losers.swap_remove(place);
+            if let Some(leg) = loser.place().and_then(|place| self.legs.get_mut(place)) {
                 leg.status = status;
             }
         }
@@ -494,7 +642,8 @@ impl Call {
             (Phase::Talk(talking), None) => talking.talk.leg(Side::Callee).nat,
             (Phase::Setup(_) | Phase::Ending, None) => true,
         };
-        match self.legs.get(usize::from(id) + 1) {
+        let leg = branch::place(id).and_then(|place| self.legs.get(place)).or(self.legs.first());
+        match leg {
             Some(leg) => Stranger { device: leg.device, flow, nat },
             None => Stranger::unknown(flow),
         }
@@ -505,30 +654,13 @@ const ELSEWHERE: &[u8] = b"SIP;cause=200;text=\"Call completed elsewhere\"";
 const DECLINED: &[u8] = b"SIP;cause=603;text=\"Declined elsewhere\"";
 
 impl Setup {
-    /// A response to the caller's INVITE, with what `like` carries passed on.
-    pub(super) fn print_response(
-        &self,
-        rooms: &mut Rooms,
-        code: u16,
-        like: Option<&Message>,
-        tag: Tag,
-    ) -> Option<bytes::Bytes> {
-        let lines = &rooms.lines;
-        let mut builder = self.head(&mut rooms.scratch, code, like, tag)?;
-        builder.copy(&self.request, HeaderName::RecordRoute);
-        own_headers(&mut builder, lines.contact(self.flow.transport));
-        let Some(like) = like else { return Some(builder.finish(b"")) };
-        headers::relay(&mut builder, like, lines.sent_by.as_bytes());
-        Some(builder.finish(like.body()))
-    }
-
     /// The final response to the caller's INVITE when nobody answers.
-    fn print_refusal(&self, rooms: &mut Rooms, best: &Best, tag: Tag) -> Option<bytes::Bytes> {
+    fn print_refusal(&self, rooms: &mut Rooms, best: &Best, flow: Flow) -> Option<bytes::Bytes> {
         let ours = rooms.lines.sent_by.as_bytes();
         let code = mapped(best.status);
         // What was mapped spoke of the callee's own affairs, its headers and body too.
         let like = best.message.as_ref().filter(|like| like.code() == Some(code));
-        let mut builder = self.head(&mut rooms.scratch, code, like, tag)?;
+        let mut builder = head(&mut rooms.scratch, &self.request, flow, code, like, self.refusal_tag())?;
         let Some(like) = like else { return Some(builder.finish(b"")) };
         headers::relay(&mut builder, like, ours);
         if (300..400).contains(&code) {
@@ -538,29 +670,52 @@ impl Setup {
         }
         Some(builder.finish(like.body()))
     }
+}
 
-    fn head<'b>(
-        &self,
-        scratch: &'b mut Vec<u8>,
-        code: u16,
-        like: Option<&Message>,
-        tag: Tag,
-    ) -> Option<Builder<'b>> {
-        let env = self.request.envelope().ok()?;
-        let reason = like.and_then(Message::reason).unwrap_or_else(|| crate::rooms::phrase(code).as_bytes());
-        let source = Some(self.flow.remote);
-        Some(response_to(scratch, &self.request, &env, code, reason, Some(&tag.text()), source))
-    }
+/// A response to the caller's INVITE, with what `like` carries passed on.
+pub(super) fn print_response(
+    rooms: &mut Rooms,
+    request: &Message,
+    flow: Flow,
+    code: u16,
+    like: Option<&Message>,
+    tag: Tag,
+) -> Option<bytes::Bytes> {
+    let lines = &rooms.lines;
+    let mut builder = head(&mut rooms.scratch, request, flow, code, like, tag)?;
+    builder.copy(request, HeaderName::RecordRoute);
+    own_headers(&mut builder, lines.contact(flow.transport));
+    let Some(like) = like else { return Some(builder.finish(b"")) };
+    headers::relay(&mut builder, like, lines.sent_by.as_bytes());
+    Some(builder.finish(like.body()))
+}
+
+fn head<'b>(
+    scratch: &'b mut Vec<u8>,
+    request: &Message,
+    flow: Flow,
+    code: u16,
+    like: Option<&Message>,
+    tag: Tag,
+) -> Option<Builder<'b>> {
+    let env = request.envelope().ok()?;
+    let reason = like.and_then(Message::reason).unwrap_or_else(|| crate::rooms::phrase(code).as_bytes());
+    Some(response_to(scratch, request, &env, code, reason, Some(&tag.text()), Some(flow.remote)))
 }
 
 /// How long a call may ring, and what its caller is told then: `ring-timeout`, or the INVITE's own Expires if that is
-/// shorter (RFC 3261 13.3.1).
+/// shorter.
 fn patience(request: &Message, ring_timeout: Duration) -> (Duration, u16) {
-    let expires = request.header(HeaderName::Expires).and_then(tandem_sip::lexer::number);
-    match expires.filter(|seconds| *seconds > 0).map(Duration::from_secs) {
+    match expires(request) {
         Some(expires) if expires < ring_timeout => (expires, 487),
         Some(_) | None => (ring_timeout, 480),
     }
+}
+
+/// After how long an INVITE expires by its own word (RFC 3261 13.3.1).
+pub(super) fn expires(request: &Message) -> Option<Duration> {
+    let seconds = request.header(HeaderName::Expires).and_then(tandem_sip::lexer::number);
+    seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs)
 }
 
 /// The caller's user, the dialled user, and the Call-ID of an INVITE.

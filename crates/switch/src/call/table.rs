@@ -1,7 +1,7 @@
 //! All calls of a node, and when each wants to be woken.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::time::Instant;
 
 use super::{Call, CallTimer, Opening};
@@ -14,6 +14,8 @@ use crate::rooms::Rooms;
 pub struct Calls {
     arena: Arena<Slot>,
     wakes: BinaryHeap<Reverse<(Instant, Key)>>,
+    /// What is left of calls that operations ended; taken after each of them.
+    over: VecDeque<Explained>,
 }
 
 #[derive(Debug)]
@@ -27,7 +29,7 @@ impl Calls {
     /// A table for at most `bound` calls.
     #[must_use]
     pub fn new(bound: usize) -> Self {
-        Self { arena: Arena::new(bound), wakes: BinaryHeap::new() }
+        Self { arena: Arena::new(bound), wakes: BinaryHeap::new(), over: VecDeque::new() }
     }
 
     /// Calls now.
@@ -82,6 +84,41 @@ impl Calls {
     ) -> Option<Explained> {
         act(&mut self.arena.get_mut(key)?.call, rooms);
         self.settle(rooms, key)
+    }
+
+    /// Opens a call that an operation makes, unless it fails at once.
+    pub(super) fn open_with(
+        &mut self,
+        rooms: &mut Rooms,
+        open: impl FnOnce(&mut Rooms, Key) -> Result<Call, u16>,
+    ) -> Result<Key, u16> {
+        let mut failed = 503;
+        let key = self.arena.try_insert_with(|key| {
+            let call = open(rooms, key).map_err(|status| failed = status).ok()?;
+            Some(Slot { call: Box::new(call), armed: None })
+        });
+        let key = key.ok_or(failed)?;
+        let over = self.settle(rooms, key);
+        self.over.extend(over);
+        Ok(key)
+    }
+
+    /// Lets a call do what an operation asks for; `None` when there is no such call.
+    pub(super) fn act<T>(
+        &mut self,
+        rooms: &mut Rooms,
+        key: Key,
+        act: impl FnOnce(&mut Call, &mut Rooms) -> T,
+    ) -> Option<T> {
+        let outcome = act(&mut self.arena.get_mut(key)?.call, rooms);
+        let over = self.settle(rooms, key);
+        self.over.extend(over);
+        Some(outcome)
+    }
+
+    /// What is left of calls that operations ended.
+    pub fn poll_over(&mut self) -> Option<Explained> {
+        self.over.pop_front()
     }
 
     fn settle(&mut self, rooms: &mut Rooms, key: Key) -> Option<Explained> {

@@ -8,6 +8,7 @@ use super::arrange::Arranging;
 use super::closing::Closing;
 use super::exchange::Exchange;
 use super::leg::{Ask, Side};
+use super::news::News;
 use super::record::EndReason;
 use super::{Audit, Call, Phase, Talking};
 use crate::cdr::EndedBy;
@@ -112,7 +113,11 @@ impl Call {
             self.send_bye(rooms, *side, like);
         }
         for place in 0..self.legs.len() {
+            let lives = self.legs.get(place).is_some_and(|leg| leg.ended.is_none());
             self.leg_ended(rooms, place, by, reason);
+            if let (true, Ok(leg)) = (lives, u8::try_from(place)) {
+                self.tell(rooms, News::Ended { leg, by, reason });
+            }
         }
     }
 

@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use tandem_sip::Received;
 
+use crate::agent::Agents;
 use crate::call::{CallTimer, Calls};
 use crate::directory::Directory;
 use crate::event::Event;
@@ -32,6 +33,7 @@ use tandem_peer::continuity::Mode;
 pub struct Node {
     rooms: Rooms,
     calls: Calls,
+    agents: Agents,
     archive: Archive,
     outbox: Outbox,
     mode: Mode,
@@ -68,7 +70,14 @@ impl Node {
         let calls = Calls::new(directory.options.max_calls.min(crate::limits::MAX_CALLS));
         let rooms = Rooms::new(directory, seed, now);
         let mode = rooms.trunks.mode(&rooms.directory);
-        Self { rooms, calls, archive: Archive::default(), outbox: Outbox::default(), mode }
+        Self {
+            rooms,
+            calls,
+            agents: Agents::default(),
+            archive: Archive::default(),
+            outbox: Outbox::default(),
+            mode,
+        }
     }
 
     /// Handles one fact from outside; then drain [`Node::poll_output`].

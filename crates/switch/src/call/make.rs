@@ -1,0 +1,150 @@
+//! A call that a request makes (RFC 3725 flow IV): the caller's own phone is called first, without an offer; what it
+//! offers in its 2xx is answered inactively, and then the destination is called in its name.
+
+use std::sync::Arc;
+
+use tandem_sip::{Builder, HeaderName, Message};
+
+use super::branch::{Branch, OWN_PHONE, Target};
+use super::control::Make;
+use super::incoming::Answer;
+use super::leg::Leg;
+use super::news::{Far, News};
+use super::record::{EndReason, LegId};
+use super::setup::{Aim, Caller, Setup, Stage};
+use super::{Call, Phase};
+use crate::arena::Key;
+use crate::cdr::EndedBy;
+use crate::directory::Extension;
+use crate::explain::What;
+use crate::rooms::{Device, Rooms, Use};
+use crate::routing;
+
+/// Where a call goes once the caller's own phone has answered.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    aim: Aim,
+    park: Option<Arc<str>>,
+}
+
+impl Call {
+    /// Begins a call that a request makes.
+    ///
+    /// # Errors
+    /// 480 when no contact of the DN can be reached, 503 when no INVITE could be sent.
+    pub(super) fn make(rooms: &mut Rooms, key: Key, make: Make) -> Result<Self, u16> {
+        let Make { ticket, from, to, stages, park, steps, ring_timeout, carried } = make;
+        let directory = Arc::clone(&rooms.directory);
+        let device = Device::Extension(from);
+        let extension = directory.extension(from).ok_or(480u16)?;
+        let targets = routing::targets(rooms, &directory, &Stage::Extension(from)).map_err(|_| 480u16)?;
+        let request = invitation(rooms, &to, extension.number.as_bytes(), Some(extension)).ok_or(503u16)?;
+        let number: Box<[u8]> = extension.number.as_bytes().into();
+        let mut call = Self::blank(rooms, key, device, [number, to.clone(), Box::default()]);
+        let wanted = Wanted { aim: Aim { to, stages, ring_timeout }, park };
+        let parked = wanted.park.clone();
+        let mut setup = Setup::new(rooms, Caller::Nobody(Box::new(wanted)), request, ring_timeout);
+        for (id, target) in (OWN_PHONE..=u8::MAX).zip(targets) {
+            call.ring_own(rooms, &mut setup, id, target);
+        }
+        if setup.branches.is_empty() {
+            rooms.counters.refused_full += 1;
+            return Err(503);
+        }
+        call.note(rooms, What::Made(device));
+        for step in steps {
+            call.note(rooms, step);
+        }
+        rooms.counters.calls += 1;
+        call.carry(&carried);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into();
+        let (uuid, from, to) = (call.uuid, text(&call.from), text(&call.to));
+        let origin = Far::of(&directory, device);
+        call.tell(rooms, News::Opened { uuid, origin, from, to, parked, carried, ticket: Some(ticket) });
+        call.phase = Phase::Setup(setup);
+        Ok(call)
+    }
+
+    fn ring_own(&mut self, rooms: &mut Rooms, setup: &mut Setup, id: u8, target: Target) {
+        let Some(branch) = Branch::call(rooms, self.key, id, target, &setup.request) else { return };
+        self.own_tag(rooms, branch.tag);
+        if let Some(leg) = self.legs.first_mut().filter(|_| setup.branches.is_empty()) {
+            leg.id = LegId::Ours(branch.call_id);
+        }
+        setup.branches.push(branch);
+    }
+
+    /// The caller's own phone took the call: the destination is next.
+    pub(super) fn own_phone_answered(
+        &mut self,
+        rooms: &mut Rooms,
+        mut leg: Leg,
+        wanted: Wanted,
+        branch: &Branch,
+        answer: &Answer<'_>,
+    ) {
+        if let Some(facts) = self.legs.first_mut() {
+            facts.id = LegId::Ours(branch.call_id);
+            (facts.status, facts.answered) = (answer.code, Some(rooms.now.unix_ms));
+        }
+        let inactive = leg.inactive_answer(rooms, answer.message);
+        leg.acknowledge_with(rooms, branch.txn, branch.cseq, None, inactive.as_deref());
+        let number = self.from.clone();
+        let request = inactive.and_then(|_| invitation(rooms, &number, &wanted.aim.to, None));
+        let Some(request) = request else {
+            let reason = EndReason::UnusableAnswer;
+            self.leg_ended(rooms, 0, EndedBy::Server, reason);
+            self.hang_up_on(rooms, &mut leg);
+            return self.tell(rooms, News::Ended { leg: 0, by: EndedBy::Server, reason });
+        };
+        let mut setup = Setup::new(rooms, Caller::Leg(0, Box::new(leg)), request, wanted.aim.ring_timeout);
+        match wanted.park {
+            Some(at) => {
+                self.wait_at(rooms, setup, Arc::clone(&at));
+                self.tell(rooms, News::Parked { at });
+            }
+            None => {
+                setup.head_for(wanted.aim);
+                self.advance(rooms, setup);
+            }
+        }
+    }
+
+    /// Ends the dialog of a leg that is on the line and waits in vain.
+    pub(super) fn hang_up_on(&mut self, rooms: &mut Rooms, leg: &mut Leg) {
+        let bye = leg.dialog.next_cseq();
+        if leg.ask(rooms, &super::leg::Ask::own(b"BYE", bye), Use::Stray(self.key)).is_some() {
+            self.byes += 1;
+        }
+    }
+}
+
+/// An INVITE of this server's own, as if `from` had sent it: without an offer. With an Extension it is the one to the
+/// phone that makes the call, with what makes it answer by itself.
+pub(super) fn invitation(
+    rooms: &mut Rooms,
+    from: &[u8],
+    to: &[u8],
+    own: Option<&Extension>,
+) -> Option<Message> {
+    let (tag, call_id) = (rooms.ids.tag().text(), rooms.ids.call_id().text());
+    let host = rooms.lines.sent_by.as_bytes();
+    let (from, to) = (routing::escaped(from), routing::escaped(to));
+    let uri = [b"sip:", &*to, b"@", host].concat();
+    let mut builder = Builder::request(&mut rooms.scratch, b"INVITE", &uri);
+    builder
+        .via(tandem_sip::Transport::Udp, host, b"z9hG4bK")
+        .number(HeaderName::MaxForwards, 70)
+        .parts(HeaderName::From, &[b"<sip:", &from, b"@", host, b">;tag=", &tag])
+        .parts(HeaderName::To, &[b"<", &uri, b">"])
+        .header(HeaderName::CallId, &call_id)
+        .cseq(1, b"INVITE");
+    let answer = own.map(|extension| &extension.class.answer);
+    if let Some(value) = answer.and_then(|answer| answer.make_call_alert_info.as_ref()) {
+        builder.header(HeaderName::AlertInfo, value.as_bytes());
+    }
+    if let Some(value) = answer.and_then(|answer| answer.make_call_call_info.as_ref()) {
+        builder.header(HeaderName::CallInfo, value.as_bytes());
+    }
+    Message::parse(builder.finish(b"")).ok()
+}

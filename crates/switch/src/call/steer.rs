@@ -1,0 +1,211 @@
+//! What requests do to a call before it is answered: offer it, take the offer back, send it on, let it wait, end it,
+//! make a ringing phone answer.
+
+use std::sync::Arc;
+
+use tandem_peer::continuity::InPathOutcome;
+use tandem_sip::HeaderName;
+
+use super::best::Best;
+use super::branch::Why;
+use super::control::{Onward, Operation};
+use super::leg::{Ask, Leg, Own};
+use super::make::invitation;
+use super::news::{LegNo, News};
+use super::record::EndReason;
+use super::setup::{Aim, Caller, Setup};
+use super::{Call, Phase};
+use crate::cdr::EndedBy;
+use crate::explain::What;
+use crate::limits::MAX_LEGS;
+use crate::rooms::{Device, Rooms, Use};
+
+const TAKEN_BACK: Why<'_> = Why::Ours(b"SIP;cause=487;text=\"Offer taken back\"");
+const BY_REQUEST: Why<'_> = Why::Ours(b"SIP;cause=487;text=\"Released by request\"");
+
+impl Call {
+    /// Does something to a call that is not answered.
+    ///
+    /// # Errors
+    /// 481 for a leg that neither waits nor rings, 491 for what must wait until a phone rings or an offer is over, 501
+    /// for what its state does not allow, 503 when a table is full.
+    pub(super) fn operate_early(&mut self, rooms: &mut Rooms, operation: Operation) -> Result<(), u16> {
+        match operation {
+            Operation::Answer(leg) => self.answer_by_request(rooms, leg),
+            Operation::Release(leg) => self.release_early(rooms, leg),
+            Operation::Clear => self.clear_early(rooms, EndedBy::Server),
+            Operation::Redirect(onward) => self.redirect(rooms, onward),
+            Operation::Offer(onward) => self.offer(rooms, onward),
+            Operation::TakeBack => self.take_back(rooms),
+            Operation::Park(at) => self.park(rooms, at),
+            Operation::Refuse(status) => self.refuse(rooms, status),
+            Operation::Treat(treatment) => self.treat(rooms, &treatment),
+            Operation::Attach(_)
+            | Operation::Hold(_)
+            | Operation::Retrieve(_)
+            | Operation::Replace(..)
+            | Operation::Dtmf(..) => Err(501),
+        }
+    }
+
+    /// A leg that is on the line waits for who answers at the next place. Should nobody, it is hung up on.
+    pub(super) fn wait_for(&mut self, rooms: &mut Rooms, (no, leg): (LegNo, Leg), onward: Onward) {
+        let number = if no == 0 { self.from.clone() } else { self.to.clone() };
+        let Some(request) = invitation(rooms, &number, &onward.to, None) else { return };
+        let setup = Setup::new(rooms, Caller::Leg(no, Box::new(leg)), request, onward.ring_timeout);
+        self.note(rooms, What::SentOn(onward.to.clone()));
+        self.go_on(rooms, setup, onward);
+    }
+
+    /// The same at a queue or routing point.
+    pub(super) fn wait_on_the_line(&mut self, rooms: &mut Rooms, (no, leg): (LegNo, Leg), at: Arc<str>) {
+        let number = if no == 0 { self.from.clone() } else { self.to.clone() };
+        let Some(request) = invitation(rooms, &number, at.as_bytes(), None) else { return };
+        let ring_timeout = self.directory.options.ring_timeout;
+        let setup = Setup::new(rooms, Caller::Leg(no, Box::new(leg)), request, ring_timeout);
+        self.wait_at(rooms, setup, Arc::clone(&at));
+        self.tell(rooms, News::Parked { at });
+    }
+
+    /// Offers a waiting call.
+    pub(super) fn offer(&mut self, rooms: &mut Rooms, onward: Onward) -> Result<(), u16> {
+        let Phase::Setup(setup) = &self.phase else { return Err(501) };
+        if setup.waiting.is_none() {
+            return Err(501);
+        }
+        if !setup.branches.is_empty() {
+            return Err(491);
+        }
+        if self.legs.len() > usize::from(MAX_LEGS) {
+            rooms.counters.refused_full += 1;
+            return Err(503);
+        }
+        let mut setup = self.take_setup().ok_or(501u16)?;
+        setup.rest();
+        self.go_on(rooms, setup, onward);
+        Ok(())
+    }
+
+    /// Takes an offer back: the call waits again.
+    pub(super) fn take_back(&mut self, rooms: &mut Rooms) -> Result<(), u16> {
+        let mut setup = self.take_setup().ok_or(501u16)?;
+        let waits = setup.waiting.is_some();
+        if waits {
+            self.drop_branches(rooms, &mut setup, EndReason::TakenBack, &TAKEN_BACK);
+            setup.rest();
+        }
+        self.phase = Phase::Setup(setup);
+        if waits { Ok(()) } else { Err(501) }
+    }
+
+    /// Sends a ringing or waiting call on, for good.
+    pub(super) fn redirect(&mut self, rooms: &mut Rooms, onward: Onward) -> Result<(), u16> {
+        let mut setup = self.take_steerable()?;
+        self.drop_branches(rooms, &mut setup, EndReason::TakenBack, &TAKEN_BACK);
+        setup.waiting = None;
+        setup.rest();
+        let ring_until = rooms.now.mono + onward.ring_timeout;
+        let expires = self.expires_at(&setup.request).filter(|at| *at < ring_until);
+        setup.told_then = if expires.is_some() { 487 } else { 480 };
+        setup.ring_until = Some(expires.unwrap_or(ring_until));
+        self.note(rooms, What::SentOn(onward.to.clone()));
+        self.go_on(rooms, setup, onward);
+        Ok(())
+    }
+
+    /// Where a leg that is on the line is being connected to, so that somebody else can be instead of it.
+    pub(super) fn onward(&self) -> Option<Onward> {
+        let Phase::Setup(setup) = &self.phase else { return None };
+        let Aim { to, stages, ring_timeout } = setup.aim.as_deref()?.clone();
+        let carried = self.carried.as_deref().cloned().unwrap_or_default();
+        Some(Onward { to, stages, steps: Vec::new(), ring_timeout, carried })
+    }
+
+    fn go_on(&mut self, rooms: &mut Rooms, mut setup: Box<Setup>, onward: Onward) {
+        for step in onward.steps {
+            self.note(rooms, step);
+        }
+        self.carry(&onward.carried);
+        setup.head_for(Aim { to: onward.to, stages: onward.stages, ring_timeout: onward.ring_timeout });
+        self.advance(rooms, setup);
+    }
+
+    /// Lets a ringing or waiting call wait at this queue or routing point from now on.
+    pub(super) fn park(&mut self, rooms: &mut Rooms, at: Arc<str>) -> Result<(), u16> {
+        let mut setup = self.take_steerable()?;
+        self.drop_branches(rooms, &mut setup, EndReason::TakenBack, &TAKEN_BACK);
+        self.wait_at(rooms, setup, Arc::clone(&at));
+        self.tell(rooms, News::Parked { at });
+        Ok(())
+    }
+
+    /// Refuses a waiting or ringing call.
+    pub(super) fn refuse(&mut self, rooms: &mut Rooms, status: u16) -> Result<(), u16> {
+        if !(300..700).contains(&status) {
+            return Err(501);
+        }
+        let mut setup = self.take_steerable()?;
+        self.drop_branches(rooms, &mut setup, EndReason::TakenBack, &TAKEN_BACK);
+        self.note(rooms, What::Failed(status));
+        self.finish_setup(rooms, *setup, &Best::own(status), EndedBy::Server, EndReason::Status(status));
+        Ok(())
+    }
+
+    /// The set-up, if it is one whose callee can be changed: while the caller's own phone is being called there is none.
+    fn take_steerable(&mut self) -> Result<Box<Setup>, u16> {
+        let Phase::Setup(setup) = &self.phase else { return Err(501) };
+        if matches!(setup.caller, Caller::Nobody(_)) {
+            return Err(491);
+        }
+        self.take_setup().ok_or(501)
+    }
+
+    /// Ends a leg of a call that is not answered: the caller's ends the call, another one's is as if it had refused.
+    pub(super) fn release_early(&mut self, rooms: &mut Rooms, leg: LegNo) -> Result<(), u16> {
+        let Phase::Setup(setup) = &mut self.phase else { return Err(481) };
+        let waits = match &setup.caller {
+            Caller::Invite(..) | Caller::Nobody(_) => 0,
+            Caller::Leg(leg, _) => *leg,
+        };
+        if leg == waits {
+            return self.clear_early(rooms, EndedBy::Caller);
+        }
+        let place = setup.branches.iter().position(|branch| branch.leg() == leg).ok_or(481u16)?;
+        let mut setup = self.take_setup().ok_or(481u16)?;
+        let mut branch = setup.branches.remove(place);
+        branch.cancel(rooms, &setup.request, &BY_REQUEST);
+        self.branch_ended(rooms, &branch, 480, EndedBy::Callee, EndReason::Request);
+        self.losers.push(branch);
+        setup.offer_best(Best::own(480));
+        self.branch_lost(rooms, setup, InPathOutcome::Status { code: 480, drain_marked: false });
+        Ok(())
+    }
+
+    /// Ends a call that is not answered; its caller is told 480.
+    pub(super) fn clear_early(&mut self, rooms: &mut Rooms, by: EndedBy) -> Result<(), u16> {
+        let mut setup = self.take_setup().ok_or(481u16)?;
+        self.drop_branches(rooms, &mut setup, EndReason::CallerGone, &BY_REQUEST);
+        self.finish_setup(rooms, *setup, &Best::own(480), by, EndReason::Request);
+        Ok(())
+    }
+
+    /// Makes the phone of a ringing leg answer: NOTIFY with `Event: talk` in its early dialog. What comes of it is seen
+    /// by its 2xx.
+    pub(super) fn answer_by_request(&mut self, rooms: &mut Rooms, leg: LegNo) -> Result<(), u16> {
+        let Phase::Setup(setup) = &mut self.phase else { return Err(481) };
+        let branch = setup.branches.iter().find(|branch| branch.leg() == leg).ok_or(481u16)?;
+        let Device::Extension(dn) = branch.target.device else { return Err(501) };
+        if !self.directory.extension(dn).is_some_and(|extension| extension.class.answer.notify_talk) {
+            return Err(501);
+        }
+        let own: Vec<u8> = setup.branches.iter().filter(|b| b.leg() == leg).map(|b| b.id).collect();
+        let early = setup.pairs.iter_mut().find(|pair| own.contains(&pair.branch) && pair.callee.is_some());
+        let callee = early.and_then(|pair| pair.callee.as_mut()).ok_or(491u16)?;
+        let cseq = callee.dialog.next_cseq();
+        let talk = Own { header: (HeaderName::Event, b"talk"), body: b"" };
+        let ask = Ask { own: Some(talk), ..Ask::own(b"NOTIFY", cseq) };
+        callee.ask(rooms, &ask, Use::Nobody).ok_or(503u16)?;
+        self.note(rooms, What::AskedToAnswer(Device::Extension(dn)));
+        Ok(())
+    }
+}

@@ -1,0 +1,277 @@
+//! A call that waits at an ACD Queue or Routing Point. Its caller has one early dialog with this server and hears the
+//! treatment; the call is offered, comes back, and is offered again without his noticing.
+//!
+//! Progress of those it is offered to is not passed on: each would be another early dialog whose ringing or early media
+//! replaces the treatment, and ends in silence when the offer is taken back. For the same reason their phones are not
+//! asked for reliable provisional responses (RFC 3262): nobody would acknowledge them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tandem_sip::{Envelope, HeaderName, Message, Method};
+
+use super::incoming::Incoming;
+use super::news::News;
+use super::record::EndReason;
+use super::setup::{Caller, Setup, print_response};
+use super::talk::too_soon;
+use super::{Call, Phase};
+use crate::cdr::EndedBy;
+use crate::directory::Directory;
+use crate::directory::floor::Treatment;
+use crate::explain::What;
+use crate::ids::Tag;
+
+use crate::reject::Reject;
+use crate::rooms::Rooms;
+
+/// A provisional response is repeated at least this often, or proxies on the way give the INVITE up (RFC 3261 13.3.1.1).
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    /// Number of the queue or routing point.
+    pub(super) at: Arc<str>,
+    /// What the caller is told: 180 or 182.
+    code: u16,
+    /// When he is told again; never a caller who is on the line, or takes reliable provisional responses only.
+    pub(super) again_at: Option<Instant>,
+}
+
+impl Call {
+    /// The call waits here from now on.
+    pub(super) fn wait_at(&mut self, rooms: &mut Rooms, mut setup: Box<Setup>, at: Arc<str>) {
+        self.note(rooms, What::Parked(Arc::clone(&at)));
+        let code = treatment_of(&self.directory, &at).map_or(180, told);
+        let speaks = setup.becomes_quiet(rooms);
+        if speaks && !self.tags.contains(&setup.tag) {
+            self.own_tag(rooms, setup.tag);
+        }
+        (setup.ring_until, setup.told_then) = (self.expires_at(&setup.request), 487);
+        setup.waiting = Some(Box::new(Waiting { at, code, again_at: speaks.then_some(rooms.now.mono) }));
+        setup.rest();
+        self.tell_treatment(rooms, &mut setup);
+        self.phase = Phase::Setup(setup);
+    }
+
+    /// When the caller's INVITE expires by its own word (RFC 3261 13.3.1).
+    pub(super) fn expires_at(&self, request: &Message) -> Option<Instant> {
+        super::setup::expires(request).map(|expires| self.started.mono + expires)
+    }
+
+    /// Tells the caller what he waits for, and when he will be told again.
+    pub(super) fn tell_treatment(&mut self, rooms: &mut Rooms, setup: &mut Setup) {
+        let Some(waiting) = &mut setup.waiting else { return };
+        let (Caller::Invite(txn, flow), Some(again_at)) = (&setup.caller, &mut waiting.again_at) else {
+            return;
+        };
+        *again_at = rooms.now.mono + AGAIN;
+        let code = waiting.code;
+        let payload = print_response(rooms, &setup.request, *flow, code, None, setup.tag);
+        if let Some(payload) = payload {
+            rooms.endpoint.respond(*txn, code, payload, rooms.now.mono);
+        }
+        if let Some(leg) = self.legs.first_mut().filter(|_| code == 180) {
+            leg.ringing.get_or_insert(rooms.now.unix_ms);
+        }
+    }
+
+    /// Another treatment.
+    pub(super) fn treat(&mut self, rooms: &mut Rooms, treatment: &Treatment) -> Result<(), u16> {
+        let mut setup = self.take_setup().ok_or(501u16)?;
+        let known = match &mut setup.waiting {
+            Some(waiting) => {
+                let before = std::mem::replace(&mut waiting.code, told(treatment));
+                Ok(before != waiting.code)
+            }
+            None => Err(501),
+        };
+        if known == Ok(true) {
+            self.tell_treatment(rooms, &mut setup);
+        }
+        self.phase = Phase::Setup(setup);
+        known.map(|_| ())
+    }
+
+    /// Nobody took the offer: the call waits again.
+    pub(super) fn unplaced(&mut self, rooms: &mut Rooms, mut setup: Box<Setup>, status: u16) {
+        self.note(rooms, What::Unplaced(status));
+        setup.rest();
+        self.phase = Phase::Setup(setup);
+        self.tell(rooms, News::Unplaced { status });
+    }
+
+    /// What is due before the answer.
+    pub(super) fn setup_timeout(&mut self, rooms: &mut Rooms) {
+        let Phase::Setup(setup) = &self.phase else { return };
+        let now = rooms.now.mono;
+        if setup.ring_until.is_some_and(|at| at <= now) {
+            return self.ring_timeout(rooms);
+        }
+        if setup.waiting.as_ref().and_then(|waiting| waiting.again_at).is_some_and(|at| at <= now)
+            && let Some(mut setup) = self.take_setup()
+        {
+            self.tell_treatment(rooms, &mut setup);
+            self.phase = Phase::Setup(setup);
+        }
+    }
+
+    /// A request within a dialog of a set-up whose two sides do not see each other. False: it is none of these, or they
+    /// do.
+    pub(super) fn request_while_apart(
+        &mut self,
+        rooms: &mut Rooms,
+        to: Tag,
+        incoming: &Incoming<'_>,
+    ) -> bool {
+        let Phase::Setup(setup) = &mut self.phase else { return false };
+        if !setup.hides_progress() {
+            return false;
+        }
+        let from_caller = match setup.asks(to, incoming.env) {
+            Asks::Caller => true,
+            Asks::Callee => false,
+            Asks::Stale => {
+                incoming.answer(rooms, &Reject::because(500, "CSeq Out Of Order"));
+                return true;
+            }
+            Asks::Nobody => {
+                incoming.answer(rooms, &Reject::new(481));
+                return true;
+            }
+        };
+        match incoming.env.cseq.method {
+            Method::Bye if from_caller => {
+                incoming.answer(rooms, &Reject::new(200));
+                self.caller_hung_up(rooms, incoming);
+            }
+            Method::Options => incoming.answer(rooms, &Reject::new(200)),
+            // There is nobody yet whom a change of the session could be agreed with.
+            Method::Invite | Method::Update => incoming.answer(rooms, &Reject::new(491)),
+            Method::Info | Method::Message | Method::Notify if from_caller => {
+                let refusal = too_soon(rooms);
+                incoming.answer(rooms, &refusal);
+            }
+            Method::Bye | Method::Prack | Method::Info | Method::Message | Method::Notify => {
+                incoming.answer(rooms, &Reject::new(481));
+            }
+            Method::Ack
+            | Method::Cancel
+            | Method::Register
+            | Method::Subscribe
+            | Method::Refer
+            | Method::Publish
+            | Method::Other => {
+                let allow = Reject::new(405).with(HeaderName::Allow, crate::rooms::ALLOW);
+                incoming.answer(rooms, &allow);
+            }
+        }
+        true
+    }
+
+    /// BYE of a caller who waits: in his early dialog it is as good as a CANCEL (RFC 3261 15).
+    fn caller_hung_up(&mut self, rooms: &mut Rooms, bye: &Incoming<'_>) {
+        let Phase::Setup(setup) = &mut self.phase else { return };
+        match &setup.caller {
+            Caller::Invite(..) => self.cancelled(rooms, Some(bye.message)),
+            Caller::Leg(leg, _) => {
+                let leg = *leg;
+                let Some(mut setup) = self.take_setup() else { return };
+                let why = super::branch::Why::Ours(GONE);
+                self.drop_branches(rooms, &mut setup, EndReason::CallerGone, &why);
+                self.leg_ended(rooms, usize::from(leg), EndedBy::Caller, EndReason::Bye);
+                self.tell(rooms, News::Ended { leg, by: EndedBy::Caller, reason: EndReason::Bye });
+            }
+            Caller::Nobody(_) => {}
+        }
+    }
+}
+
+/// `Reason` of the CANCEL when the caller has hung up.
+const GONE: &[u8] = b"SIP;cause=487;text=\"Request Terminated\"";
+
+/// Whose request it is.
+enum Asks {
+    Caller,
+    Callee,
+    /// The caller's, but behind its time.
+    Stale,
+    Nobody,
+}
+
+impl Setup {
+    /// The caller is to see nothing of callees from now on. Whether he can be told of his treatment: not if he is on
+    /// the line already, or insists on reliable provisional responses, which this server does not give.
+    fn becomes_quiet(&mut self, rooms: &mut Rooms) -> bool {
+        let Caller::Invite(..) = self.caller else { return false };
+        let insists = self.request.has_token(HeaderName::Require, RELIABLE);
+        if (insists || self.request.has_token(HeaderName::Supported, RELIABLE))
+            && let Some(request) = without_reliable(rooms, &self.request)
+        {
+            self.request = request;
+        }
+        !insists
+    }
+
+    /// Nobody is offered the call now.
+    pub(super) fn rest(&mut self) {
+        self.stages.clear();
+        self.pairs.clear();
+        (self.current, self.best) = (None, None);
+        (self.ringing, self.rang) = (false, false);
+    }
+
+    fn asks(&mut self, to: Tag, env: &Envelope<'_>) -> Asks {
+        if let Caller::Leg(_, leg) = &mut self.caller
+            && leg.dialog.matches(env)
+        {
+            return match leg.dialog.accept_request(env.cseq.number) {
+                tandem_sip::dialog::Order::New => Asks::Caller,
+                tandem_sip::dialog::Order::Retransmission | tandem_sip::dialog::Order::OutOfOrder => {
+                    Asks::Stale
+                }
+            };
+        }
+        let own = self.request.envelope().ok().filter(|_| matches!(self.caller, Caller::Invite(..)));
+        if own.is_some_and(|own| to == self.tag && own.call_id == env.call_id && own.from_tag == env.from_tag)
+        {
+            return Asks::Caller;
+        }
+        let callee = |branch: &&super::Branch| branch.tag == to && branch.call_id.text() == env.call_id;
+        if self.branches.iter().any(|branch| callee(&branch)) { Asks::Callee } else { Asks::Nobody }
+    }
+}
+
+const RELIABLE: &[u8] = b"100rel";
+
+/// The INVITE with everything but its wish for reliable provisional responses.
+fn without_reliable(rooms: &mut Rooms, request: &Message) -> Option<Message> {
+    let (method, uri) = (request.method_token()?, request.request_uri()?);
+    let mut builder = tandem_sip::Builder::request(&mut rooms.scratch, method, uri);
+    let option = |name| matches!(name, HeaderName::Supported | HeaderName::Require);
+    for header in request.headers().filter(|header| header.name != HeaderName::ContentLength) {
+        if !option(header.name) {
+            builder.copy_line(&header);
+        }
+    }
+    for name in [HeaderName::Supported, HeaderName::Require] {
+        for tag in request.values(name).filter(|tag| !tag.eq_ignore_ascii_case(RELIABLE)) {
+            builder.header(name, tag);
+        }
+    }
+    Message::parse(builder.finish(request.body())).ok()
+}
+
+fn treatment_of<'a>(directory: &'a Directory, number: &str) -> Option<&'a Treatment> {
+    let queue = directory.queue(number).map(|queue| &queue.treatment);
+    queue.or_else(|| directory.routing_point(number).map(|point| &point.treatment))
+}
+
+/// The provisional response that a treatment is: ringback, until a media server plays something better.
+fn told(treatment: &Treatment) -> u16 {
+    match treatment {
+        Treatment::Queued => 182,
+        Treatment::Ringback | Treatment::Music(_) | Treatment::Announcement(_) => 180,
+    }
+}
