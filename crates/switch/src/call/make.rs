@@ -42,7 +42,6 @@ impl Call {
         let number: Box<[u8]> = extension.number.as_bytes().into();
         let mut call = Self::blank(rooms, key, device, [number, to.clone(), Box::default()]);
         let wanted = Wanted { aim: Aim { to, stages, ring_timeout }, park };
-        let parked = wanted.park.clone();
         let mut setup = Setup::new(rooms, Caller::Nobody(Box::new(wanted)), request, ring_timeout);
         for (id, target) in (OWN_PHONE..=u8::MAX).zip(targets) {
             call.ring_own(rooms, &mut setup, id, target);
@@ -60,7 +59,8 @@ impl Call {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into();
         let (uuid, from, to) = (call.uuid, text(&call.from), text(&call.to));
         let origin = Far::of(&directory, device);
-        call.tell(rooms, News::Opened { uuid, origin, from, to, parked, carried, ticket: Some(ticket) });
+        let ticket = Some(ticket);
+        call.tell(rooms, News::Opened { uuid, origin, from, to, parked: None, carried, ticket });
         call.phase = Phase::Setup(setup);
         Ok(call)
     }

@@ -65,7 +65,7 @@ pub enum News {
         /// Dialled number.
         to: Box<str>,
         /// Queue or routing point at which the call waits for [`Operation::Offer`](super::control::Operation::Offer).
-        /// A call made by request waits there only when its own phone has answered: [`News::Parked`].
+        /// A call made by request comes there only when its own phone has answered: [`News::Parked`].
         parked: Option<Arc<str>>,
         /// What came with it.
         carried: Carried,

@@ -35,6 +35,11 @@ impl TCalls {
                 self.opened(desk, key, Opening { uuid, origin, from, to, parked, carried, ticket });
             }
             News::Done { ticket, outcome } => self.done(desk, ticket, outcome.map_err(refusal_of)),
+            News::Parked { at } => {
+                if let Some(conn) = self.keys.get(&key).copied() {
+                    self.parked(desk, conn, &at);
+                }
+            }
             News::Over => self.over(desk, key),
             news @ (News::Offered { .. }
             | News::Ringing { .. }
@@ -66,7 +71,7 @@ impl TCalls {
             News::Retrieved { leg } => call.hold(out, sight, (key, leg), false),
             News::Ended { leg, .. } => call.end(out, sight, key, leg),
             News::Failed { status } => call.fail(out, sight, key, status),
-            News::Opened { .. } | News::Done { .. } | News::Over => {}
+            News::Opened { .. } | News::Parked { .. } | News::Done { .. } | News::Over => {}
         });
         self.settle(desk, conn);
     }
@@ -192,6 +197,9 @@ impl TCalls {
     /// ([`Operation::Park`](crate::call::control::Operation::Park)).
     pub fn parked(&mut self, desk: &mut Desk<'_>, conn: u64, at: &Arc<str>) {
         let at = Arc::clone(at);
+        if self.call(conn).is_some_and(|call| call.waits.as_ref() == Some(&at)) {
+            return;
+        }
         self.change(desk, conn, |call, out, sight| {
             call.business = true;
             call.park(out, sight, at);
@@ -243,7 +251,7 @@ fn concerns(call: &TCall, key: Key, news: &News) -> bool {
         News::Held { leg } => known(*leg).is_some_and(|party| party.state == PartyState::Connected),
         News::Retrieved { leg } => known(*leg).is_some_and(|party| party.state == PartyState::Held),
         News::Unplaced { .. } | News::Failed { .. } => true,
-        News::Opened { .. } | News::Done { .. } | News::Over => false,
+        News::Opened { .. } | News::Parked { .. } | News::Done { .. } | News::Over => false,
     }
 }
 
