@@ -190,8 +190,8 @@ fn texts_have_a_longest_length_and_no_control_characters() {
     assert_eq!(text, "attribute Password: longer than 256 bytes");
 }
 
-fn attach(data: Json) -> Json {
-    json!({"request": "TAttachUserData", "ThisDN": "1", "ConnID": "2", "UserData": data})
+fn attach(data: impl Into<Json>) -> Json {
+    json!({"request": "TAttachUserData", "ThisDN": "1", "ConnID": "2", "UserData": data.into()})
 }
 
 #[test]

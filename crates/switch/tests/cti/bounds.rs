@@ -23,7 +23,7 @@ fn a_full_server_refuses_a_session_and_takes_the_place_of_one_that_is_away() {
     let heard = desk.heard(0);
     assert_eq!((heard[0].sequence, heard[0].reference_id), (0, Some(1)));
     assert_eq!(heard[0].event.error_code, Some(ErrorCode::ResUnavail.number()));
-    assert_eq!(desk.to_close(), [0]);
+    assert_eq!(desk.closing(), [0]);
     assert_eq!(desk.sessions.who(LinkId(0)), None);
     desk.close(client(1));
     desk.pass_s(1);

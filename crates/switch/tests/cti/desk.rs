@@ -150,7 +150,7 @@ impl Desk {
         std::iter::from_fn(|| self.sessions.poll_gone()).collect()
     }
 
-    pub fn to_close(&mut self) -> Vec<u64> {
+    pub fn closing(&mut self) -> Vec<u64> {
         std::iter::from_fn(|| self.sessions.poll_close()).map(|link| link.0).collect()
     }
 

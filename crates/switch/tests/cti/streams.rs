@@ -126,7 +126,7 @@ fn a_client_that_claims_more_than_it_was_told_gets_a_gap() {
     for claim in [2, u64::MAX] {
         assert_eq!(desk.opened(ALICE.over(9), Some((&token, claim))), Opened::Gap { dns: vec![dn("1001")] });
         assert_eq!(desk.numbers(), [(9, 1)], "the stream goes on after what was told");
-        desk.to_close();
+        desk.closing();
     }
 }
 
@@ -181,7 +181,7 @@ fn a_session_of_somebody_else_or_of_nobody_is_a_new_one() {
         assert_ne!(heard[0].event.session.as_deref(), Some(token.as_str()));
         desk.close(BOB);
     }
-    assert!(desk.to_close().is_empty(), "alice was not disturbed");
+    assert!(desk.closing().is_empty(), "alice was not disturbed");
     assert_eq!(desk.sessions.who(LinkId(1)).unwrap().session, alice);
     assert_eq!(desk.opened(ALICE.over(9), Some((&upper, 0))), Opened::Continued);
 }
@@ -191,7 +191,7 @@ fn a_second_connection_takes_the_session_over_and_the_first_is_closed() {
     let mut desk = Desk::new();
     let (alice, token) = desk.desk_at(ALICE, "1001");
     assert_eq!(desk.opened(ALICE.over(9), Some((&token, 0))), Opened::Continued);
-    assert_eq!(desk.to_close(), [1]);
+    assert_eq!(desk.closing(), [1]);
     desk.outgoing();
     desk.tell("1001");
     assert_eq!(desk.numbers(), [(9, 1)]);
