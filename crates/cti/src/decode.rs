@@ -144,6 +144,11 @@ pub(crate) fn quoted(text: &str) -> String {
 pub(crate) trait Attribute: Sized {
     /// Reads it; the refusal names the attribute.
     fn read(name: &str, value: Json) -> Result<Self, Refusal>;
+
+    /// The text that it is, if it is one.
+    fn text(&self) -> Option<&str> {
+        None
+    }
 }
 
 impl Attribute for String {
@@ -163,6 +168,10 @@ impl Attribute for String {
             return Err(invalid(format!("attribute {name}: contains a control character")));
         }
         Ok(text)
+    }
+
+    fn text(&self) -> Option<&str> {
+        Some(self)
     }
 }
 

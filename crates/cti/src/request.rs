@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Refusal;
-use crate::decode::Members;
+use crate::decode::{Attribute, Members};
 use crate::value::KvList;
 use crate::word::{AddressType, ControlMode, RegisterMode, RouteType, TreatmentType, WorkMode};
 
@@ -39,6 +39,15 @@ macro_rules! requests {
             }
 
             impl $name {
+                fn this_dn(&self) -> Option<&str> {
+                    let attributes = [
+                        $( ($need_json, self.$need.text()), )*
+                        $( ($may_json, self.$may.as_ref().and_then(Attribute::text)), )*
+                    ];
+                    let this_dn = attributes.into_iter().find(|(name, _)| *name == "ThisDN");
+                    this_dn.and_then(|(_, text): (&str, Option<&str>)| text)
+                }
+
                 fn read(members: &mut Members) -> Result<Self, Refusal> {
                     Ok(Self {
                         reference_id: members.optional("ReferenceID")?,
@@ -66,6 +75,12 @@ macro_rules! requests {
             #[must_use]
             pub fn name(&self) -> &'static str {
                 match self { $(Self::$name(_) => stringify!($name),)* }
+            }
+
+            /// `ThisDN`, if it has one.
+            #[must_use]
+            pub fn this_dn(&self) -> Option<&str> {
+                match self { $(Self::$name(request) => request.this_dn(),)* }
             }
 
             /// Its T-Library number.

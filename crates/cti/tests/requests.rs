@@ -65,6 +65,7 @@ fn every_request_comes_back_as_it_was_written() {
         let request = decode(&full(name).to_string()).unwrap();
         assert_eq!((request.name(), request.number()), (*name, *number));
         assert_eq!(request.reference_id(), Some(u32::MAX), "{name}");
+        assert_eq!(request.this_dn(), full(name).get("ThisDN").and_then(Json::as_str), "{name}");
         let written = serde_json::to_value(&request).unwrap();
         assert_eq!(written, full(name), "{name}");
         assert_eq!(serde_json::from_value::<Request>(written).unwrap(), request);

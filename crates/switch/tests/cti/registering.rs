@@ -71,6 +71,7 @@ fn a_client_may_change_how_it_has_registered_a_dn() {
     {
         desk.register(alice, "1001", mode).unwrap();
         assert_eq!(desk.sessions.controls(alice, "1001"), controls, "{mode:?}");
+        assert!(desk.sessions.has(alice, "1001") && !desk.sessions.has(alice, "1002"));
     }
     desk.tell("1001");
     assert_eq!(desk.numbers(), [(1, 1)], "one registration, one event");

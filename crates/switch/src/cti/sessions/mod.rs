@@ -301,6 +301,12 @@ impl Sessions {
         }
     }
 
+    /// Whether a session has registered a DN, be it as a monitor.
+    #[must_use]
+    pub fn has(&self, session: SessionId, dn: &str) -> bool {
+        self.clients.get(&session).is_some_and(|client| client.dns.contains_key(dn))
+    }
+
     /// Whether a session may make requests for a DN: it has registered it, not as a monitor.
     #[must_use]
     pub fn controls(&self, session: SessionId, dn: &str) -> bool {
