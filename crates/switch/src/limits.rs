@@ -96,3 +96,28 @@ pub const MAX_USER_DATA_KEYS: usize = 256;
 pub const MAX_USER_DATA_DEPTH: usize = 8;
 /// Characters of a destination in a request; a longer one gets 71.
 pub const MAX_DESTINATION: usize = 64;
+/// Calls that may wait in one queue, or at one routing point; a further one overflows, or is refused with 486.
+pub const MAX_QUEUED: usize = 10_000;
+/// Combinations of further skills that calls of one queue may want at once; a call with one more overflows as if the
+/// queue were full. Each costs an entry for every available agent who fits it.
+pub const MAX_SKILL_CLASSES: usize = 32;
+/// Further skills that one call may want; those that follow by name are passed over.
+pub const MAX_WANTED_SKILLS: usize = 16;
+/// How long an agent who failed an offer is not offered the same call again, ms. Long enough for his phone or his
+/// desktop to settle and for another agent to become free, short beside what a caller waits anyway.
+pub const PAUSE_AFTER_FAILED_MS: u64 = 5_000;
+/// Agents who failed a call that it remembers; the oldest is forgotten, and may be offered it again.
+pub const MAX_FAILED_KEPT: usize = 8;
+/// Overflows of a call in a row without any wait between them, through queues that send it on at once; then it is
+/// refused with 480, so that queues which overflow to one another do not play with it for ever.
+pub const MAX_OVERFLOWS_AT_ONCE: u32 = 8;
+/// Others named in an explanation of who gets a call, or of why an agent gets none.
+pub const MAX_CONSIDERED: usize = 8;
+/// Steps kept of one call's way through queues; the oldest are forgotten.
+pub const MAX_CALL_STEPS: usize = 32;
+/// Steps kept of what queues decided about one agent; the oldest are forgotten.
+pub const MAX_AGENT_STEPS: usize = 16;
+/// Calls that left their queue and are still explained; the oldest are forgotten.
+pub const MAX_EXPLAINED_QUEUED: usize = 10_000;
+/// Logged-out agents whose history is kept; the oldest are forgotten.
+pub const MAX_GONE_AGENTS: usize = 1_000;

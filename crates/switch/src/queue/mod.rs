@@ -1,218 +1,252 @@
 //! ACD Queues and Routing Points: calls that wait, and whom they are offered to.
+//!
+//! **Calls** of a queue are served by their own priority, then first come, first served. A call that no available agent
+//! fits does not hold up those behind it. A call whose offer came to nothing is where it was before. **Agents** of a
+//! queue are those whom it names (`agents`, `groups`), those who named it at their login, and, where it names nobody,
+//! those with its `skills`; all of them need the minimum levels in `skills`. An agent of several queues takes the call
+//! with the highest priority of its own, then of its queue, then the oldest.
+//!
+//! **Offers.** From [`Wish::Offer`] on the agent is not available until [`Queues::available`] is called anew; that may
+//! happen before [`Queues::offer_failed`], and counts from then on. Who failed a call is not offered it again for
+//! [`PAUSE_AFTER_FAILED_MS`](crate::limits::PAUSE_AFTER_FAILED_MS), and then only if nobody else can take it.
+//!
+//! **Overflow.** A call that has to wait leaves for `overflow` when its queue is full, when nobody is logged in (if the
+//! queue says so), after `max-wait`, or when the queue leaves the configuration. A call that rings stays; whether it
+//! has to leave is seen when it comes back. A call that overflows to another queue keeps its place: there it is sorted,
+//! and its wait is shown, by its arrival at the first queue, while `max-wait` counts anew. The room remembers this by
+//! the ConnID until the call comes to the number that it was sent to.
 
+mod adopt;
+mod distribute;
+mod history;
+mod idle;
+mod line;
+mod points;
+mod record;
+mod timers;
+mod waiting;
+mod why;
+mod words;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use tandem_peer::ChangeLog;
+use foldhash::fast::RandomState;
+use slab::Slab;
+use tandem_peer::replica::Change;
 
 use crate::directory::Directory;
 use crate::time::{Deadline, Now};
 
-/// What a change of a queue may look at and write to.
-#[derive(Debug)]
-pub struct Desk<'a> {
-    /// What is configured.
-    pub directory: &'a Directory,
-    /// Where changes are logged.
-    pub log: &'a mut ChangeLog,
-    /// The moment.
-    pub now: Now,
-}
+use history::{CallStep, Histories};
+use idle::{Agent, Idle, Rota};
+use line::{Line, place_in};
+use points::{Parked, Point};
+use timers::{Timer, Timers};
+use waiting::Call;
 
-/// A call that comes to a queue or routing point.
-#[derive(Clone, Debug)]
-pub struct Arrival {
-    /// The call.
-    pub conn: u64,
-    /// Queue or routing point.
-    pub at: Arc<str>,
-    /// `Priority` of its user data; higher first.
-    pub priority: i32,
-    /// Further skills with minimum levels, from `Skills` of its user data.
-    pub skills: Vec<(Arc<str>, u32)>,
-}
-
-/// An agent who may be offered calls.
-#[derive(Clone, Debug)]
-pub struct Candidate {
-    /// His DN.
-    pub dn: Arc<str>,
-    /// AgentID.
-    pub agent_id: Arc<str>,
-    /// Queues he named at his login.
-    pub queues: Vec<Arc<str>>,
-    /// Idle since, ms since the Unix epoch.
-    pub idle_since_unix_ms: u64,
-}
-
-/// What a queue wants done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// Offer the call to the agent at this DN. Answer with [`Queues::answered`] or [`Queues::offer_failed`].
-    Offer {
-        /// The call.
-        conn: u64,
-        /// The queue.
-        queue: Arc<str>,
-        /// The agent's DN.
-        dn: Arc<str>,
-    },
-    /// Take the offer back: `agent-no-answer-timeout` is over. Answer with [`Queues::offer_failed`].
-    TakeBack {
-        /// The call.
-        conn: u64,
-        /// The agent's DN.
-        dn: Arc<str>,
-    },
-    /// The call leaves the queue for this destination; `None`: it is refused with this status.
-    Overflow {
-        /// The call.
-        conn: u64,
-        /// The queue or routing point.
-        from: Arc<str>,
-        /// Where to.
-        to: Option<Arc<str>>,
-        /// SIP status when there is nowhere to go.
-        status: u16,
-        /// Why.
-        why: OverflowWhy,
-    },
-    /// A routing application is to say where the call goes: `EventRouteRequest`.
-    AskRoute {
-        /// The call.
-        conn: u64,
-        /// The routing point.
-        at: Arc<str>,
-    },
-}
-
-/// Why a call leaves a queue by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OverflowWhy {
-    /// It waited too long.
-    Time,
-    /// Too many waited already.
-    Length,
-    /// No agent of the queue is logged in.
-    NoAgents,
-    /// No routing application is there.
-    NoRouter,
-    /// The routing application did not answer in time.
-    RouterTimeout,
-    /// The queue left the configuration.
-    Configuration,
-}
-
-/// Why an offer came to nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OfferEnd {
-    /// `agent-no-answer-timeout`.
-    NoAnswer,
-    /// His phone refused with this status.
-    Refused(u16),
-    /// His phone could not be reached.
-    Unreachable,
-    /// He logged out or became NotReady while it rang.
-    AgentGone,
-}
-
-/// A queue as others see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct View {
-    /// Its number.
-    pub number: Arc<str>,
-    /// Calls that wait.
-    pub waiting: usize,
-    /// Calls that ring at an agent.
-    pub offered: usize,
-    /// The longest wait now, ms.
-    pub longest_wait_ms: u64,
-    /// Agents that serve it and are logged in.
-    pub agents: usize,
-    /// Of these, available now.
-    pub available: usize,
-}
-
-/// One step of a call's or an agent's history with queues, for `tandem why` and `tandem agent why`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Explained {
-    /// When, ms since the Unix epoch.
-    pub unix_ms: u64,
-    /// What was decided, in words.
-    pub text: String,
-    /// Whom else it might have been, and why not; bounded.
-    pub considered: Vec<String>,
-}
+pub use record::Place;
+pub use words::{Arrival, Candidate, Desk, Explained, OfferEnd, OverflowWhy, View, Wish};
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Queues {}
+pub struct Queues {
+    adopted: bool,
+    lines: Slab<Line>,
+    by_number: BTreeMap<Arc<str>, usize>,
+    points: BTreeMap<Arc<str>, Point>,
+    calls: HashMap<u64, Call, RandomState>,
+    parked: HashMap<u64, Parked, RandomState>,
+    agents: Slab<Agent>,
+    by_dn: HashMap<Arc<str>, usize, RandomState>,
+    gone_agents: VecDeque<usize>,
+    rota: Rota,
+    timers: Timers,
+    past: Histories,
+    wishes: VecDeque<Wish>,
+    /// Counts arrivals of calls and of agents.
+    seq: u64,
+    /// Number of the latest stored place.
+    record: u64,
+}
 
 impl Queues {
     /// Takes a new configuration.
-    pub fn adopt(&mut self, _desk: &mut Desk<'_>) {}
+    pub fn adopt(&mut self, desk: &mut Desk<'_>) {
+        self.read(desk);
+    }
 
-    /// A call comes to a queue or routing point.
-    pub fn arrive(&mut self, _desk: &mut Desk<'_>, _arrival: Arrival) {}
+    /// Takes up the stored place of a call that is still there after a restart; the call, or `None` if `change` is no
+    /// place. It is where it was, or leaves at once if its queue says so: restore agents first.
+    pub fn restore(&mut self, desk: &mut Desk<'_>, change: &Change) -> Option<u64> {
+        self.ready(desk);
+        self.take_up(desk, change)
+    }
+
+    /// A call comes to a queue or routing point. One that is at another leaves it.
+    pub fn arrive(&mut self, desk: &mut Desk<'_>, arrival: Arrival) {
+        self.ready(desk);
+        self.enter(desk, arrival, None);
+    }
 
     /// The call is gone (abandoned, released, redirected, routed).
-    pub fn leave(&mut self, _desk: &mut Desk<'_>, _conn: u64) {}
+    pub fn leave(&mut self, desk: &mut Desk<'_>, conn: u64) {
+        self.vacate(desk, conn, true);
+    }
 
     /// The offered agent answered: the call leaves the queue.
-    pub fn answered(&mut self, _desk: &mut Desk<'_>, _conn: u64) {}
+    pub fn answered(&mut self, desk: &mut Desk<'_>, conn: u64) {
+        self.taken(desk, conn);
+    }
 
     /// The offer came to nothing: the call is back where it was, at the head.
-    pub fn offer_failed(&mut self, _desk: &mut Desk<'_>, _conn: u64, _why: OfferEnd) {}
+    pub fn offer_failed(&mut self, desk: &mut Desk<'_>, conn: u64, why: OfferEnd) {
+        self.returned(desk, conn, why);
+    }
 
     /// How many routing applications have registered a routing point.
-    pub fn routers(&mut self, _desk: &mut Desk<'_>, _point: &str, _count: usize) {}
+    pub fn routers(&mut self, desk: &mut Desk<'_>, point: &str, count: usize) {
+        self.ready(desk);
+        self.count_routers(desk, point, count);
+    }
 
-    /// An agent is logged in; he counts as one of his queues' agents.
-    pub fn agent_in(&mut self, _desk: &mut Desk<'_>, _agent: Candidate) {}
+    /// An agent is logged in; he counts as one of his queues' agents. Also when he is logged in to other queues than
+    /// before.
+    pub fn agent_in(&mut self, desk: &mut Desk<'_>, agent: Candidate) {
+        self.ready(desk);
+        let slot = self.log_in(desk, agent);
+        self.serve_agent(desk, slot);
+    }
 
     /// He is not any more.
-    pub fn agent_out(&mut self, _desk: &mut Desk<'_>, _dn: &str) {}
+    pub fn agent_out(&mut self, desk: &mut Desk<'_>, dn: &str) {
+        for line in self.log_out(dn) {
+            self.leave_if_unattended(desk, line);
+        }
+    }
 
-    /// An agent may be offered calls.
-    pub fn available(&mut self, _desk: &mut Desk<'_>, _agent: Candidate) {}
+    /// An agent may be offered calls; he is logged in.
+    pub fn available(&mut self, desk: &mut Desk<'_>, agent: Candidate) {
+        self.ready(desk);
+        let since_unix_ms = agent.idle_since_unix_ms;
+        let slot = self.log_in(desk, agent);
+        let known = self.agents.get(slot).and_then(|agent| agent.idle);
+        if known.is_none_or(|idle| idle.since_unix_ms != since_unix_ms) {
+            self.stand(slot);
+            self.seq += 1;
+            if let Some(agent) = self.agents.get_mut(slot) {
+                agent.idle = Some(Idle { since_unix_ms, seq: self.seq });
+            }
+            self.sit(slot);
+        }
+        self.serve_agent(desk, slot);
+    }
 
     /// He may not.
-    pub fn unavailable(&mut self, _desk: &mut Desk<'_>, _dn: &str) {}
+    pub fn unavailable(&mut self, _desk: &mut Desk<'_>, dn: &str) {
+        let Some(slot) = self.by_dn.get(dn).copied() else { return };
+        self.stand(slot);
+        if let Some(agent) = self.agents.get_mut(slot) {
+            agent.idle = None;
+        }
+    }
 
-    /// Place of a call in its queue, from 1; `None` if it does not wait.
+    /// Place of a call in its queue or at its routing point, from 1; `None` if it does not wait. Found quickly near
+    /// either end.
     #[must_use]
-    pub fn place(&self, _conn: u64) -> Option<usize> {
-        None
+    pub fn place(&self, conn: u64) -> Option<usize> {
+        if let Some(call) = self.calls.get(&conn) {
+            return place_in(&self.lines.get(call.line)?.order, &call.rank);
+        }
+        let parked = self.parked.get(&conn)?;
+        place_in(&self.points.get(&parked.place.at)?.order, &parked.turn)
     }
 
     /// Every queue and routing point, by number.
     #[must_use]
-    pub fn list(&self, _directory: &Directory, _now: Now) -> Vec<View> {
-        Vec::new()
+    pub fn list(&self, directory: &Directory, now: Now) -> Vec<View> {
+        let floor = directory.floor();
+        let queues = floor.queues.iter().map(|queue| &queue.number);
+        let points = floor.routing_points.iter().map(|point| &point.number);
+        let mut list: Vec<View> = queues.chain(points).map(|number| self.view(number, now)).collect();
+        list.sort_by(|a, b| a.number.cmp(&b.number));
+        list
+    }
+
+    fn view(&self, number: &Arc<str>, now: Now) -> View {
+        let line = self.by_number.get(number).and_then(|line| self.lines.get(*line));
+        let point = self.points.get(number);
+        let oldest = line.and_then(Line::oldest_unix_ms).or_else(|| {
+            let first = point.and_then(|point| point.order.first());
+            first.map(|turn| turn.since_unix_ms)
+        });
+        View {
+            number: Arc::clone(number),
+            waiting: line.map_or(0, |line| line.order.len()) + point.map_or(0, |point| point.order.len()),
+            offered: line.map_or(0, |line| line.ringing.len()),
+            longest_wait_ms: oldest.map_or(0, |since| now.unix_ms.saturating_sub(since)),
+            agents: line.map_or(0, |line| line.agents),
+            available: line.map_or(0, Line::available),
+        }
     }
 
     /// Why a call waits or went where it went.
     #[must_use]
-    pub fn why_call(&self, _conn: u64) -> Vec<Explained> {
-        Vec::new()
+    pub fn why_call(&self, conn: u64) -> Vec<Explained> {
+        self.explain_call(conn)
     }
 
-    /// Why an agent has not been offered a call, now and lately.
+    /// Why an agent has not been offered a call, lately and now.
     #[must_use]
-    pub fn why_agent(&self, _dn: &str, _directory: &Directory, _now: Now) -> Vec<Explained> {
-        Vec::new()
+    pub fn why_agent(&self, dn: &str, directory: &Directory, now: Now) -> Vec<Explained> {
+        self.explain_agent(dn, directory, now)
     }
 
     /// Runs what is due.
-    pub fn handle_timeout(&mut self, _desk: &mut Desk<'_>) {}
+    pub fn handle_timeout(&mut self, desk: &mut Desk<'_>) {
+        let now = desk.now.unix_ms;
+        let mut rested = Vec::new();
+        while let Some((timer, conn)) = self.timers.pop(now) {
+            match timer {
+                Timer::MaxWait => self.waited_too_long(desk, conn),
+                Timer::Router => self.default_route(desk, conn, OverflowWhy::RouterTimeout),
+                Timer::NoAnswer => self.take_back(conn, now),
+                Timer::Pause => rested.push(conn),
+            }
+        }
+        let urgency = |conn: u64| {
+            let call = self.calls.get(&conn)?;
+            Some(self.lines.get(call.line)?.urgency(call.rank))
+        };
+        let mut rested: Vec<_> = rested.into_iter().filter_map(urgency).collect();
+        rested.sort_unstable();
+        for urgency in rested {
+            self.serve_call(desk, urgency.conn());
+            self.set_pause(urgency.conn(), now);
+        }
+    }
+
+    /// A call that rings stays: it is looked at when it comes back.
+    fn waited_too_long(&mut self, desk: &mut Desk<'_>, conn: u64) {
+        if self.calls.get(&conn).is_some_and(|call| call.offered.is_none()) {
+            self.overflow(desk, conn, OverflowWhy::Time);
+        }
+    }
+
+    fn take_back(&mut self, conn: u64, now_unix_ms: u64) {
+        let Some(dn) = self.calls.get(&conn).and_then(|call| call.offered.clone()) else { return };
+        self.past.note(conn, now_unix_ms, CallStep::TakenBack { dn: dn.clone() });
+        self.wishes.push_back(Wish::TakeBack { conn, dn });
+    }
 
     /// When the next timer is due.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Deadline> {
-        None
+        self.timers.next()
     }
 
     /// What is to be done, oldest first, until there is nothing.
     pub fn poll_wish(&mut self) -> Option<Wish> {
-        None
+        self.wishes.pop_front()
     }
 }
