@@ -141,11 +141,11 @@ impl Turn<'_> {
         if *self.offer == Some(call.conn) {
             *self.offer = None;
         }
+        self.agent.call_over_unix_ms = self.now_ms;
         if !call.established {
             return;
         }
         self.agent.idle_since_unix_ms = self.now_ms;
-        self.agent.call_over_unix_ms = self.now_ms;
         if call.business {
             self.agent.owed = longer(self.agent.owed, self.agent.wrap_up_after(call, self.options));
             if !self.busy() {
