@@ -19,6 +19,7 @@ mod early;
 mod fork;
 mod forwarding;
 mod headers;
+mod hold;
 mod records;
 mod refusals;
 mod reinvite;

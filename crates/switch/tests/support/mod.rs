@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use tandem_peer::DrForward;
 use tandem_peer::trunk::{TrunkOptions, TrunkRole};
 use tandem_sip::{Flow, HeaderName, Message, Transport};
+use tandem_switch::call::control::{Begun, Operation};
+use tandem_switch::call::{News, Ticket};
 use tandem_switch::directory::{
     Authenticate, DialRule, Directory, DnClass, Extension, Listen, Options, Secret, Server, StaticContact,
     Trunk, TrunkId,
@@ -157,7 +159,8 @@ impl Bed {
     }
 
     pub fn receive_by(&mut self, flow: Flow, text: &str) {
-        let text = text.replace('\n', "\r\n");
+        // A body's own line ends are written as \u{1}, so that its length is what it says.
+        let text = text.replace('\n', "\r\n").replace('\u{1}', "\n");
         let message = Message::parse(text.into_bytes().into()).expect("the test's own message can be read");
         self.node.handle_input(Input::Sip { flow, message }, self.now);
         self.drain();
@@ -172,6 +175,21 @@ impl Bed {
             self.drain();
         }
         self.now = end;
+    }
+
+    /// Does to the oldest call what a request asks for, as ticket 7.
+    pub fn operate(&mut self, operation: Operation) -> Result<Begun, u16> {
+        let outcome = self.node.control(self.now, |calls, rooms| {
+            let key = *calls.keys().first().expect("a call");
+            calls.operate(rooms, key, Ticket(7), operation)
+        });
+        self.drain();
+        outcome
+    }
+
+    /// What calls have told since this was asked last.
+    pub fn news(&mut self) -> Vec<News> {
+        self.node.overhear().into_iter().map(|(_, news)| news).collect()
     }
 
     /// Takes the messages sent to an address so far.
@@ -336,6 +354,17 @@ pub fn without(text: &str, name: &str) -> String {
     let (head, body) = text.split_once("\n\n").unwrap();
     let kept: Vec<&str> = head.lines().filter(|line| !line.starts_with(name)).collect();
     format!("{}\n\n{body}", kept.join("\n"))
+}
+
+/// A session description of somebody, which says that media flow this way.
+pub fn sdp(who: &str, way: &str) -> String {
+    format!("v=0~o={who} 5 5 IN IP4 {who}.example~s=-~c=IN IP4 10.0.0.77~t=0 0~m=audio 4000 RTP/AVP 0 101~a={way}~")
+        .replace('~', "\u{1}")
+}
+
+/// The body of a message.
+pub fn body(message: &Message) -> String {
+    String::from_utf8_lossy(message.body()).into_owned()
 }
 
 /// Codes of the responses among messages.
