@@ -65,6 +65,10 @@ pub enum What {
     Audited(Side),
     /// An operation by INVITEs of this server's own ended so, with the status that it met.
     Arranged(Aim, Option<u16>),
+    /// A leg of another call came, over this device.
+    TookOver(Device),
+    /// The party goes to the conference mixer.
+    ToMixer(Arc<str>),
     /// A side's leg ended.
     Ended(Side, EndedBy, EndReason),
 }
@@ -229,6 +233,8 @@ fn render(step: &Step, directory: &Directory) -> view::Step {
         What::Failed(status) => format!("caller answered with {status}"),
         What::Arranged(aim, None) => aim.to_string(),
         What::Arranged(aim, Some(status)) => format!("in vain ({status}): {aim}"),
+        What::TookOver(device) => format!("{} came from another call, by request", name(*device)),
+        What::ToMixer(mixer) => format!("the party goes to mixer {mixer}"),
         What::Audited(side) => format!("the {side} leg was audited: its trunk is out of service"),
         What::Ended(side, by, reason) => format!("the {side} leg ended ({}): {reason}", by.as_str()),
     };

@@ -28,6 +28,8 @@ pub const MAX_STEPS: usize = 64;
 pub const MAX_TELLINGS: usize = 8;
 /// Digits of one DTMF operation; a longer one gets 413.
 pub const MAX_DIGITS: usize = 64;
+/// Dialogs remembered of one call that it ended while it went on; a BYE that crosses in an older one gets 481.
+pub const MAX_DEPARTED: usize = 4;
 /// How often an INVITE of this server's own within a call meets one of the other end before it is given up.
 pub const MAX_GLARES: u8 = 5;
 /// Outputs that may wait for one commit; beyond it new requests get 503 with Retry-After.

@@ -273,7 +273,18 @@ pub fn targets(
         Stage::Extension(dn) => extension_targets(rooms, directory, *dn),
         Stage::Trunk(id, number) => trunk_target(rooms, directory, *id, number, false),
         Stage::Peer(id, number) => trunk_target(rooms, directory, *id, number, true),
+        Stage::Mixer(conference) => mixer_target(rooms, conference),
     }
+}
+
+/// The mixer is the current one, whatever the directory under which the call began.
+fn mixer_target(rooms: &Rooms, conference: &str) -> Result<SmallVec<[Target; 2]>, (Device, Absent)> {
+    let device = Device::Mixer;
+    let mixer = rooms.directory.floor().mixer.as_ref().ok_or((device, Absent::OutOfService))?;
+    let addr = mixer.contact.addr.ok_or((device, Absent::Unresolved))?;
+    let uri = mixer.contact.uri.replace("{conference}", conference).into_bytes().into_boxed_slice();
+    let flow = rooms.flow_to(mixer.contact.transport, addr);
+    Ok(smallvec::smallvec![Target { device, uri, flow, nat: false, marked: false, carried: None }])
 }
 
 fn extension_targets(

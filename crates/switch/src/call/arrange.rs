@@ -114,7 +114,8 @@ impl Call {
     /// Brings two parties together of whom one has given its offer already.
     pub(super) fn arrange_with(&mut self, rooms: &mut Rooms, offer: Offer) -> bool {
         let (now, side) = (Move::Connect(offer.side), offer.side.other());
-        let draft = Draft { aim: Aim::Join, ticket: None, left: SmallVec::new(), now, offer: Some(offer) };
+        let ticket = self.asked.take();
+        let draft = Draft { aim: Aim::Join, ticket, left: SmallVec::new(), now, offer: Some(offer) };
         self.start_arranging(rooms, draft, side)
     }
 

@@ -53,7 +53,7 @@ impl Setup {
                 InPathOutcome::TransportFailed | InPathOutcome::NoAnswer => true,
                 InPathOutcome::Status { code, .. } => code == 503,
             },
-            Some(Stage::Extension(_)) | None => false,
+            Some(Stage::Extension(_) | Stage::Mixer(_)) | None => false,
         }
     }
 }

@@ -10,8 +10,8 @@ use super::setup::Stage;
 use super::table::Calls;
 use super::{Call, Phase};
 use crate::arena::Key;
+use crate::directory::DnId;
 use crate::directory::floor::Treatment;
-use crate::directory::{DnId, Mixer};
 use crate::explain::What;
 use crate::rooms::Rooms;
 
@@ -66,6 +66,8 @@ pub enum Operation {
     Retrieve(LegNo),
     /// End one leg of an answered call; the other goes on to somebody else.
     Replace(LegNo, Onward),
+    /// End one leg of an answered call; the other waits at this queue or routing point.
+    ReplaceAt(LegNo, Arc<str>),
     /// Take a ringing call away from where it rings, or send a waiting one on, for good.
     Redirect(Onward),
     /// Offer a waiting call; when it is not taken it waits again ([`News::Unplaced`](super::News)).
@@ -116,38 +118,6 @@ impl Calls {
         operation: Operation,
     ) -> Result<Begun, u16> {
         self.act(rooms, key, |call, rooms| call.operate(rooms, ticket, operation)).unwrap_or(Err(481))
-    }
-
-    /// Joins what is left of two calls when their common party leaves both: leg `kept` of `key` stays, leg `moved` of
-    /// `consult` becomes its other party; the other leg of each is ended. Gives the moved leg's number in `key`. If the
-    /// consultation still rings, it goes on ringing for the one who stays (a mute transfer).
-    ///
-    /// # Errors
-    /// As [`Calls::operate`].
-    pub fn transfer(
-        &mut self,
-        _rooms: &mut Rooms,
-        _ticket: Ticket,
-        (_key, _kept): (Key, LegNo),
-        (_consult, _moved): (Key, LegNo),
-    ) -> Result<(Begun, LegNo), u16> {
-        Err(501)
-    }
-
-    /// Connects one leg of an answered call with the mixer, in a call of its own beneath the same conference name. Each
-    /// party of a conference is such a call. Gives the key of the new call; the leg keeps nothing of the old one.
-    ///
-    /// # Errors
-    /// As [`Calls::operate`].
-    pub fn to_mixer(
-        &mut self,
-        _rooms: &mut Rooms,
-        _ticket: Ticket,
-        (_key, _leg): (Key, LegNo),
-        _mixer: &Mixer,
-        _conference: &str,
-    ) -> Result<(Key, LegNo), u16> {
-        Err(501)
     }
 }
 

@@ -116,6 +116,7 @@ impl Talking {
         };
         let audit = self.audit.iter().flatten().map(|audit| audit.due()).min();
         let audit = audit.map(|at| (at, CallTimer::Audit));
-        [exchange, audit].into_iter().flatten().min_by_key(|(at, _)| *at)
+        let alone = self.alone.map(|(_, since)| (since, CallTimer::Alone));
+        [exchange, audit, alone].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 }

@@ -91,6 +91,7 @@ impl Call {
         let Phase::Talk(talking) = &self.phase else { return Err(481) };
         let side = talking.talk.side_of(leg).ok_or(481_u16)?;
         match talking.exchange {
+            Exchange::Idle if talking.alone.is_some_and(|(left, _)| left != side) => Err(481),
             Exchange::Idle => Ok(side),
             Exchange::Relayed(_) | Exchange::Answered(_) | Exchange::Arranging(_) => Err(491),
         }

@@ -43,7 +43,7 @@ impl Call {
             legs,
         };
         let talk = Replicated::create(rooms.record_id(), talk, &mut rooms.log);
-        let talking = Talking { talk, exchange: Exchange::Idle, audit: [None, None] };
+        let talking = Talking { talk, exchange: Exchange::Idle, audit: [None, None], alone: None };
         self.phase = Phase::Talk(Box::new(talking));
         let offer = Offer { side, txn: invite, cseq, ok: answer.detach() };
         if !self.arrange_with(rooms, offer) {

@@ -46,7 +46,7 @@ impl fmt::Display for Side {
 }
 
 /// One side of a call.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Leg {
     /// RFC 3261 section 12.
     pub dialog: Dialog,

@@ -21,7 +21,7 @@ use crate::rooms::{Device, Rooms, Use};
 use crate::routing;
 
 /// Where a call goes once the caller's own phone has answered.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Wanted {
     aim: Aim,
     park: Option<Arc<str>>,

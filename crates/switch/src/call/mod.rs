@@ -13,6 +13,7 @@
 //! | `best` | which refusal the caller is told |
 //! | `talk`, `exchange` | the answered call: two dialogs, and the INVITE that is under way within them |
 //! | `arrange`, `join`, `hold` | what this server brings about within it by request |
+//! | `transfer` | legs that leave one call for another: transfer, conference |
 //! | `relay` | other requests within the dialogs, passed to the other side |
 //! | `session`, `stored` | descriptions of this server's own, and the record of an answered call |
 //! | `teardown`, `closing` | how an answered call ends, and what it then still owes |
@@ -47,6 +48,7 @@ mod table;
 mod talk;
 mod teardown;
 mod telling;
+mod transfer;
 mod waiting;
 
 use std::sync::Arc;
@@ -104,6 +106,10 @@ pub struct Call {
     next_pending: u16,
     /// Requests of this server's own to the parties.
     tellings: Vec<Telling>,
+    /// Dialogs that were ended while the call goes on.
+    departed: Vec<tandem_sip::Dialog>,
+    /// The request that asked for the call, where it waits for the two to be connected.
+    asked: Option<Ticket>,
     /// BYEs that wait for their answer.
     byes: u8,
     /// Local tags that lead here.
@@ -141,6 +147,8 @@ struct Talking {
     talk: Replicated<Talk>,
     exchange: Exchange,
     audit: [Option<Box<Audit>>; 2],
+    /// The other party has left for another call: the side that is left, and since when.
+    alone: Option<(Side, Instant)>,
 }
 
 /// An OPTIONS in the dialog of a leg whose trunk was lost.
@@ -186,6 +194,8 @@ pub enum CallTimer {
     Reinvite,
     /// An INVITE of this server's own goes again, or is taken back.
     Arranging,
+    /// A party that was left alone is released.
+    Alone,
     /// An audit is due, or stays unanswered.
     Audit,
 }
@@ -296,6 +306,10 @@ impl Call {
             end_unix_ms: end,
             legs,
         };
+        if let Some(ticket) = self.asked.take() {
+            let status = self.legs.last().map_or(0, |leg| leg.status);
+            self.done(rooms, Some(ticket), Err(status));
+        }
         rooms.facts.push(Fact::Call(self.key, News::Over));
         rooms.facts.push(Fact::Ended(Box::new(cdr)));
         let call_ids = self.call_ids();

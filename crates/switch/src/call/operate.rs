@@ -29,8 +29,9 @@ impl Call {
             Operation::Hold(leg) => self.hold(rooms, ticket, leg),
             Operation::Retrieve(leg) => self.retrieve(rooms, ticket, leg),
             Operation::Dtmf(leg, digits) => self.dtmf(rooms, ticket, leg, &digits),
-            Operation::Replace(..)
-            | Operation::Answer(_)
+            Operation::Replace(leg, onward) => self.replace(rooms, leg, onward),
+            Operation::ReplaceAt(leg, at) => self.replace_at(rooms, leg, at),
+            Operation::Answer(_)
             | Operation::Redirect(_)
             | Operation::Offer(_)
             | Operation::TakeBack

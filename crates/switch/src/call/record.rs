@@ -40,6 +40,8 @@ pub enum EndReason {
     Request,
     /// The call was offered elsewhere, or waits again.
     TakenBack,
+    /// The leg goes on in another call.
+    Moved,
 }
 
 impl fmt::Display for EndReason {
@@ -57,6 +59,7 @@ impl fmt::Display for EndReason {
             Self::TransportFailed => f.write_str("the transport could not deliver"),
             Self::Audit(end) => write!(f, "{end}"),
             Self::Request => f.write_str("by request"),
+            Self::Moved => f.write_str("went on in another call"),
             Self::TakenBack => f.write_str("the offer was taken back"),
             Self::UnusableAnswer => f.write_str("the answer named no usable Contact"),
         }

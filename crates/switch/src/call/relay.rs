@@ -19,6 +19,9 @@ use crate::rooms::{Rooms, Use};
 impl Call {
     /// A request with a To-tag of ours.
     pub fn request(&mut self, rooms: &mut Rooms, to: Tag, incoming: &Incoming<'_>) {
+        if self.is_parting(incoming.env) {
+            return incoming.answer(rooms, &Reject::new(200));
+        }
         if matches!(self.phase, Phase::Ending) {
             return self.request_while_ending(rooms, incoming);
         }
@@ -49,6 +52,7 @@ impl Call {
                     self.bye_from(rooms, side, incoming.message);
                 }
             }
+            _ if self.is_alone() => incoming.answer(rooms, &Reject::new(491)),
             Method::Invite if early && side == Side::Caller => {
                 let refusal = too_soon(rooms);
                 incoming.answer(rooms, &refusal);

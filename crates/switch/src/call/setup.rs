@@ -41,6 +41,8 @@ pub enum Stage {
     Trunk(TrunkId, Box<[u8]>),
     /// The peer site, in the signalling path, with the number untranslated.
     Peer(TrunkId, Box<[u8]>),
+    /// The mixer, for the conference of this name.
+    Mixer(Box<str>),
 }
 
 /// An INVITE that was admitted and routed.
@@ -76,7 +78,7 @@ pub(super) enum Caller {
 }
 
 /// A number and what it leads to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Aim {
     pub(super) to: Box<[u8]>,
     pub(super) stages: Vec<Stage>,
@@ -188,6 +190,8 @@ impl Call {
             pending: Vec::new(),
             next_pending: 0,
             tellings: Vec::new(),
+            departed: Vec::new(),
+            asked: None,
             byes: 0,
             tags: SmallVec::new(),
             legs: smallvec::smallvec![LegFacts::new(origin, LegId::Theirs(call_id))],

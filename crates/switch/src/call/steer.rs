@@ -44,6 +44,7 @@ impl Call {
             | Operation::Hold(_)
             | Operation::Retrieve(_)
             | Operation::Replace(..)
+            | Operation::ReplaceAt(..)
             | Operation::Dtmf(..) => Err(501),
         }
     }

@@ -92,7 +92,7 @@ impl Call {
         let talk = Replicated::create(id, talk, &mut rooms.log);
         rooms.endpoint.respond(answered.server, answered.code, answered.ok.clone(), rooms.now.mono);
         let exchange = Exchange::Answered(answered.repeating(rooms));
-        self.phase = Phase::Talk(Box::new(Talking { talk, exchange, audit: [None, None] }));
+        self.phase = Phase::Talk(Box::new(Talking { talk, exchange, audit: [None, None], alone: None }));
     }
 
     /// The number of a leg, known by its Call-ID.
@@ -325,6 +325,7 @@ impl Call {
                 }
             }
         }
+        self.alone_timeout(rooms);
         self.arranging_timeout(rooms);
         self.audit_timeout(rooms);
     }

@@ -75,7 +75,7 @@ impl Call {
         self.close(rooms, by, reason, &[side, side.other()], None);
     }
 
-    fn close(
+    pub(super) fn close(
         &mut self,
         rooms: &mut Rooms,
         by: EndedBy,
@@ -90,26 +90,18 @@ impl Call {
                 return;
             }
         };
-        let Talking { talk, exchange, .. } = *talking;
+        let Talking { talk, exchange, alone, .. } = *talking;
+        let here = |side: Side| alone.is_none_or(|(left, _)| left == side);
         if let Exchange::Arranging(arranging) = &exchange {
             self.done(rooms, arranging.ticket, Err(0));
         }
         let talk = talk.delete(&mut rooms.log);
         let mut closing = Closing { talk, unacknowledged: None, reinvite: None, challenged: [false; 2] };
         closing.stop(rooms, exchange, |side| to.contains(&side) && reason != EndReason::NoAck);
-        for pending in std::mem::take(&mut self.pending) {
-            rooms.endpoint.abandon(pending.client);
-            rooms.respond(pending.server, pending.flow, &pending.request, &Reject::new(487));
-        }
-        for telling in std::mem::take(&mut self.tellings) {
-            if let Some(txn) = telling.txn {
-                rooms.endpoint.abandon(txn);
-            }
-            self.done(rooms, Some(telling.ticket), Err(0));
-        }
+        self.settle_requests(rooms);
         let owing = closing.unacknowledged.as_ref().map(|answered| answered.from);
         self.closing = Some(Box::new(closing));
-        for side in to.iter().filter(|side| owing != Some(**side)) {
+        for side in to.iter().filter(|side| owing != Some(**side) && here(**side)) {
             self.send_bye(rooms, *side, like);
         }
         for place in 0..self.legs.len() {

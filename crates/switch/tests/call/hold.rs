@@ -41,7 +41,11 @@ fn parked(bed: &mut Bed, at: &str) {
     let acks: Vec<Message> = bed.take(at);
     let ack = acks.first().expect("an ACK");
     assert!(line(ack).starts_with("ACK "));
-    assert!(body(ack).contains("a=inactive\r\n") && body(ack).contains("m=audio 9 RTP/AVP 0\r\n"), "{}", body(ack));
+    assert!(
+        body(ack).contains("a=inactive\r\n") && body(ack).contains("m=audio 9 RTP/AVP 0\r\n"),
+        "{}",
+        body(ack)
+    );
     assert_eq!(header(ack, HeaderName::ContentType), "application/sdp");
 }
 
@@ -63,13 +67,22 @@ fn hold_by_request_parks_both_and_retrieve_connects_them_again() {
     bed.receive(CALLER, &answer(&invite, 200, "", CALLER, &sdp("caller", "sendrecv")));
     assert!(bed.take(CALLER).is_empty(), "the offer waits for its answer");
     let offer = bed.one(CALLEE);
-    let origin = |message: &Message| body(message).lines().find(|line| line.starts_with("o=")).unwrap().to_owned();
-    assert!(origin(&offer).starts_with("o=- ") && origin(&offer).ends_with(" 2 IN IP4 10.0.0.1"), "{}", origin(&offer));
+    let origin =
+        |message: &Message| body(message).lines().find(|line| line.starts_with("o=")).unwrap().to_owned();
+    assert!(
+        origin(&offer).starts_with("o=- ") && origin(&offer).ends_with(" 2 IN IP4 10.0.0.1"),
+        "{}",
+        origin(&offer)
+    );
     assert!(body(&offer).contains("c=IN IP4 10.0.0.77"), "all but the origin is the caller's");
     bed.receive(CALLEE, &answer(&offer, 200, "", CALLEE, &sdp("callee", "sendrecv")));
     assert_eq!(bed.one(CALLEE).body(), b"", "an ACK without a description");
     let ack = bed.one(CALLER);
-    assert!(origin(&ack).ends_with(" 2 IN IP4 10.0.0.1") && origin(&ack) != origin(&offer), "{}", origin(&ack));
+    assert!(
+        origin(&ack).ends_with(" 2 IN IP4 10.0.0.1") && origin(&ack) != origin(&offer),
+        "{}",
+        origin(&ack)
+    );
     assert_eq!(bed.news(), [News::Retrieved { leg: 0 }, DONE]);
     assert_eq!(bed.operate(Operation::Retrieve(0)), Ok(Begun::Done), "once more is nothing new");
     assert_eq!(bed.operate(Operation::Clear), Ok(Begun::Done));
@@ -213,7 +226,10 @@ fn a_party_that_hangs_up_meanwhile_ends_the_call_and_the_operation() {
         bed.receive(CALLER, &in_dialog(&ok, "BYE", 2, CALLER, ""));
         assert_eq!(bed.news()[0], done(0), "step {step}");
         bed.receive(at, &answer(&waits, 200, "", at, &sdp("late", "sendrecv")));
-        assert!(bed.lines(at).iter().any(|line| line.starts_with("ACK ")), "a late 2xx is acknowledged: {step}");
+        assert!(
+            bed.lines(at).iter().any(|line| line.starts_with("ACK ")),
+            "a late 2xx is acknowledged: {step}"
+        );
         bed.nothing_stays();
     }
 }
@@ -259,7 +275,11 @@ fn a_phone_that_holds_by_itself_is_told_of() {
         let (mut bed, ok, _) = answered();
         bed.receive(CALLER, &in_dialog(&ok, "INVITE", 2, CALLER, &sdp("caller", way)));
         let passed = bed.one(CALLEE);
-        assert_eq!(body(&passed).into_bytes(), sdp("caller", way).replace('\u{1}', "\n").into_bytes(), "untouched");
+        assert_eq!(
+            body(&passed).into_bytes(),
+            sdp("caller", way).replace('\u{1}', "\n").into_bytes(),
+            "untouched"
+        );
         assert_eq!(bed.news(), [], "not before it is accepted");
         bed.receive(CALLEE, &answer(&passed, 200, "", CALLEE, &sdp("callee", "recvonly")));
         assert_eq!(bed.news(), [News::Held { leg: 0 }]);
@@ -334,10 +354,19 @@ fn release_and_clear_end_both_legs_by_request() {
         assert!(bed.lines(CALLER)[0].starts_with("BYE ") && bed.lines(CALLEE)[0].starts_with("BYE "));
         bed.nothing_stays();
         let leg = &bed.cdrs[0].legs[0];
-        assert_eq!((leg.ended_by.as_str(), leg.reason.as_str()), (&*format!("by {}", match by {
-            "server" => "this server".to_owned(),
-            other => format!("the {other}"),
-        }), "by request"));
+        assert_eq!(
+            (leg.ended_by.as_str(), leg.reason.as_str()),
+            (
+                &*format!(
+                    "by {}",
+                    match by {
+                        "server" => "this server".to_owned(),
+                        other => format!("the {other}"),
+                    }
+                ),
+                "by request"
+            )
+        );
     }
 }
 

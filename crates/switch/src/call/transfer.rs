@@ -1,0 +1,386 @@
+//! Legs that leave one call for another: two calls of one party become one when that party leaves both (attended and mute
+//! transfer), a party is replaced (single-step transfer), a party goes to the mixer (conference).
+
+use std::sync::Arc;
+
+use tandem_sip::Dialog;
+
+use super::arrange::{Aim, Move};
+use super::control::{Begun, Onward};
+use super::leg::{Leg, Side};
+use super::news::{LegNo, News, Ticket};
+use super::record::{EndReason, LegFacts};
+use super::setup::{Caller, Setup};
+use super::table::Calls;
+use super::{Call, Phase};
+use crate::arena::Key;
+use crate::cdr::EndedBy;
+use crate::directory::{Directory, Mixer};
+use crate::explain::What;
+use crate::ids::Tag;
+use crate::limits::{MAX_DEPARTED, MAX_LEGS};
+use crate::reject::Reject;
+use crate::rooms::{Device, Rooms, Use};
+
+/// A leg that left its call.
+#[derive(Debug)]
+struct Given {
+    leg: Leg,
+    facts: LegFacts,
+}
+
+/// A call that still rings, with what was known of the legs that ring.
+#[derive(Debug)]
+struct GivenSetup {
+    setup: Box<Setup>,
+    facts: Vec<LegFacts>,
+    directory: Arc<Directory>,
+}
+
+impl Calls {
+    /// Joins what is left of two calls when their common party leaves both: leg `kept` of `key` stays, leg `moved` of
+    /// `consult` becomes its other party; the other leg of each is ended. Gives the moved leg's number in `key`. If the
+    /// consultation still rings, it goes on ringing for the one who stays (a mute transfer).
+    ///
+    /// # Errors
+    /// 481 for legs that are not there, 491 while an exchange of INVITEs is under way in either call, 503 when a call has
+    /// had too many legs.
+    pub fn transfer(
+        &mut self,
+        rooms: &mut Rooms,
+        ticket: Ticket,
+        (key, kept): (Key, LegNo),
+        (consult, moved): (Key, LegNo),
+    ) -> Result<(Begun, LegNo), u16> {
+        let to = self.get(key).filter(|_| key != consult).ok_or(481_u16)?;
+        let from = self.get(consult).ok_or(481_u16)?;
+        to.free_side(kept)?;
+        if to.legs.len() + from.legs.len() > usize::from(MAX_LEGS) {
+            rooms.counters.refused_full += 1;
+            return Err(503);
+        }
+        if from.rings(moved) {
+            let given = self.act(rooms, consult, |call, rooms| call.give_setup(rooms));
+            let given = given.flatten().ok_or(481_u16)?;
+            let leg = self.act(rooms, key, |call, rooms| call.wait_with(rooms, kept, moved, given));
+            return leg.flatten().map(|leg| (Begun::Done, leg)).ok_or(481);
+        }
+        from.free_side(moved)?;
+        let given = self.act(rooms, consult, |call, rooms| call.give(rooms, moved));
+        let given = given.flatten().ok_or(481_u16)?;
+        let leg = self.act(rooms, key, |call, rooms| call.take_over(rooms, ticket, kept, given));
+        leg.flatten().map(|leg| (Begun::Later, leg)).ok_or(481)
+    }
+
+    /// Connects one leg of an answered call with the mixer, in a call of its own beneath the same conference name. Each
+    /// party of a conference is such a call. Gives the key of the new call; the leg keeps nothing of the old one. A party
+    /// that is left alone in the old call is released unless it leaves for the mixer at once, too.
+    ///
+    /// # Errors
+    /// 481 for a leg that does not talk, 491 while an exchange of INVITEs is under way, 503 when a table is full.
+    pub fn to_mixer(
+        &mut self,
+        rooms: &mut Rooms,
+        ticket: Ticket,
+        (key, leg): (Key, LegNo),
+        mixer: &Mixer,
+        conference: &str,
+    ) -> Result<(Key, LegNo), u16> {
+        self.get(key).ok_or(481_u16)?.free_side(leg)?;
+        if self.is_full() {
+            rooms.counters.refused_full += 1;
+            return Err(503);
+        }
+        let given = self.act(rooms, key, |call, rooms| call.leave(rooms, leg)).flatten().ok_or(481_u16)?;
+        let stage = super::Stage::Mixer(conference.into());
+        let onward = Onward {
+            to: conference.as_bytes().into(),
+            stages: vec![stage],
+            steps: vec![What::ToMixer(Arc::clone(&mixer.name))],
+            ring_timeout: rooms.directory.options.ring_timeout,
+            carried: super::Carried::default(),
+        };
+        let key =
+            self.open_with(rooms, |rooms, key| Ok(Call::at_mixer(rooms, key, ticket, given, onward)))?;
+        Ok((key, 0))
+    }
+}
+
+impl Call {
+    /// Whether this leg rings, for somebody who is on the line.
+    fn rings(&self, leg: LegNo) -> bool {
+        let Phase::Setup(setup) = &self.phase else { return false };
+        matches!(setup.caller, Caller::Leg(..)) && setup.branches.iter().any(|branch| branch.leg() == leg)
+    }
+
+    fn by(side: Side) -> EndedBy {
+        match side {
+            Side::Caller => EndedBy::Caller,
+            Side::Callee => EndedBy::Callee,
+        }
+    }
+
+    /// Takes a leg out of its record here: it goes on in another call.
+    fn hand_over(&mut self, rooms: &mut Rooms, leg: Leg) -> Option<Given> {
+        let place = usize::from(leg.no);
+        let facts = self.legs.get(place)?.clone();
+        self.leg_ended(rooms, place, EndedBy::Server, EndReason::Moved);
+        let tag = Tag::parse(leg.dialog.local_tag());
+        self.tags.retain(|own| Some(*own) != tag);
+        self.settle_requests(rooms);
+        Some(Given { leg, facts })
+    }
+
+    /// Gives an answered leg away; the other one is released.
+    fn give(&mut self, rooms: &mut Rooms, moved: LegNo) -> Option<Given> {
+        let Phase::Talk(talking) = &self.phase else { return None };
+        let side = talking.talk.side_of(moved)?;
+        let leg = talking.talk.leg(side).clone();
+        let given = self.hand_over(rooms, leg)?;
+        let stays = side.other();
+        self.close(rooms, Self::by(stays), EndReason::Request, &[stays], None);
+        Some(given)
+    }
+
+    /// Gives a ringing callee away; the party that waits for him here is released.
+    fn give_setup(&mut self, rooms: &mut Rooms) -> Option<GivenSetup> {
+        let mut setup = self.take_setup()?;
+        let nobody = Caller::Nobody(Box::default());
+        let mut facts = Vec::new();
+        for branch in &setup.branches {
+            let place = branch.place()?;
+            facts.push(self.legs.get(place)?.clone());
+            self.leg_ended(rooms, place, EndedBy::Server, EndReason::Moved);
+            self.tags.retain(|own| *own != branch.tag);
+        }
+        for pair in &setup.pairs {
+            self.tags.retain(|own| *own != pair.tag);
+        }
+        if let Caller::Leg(no, mut leg) = std::mem::replace(&mut setup.caller, nobody) {
+            let (by, reason) = (EndedBy::Caller, EndReason::Request);
+            self.leg_ended(rooms, usize::from(no), by, reason);
+            self.hang_up_on(rooms, &mut leg);
+            self.depart(leg.dialog);
+            self.tell(rooms, News::Ended { leg: no, by, reason });
+        }
+        Some(GivenSetup { setup, facts, directory: Arc::clone(&self.directory) })
+    }
+
+    /// A leg of another call takes the place of the one that is not kept.
+    fn take_over(&mut self, rooms: &mut Rooms, ticket: Ticket, kept: LegNo, given: Given) -> Option<LegNo> {
+        let Phase::Talk(talking) = &self.phase else { return None };
+        let side = talking.talk.side_of(kept)?.other();
+        let gone = talking.talk.leg(side).clone();
+        let Given { mut leg, mut facts } = given;
+        leg.resolve(&self.directory);
+        facts.device = leg.device;
+        let no = self.adopt(rooms, facts, leg.dialog.local_tag())?;
+        leg.number(no, &self.directory);
+        leg.holds = super::Hold::No;
+        self.settle_requests(rooms);
+        let Phase::Talk(talking) = &mut self.phase else { return None };
+        talking.audit = [None, None];
+        talking.talk.update(&mut rooms.log, |talk| {
+            *talk.leg_mut(side) = leg;
+            talk.leg_mut(side.other()).holds = super::Hold::No;
+        });
+        self.let_go_of(rooms, gone, Self::by(side));
+        if !self.arrange(rooms, Aim::Join, Some(ticket), &[Move::Connect(side)]) {
+            self.done(rooms, Some(ticket), Err(503));
+            self.hang_up(rooms, side, EndedBy::Server, EndReason::Status(503));
+        }
+        Some(no)
+    }
+
+    /// The party that is kept waits for who rings in the set-up of another call.
+    fn wait_with(
+        &mut self,
+        rooms: &mut Rooms,
+        kept: LegNo,
+        moved: LegNo,
+        given: GivenSetup,
+    ) -> Option<LegNo> {
+        let GivenSetup { mut setup, facts, directory } = given;
+        let (waiting, gone) = self.take_apart(rooms, kept)?;
+        self.let_go_of(rooms, gone.1, Self::by(gone.0));
+        let mut told = None;
+        let key = self.key;
+        let mut numbers = Vec::new();
+        for (branch, mut facts) in setup.branches.iter_mut().zip(facts) {
+            let device = again(facts.device, &directory, &self.directory);
+            (facts.device, branch.target.device) = (device, device);
+            let no = self.adopt(rooms, facts, &branch.tag.text())?;
+            if branch.leg() == moved {
+                told = Some(no);
+            }
+            let was = std::mem::replace(&mut branch.id, no.checked_sub(1)?);
+            numbers.push((was, branch.id));
+            rooms.endpoint.attach(branch.txn, Use::Branch(key, branch.id));
+        }
+        for pair in &mut setup.pairs {
+            let now = numbers.iter().find(|(was, _)| *was == pair.branch);
+            pair.branch = now.map_or(pair.branch, |(_, now)| *now);
+            if pair.tag != setup.tag {
+                self.own_tag(rooms, pair.tag);
+            }
+        }
+        setup.caller = Caller::Leg(kept, Box::new(waiting));
+        if !Arc::ptr_eq(&directory, &self.directory) {
+            // Places of another configuration mean nothing here.
+            setup.stages.clear();
+        }
+        self.phase = Phase::Setup(setup);
+        told
+    }
+
+    /// Ends one leg of an answered call; the other one waits for somebody else.
+    ///
+    /// # Errors
+    /// 481 for a leg that does not talk, 491 while an exchange of INVITEs is under way.
+    pub(super) fn replace(&mut self, rooms: &mut Rooms, leg: LegNo, onward: Onward) -> Result<Begun, u16> {
+        let waiting = self.alone_without(rooms, leg)?;
+        self.wait_for(rooms, (waiting.no, waiting), onward);
+        Ok(Begun::Done)
+    }
+
+    /// The same, and the other one waits at a queue or routing point.
+    ///
+    /// # Errors
+    /// As [`Call::replace`].
+    pub(super) fn replace_at(&mut self, rooms: &mut Rooms, leg: LegNo, at: Arc<str>) -> Result<Begun, u16> {
+        let waiting = self.alone_without(rooms, leg)?;
+        self.wait_on_the_line(rooms, (waiting.no, waiting), at);
+        Ok(Begun::Done)
+    }
+
+    fn alone_without(&mut self, rooms: &mut Rooms, leg: LegNo) -> Result<Leg, u16> {
+        let stays = self.free_side(leg)?.other();
+        let Phase::Talk(talking) = &self.phase else { return Err(481) };
+        let no = talking.talk.leg(stays).no;
+        let (waiting, (side, gone)) = self.take_apart(rooms, no).ok_or(481_u16)?;
+        self.let_go_of(rooms, gone, Self::by(side));
+        Ok(waiting)
+    }
+
+    /// Undoes an answered call: the leg that is kept, and the other one with its side.
+    fn take_apart(&mut self, rooms: &mut Rooms, kept: LegNo) -> Option<(Leg, (Side, Leg))> {
+        self.settle_requests(rooms);
+        let Phase::Talk(talking) = std::mem::replace(&mut self.phase, Phase::Ending) else { return None };
+        let side = talking.talk.side_of(kept)?;
+        let [caller, callee] = talking.talk.delete(&mut rooms.log).legs;
+        let (mut kept, gone) = match side {
+            Side::Caller => (caller, callee),
+            Side::Callee => (callee, caller),
+        };
+        kept.holds = super::Hold::No;
+        Some((kept, (side.other(), gone)))
+    }
+
+    /// Releases a leg that has left the call, by request.
+    fn let_go_of(&mut self, rooms: &mut Rooms, mut gone: Leg, by: EndedBy) {
+        let (leg, reason) = (gone.no, EndReason::Request);
+        self.leg_ended(rooms, usize::from(leg), by, reason);
+        self.tell(rooms, News::Ended { leg, by, reason });
+        self.hang_up_on(rooms, &mut gone);
+        self.depart(gone.dialog);
+    }
+
+    /// A leg goes to the mixer. The other one may follow it; if it does not at once, it is released.
+    fn leave(&mut self, rooms: &mut Rooms, leg: LegNo) -> Option<Given> {
+        let Phase::Talk(talking) = &mut self.phase else { return None };
+        let side = talking.talk.side_of(leg)?;
+        let last = talking.alone.is_some();
+        let leaves = talking.talk.leg(side).clone();
+        talking.alone = Some((side.other(), rooms.now.mono));
+        let given = self.hand_over(rooms, leaves)?;
+        if last && let Phase::Talk(talking) = std::mem::replace(&mut self.phase, Phase::Ending) {
+            talking.talk.delete(&mut rooms.log);
+        }
+        Some(given)
+    }
+
+    /// A call between a leg of another one and the mixer.
+    fn at_mixer(rooms: &mut Rooms, key: Key, ticket: Ticket, given: Given, onward: Onward) -> Self {
+        let Given { mut leg, facts } = given;
+        let name = leg.name.as_deref().unwrap_or_default().as_bytes();
+        let names = [name.into(), onward.to.clone(), Box::default()];
+        let mut call = Self::blank(rooms, key, leg.device, names);
+        rooms.counters.calls += 1;
+        leg.resolve(&call.directory);
+        leg.holds = super::Hold::No;
+        leg.number(0, &call.directory);
+        if let Some(first) = call.legs.first_mut() {
+            *first = LegFacts { device: leg.device, ..facts };
+        }
+        if let Some(tag) = Tag::parse(leg.dialog.local_tag()) {
+            call.own_tag(rooms, tag);
+        }
+        call.asked = Some(ticket);
+        call.wait_for(rooms, (0, leg), onward);
+        call
+    }
+
+    /// Whether the other party has just left for another call.
+    pub(super) fn is_alone(&self) -> bool {
+        matches!(&self.phase, Phase::Talk(talking) if talking.alone.is_some())
+    }
+
+    /// The party that was left alone did not follow the other one.
+    pub(super) fn alone_timeout(&mut self, rooms: &mut Rooms) {
+        let Phase::Talk(talking) = &self.phase else { return };
+        if let Some((side, _)) = talking.alone {
+            self.hang_up(rooms, side, EndedBy::Server, EndReason::Request);
+        }
+    }
+
+    /// Takes a leg of another call into the record.
+    fn adopt(&mut self, rooms: &mut Rooms, mut facts: LegFacts, tag: &[u8]) -> Option<LegNo> {
+        let no = LegNo::try_from(self.legs.len()).ok()?;
+        facts.ended = None;
+        self.note(rooms, What::TookOver(facts.device));
+        self.legs.push(facts);
+        if let Some(tag) = Tag::parse(tag) {
+            self.own_tag(rooms, tag);
+        }
+        Some(no)
+    }
+
+    /// Ends what waits for its answer in the dialogs, before one of them changes its other side.
+    pub(super) fn settle_requests(&mut self, rooms: &mut Rooms) {
+        for pending in std::mem::take(&mut self.pending) {
+            rooms.endpoint.abandon(pending.client);
+            rooms.respond(pending.server, pending.flow, &pending.request, &Reject::new(487));
+        }
+        for telling in std::mem::take(&mut self.tellings) {
+            if let Some(txn) = telling.txn {
+                rooms.endpoint.abandon(txn);
+            }
+            self.done(rooms, Some(telling.ticket), Err(0));
+        }
+    }
+
+    /// Remembers a dialog that this server has ended while the call goes on: a BYE that crosses has nothing to complain
+    /// about (RFC 5407 3.2.2).
+    fn depart(&mut self, dialog: Dialog) {
+        if self.departed.len() >= MAX_DEPARTED {
+            self.departed.remove(0);
+        }
+        self.departed.push(dialog);
+    }
+
+    /// Whether a request is the BYE of a party that was released before.
+    pub(super) fn is_parting(&self, env: &tandem_sip::Envelope<'_>) -> bool {
+        env.cseq.method == tandem_sip::Method::Bye && self.departed.iter().any(|dialog| dialog.matches(env))
+    }
+}
+
+/// A device of one directory as it stands in another one; the same place if there it has no place.
+fn again(device: Device, from: &Directory, to: &Directory) -> Device {
+    let name = Rooms::name_of(from, device);
+    let found = match device {
+        Device::Extension(_) => to.find(name.as_bytes()).map(Device::Extension),
+        Device::Trunk(_) => to.trunk_named(name).map(Device::Trunk),
+        Device::Mixer => Some(device),
+    };
+    found.unwrap_or(device)
+}
