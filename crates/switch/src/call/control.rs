@@ -14,6 +14,7 @@ use crate::directory::DnId;
 use crate::directory::floor::Treatment;
 use crate::explain::What;
 use crate::rooms::Rooms;
+use crate::routing::Onwards;
 
 /// A call that a request makes: the DN's phone is called first, then the destination.
 #[derive(Debug)]
@@ -64,10 +65,8 @@ pub enum Operation {
     Hold(LegNo),
     /// It takes the call back.
     Retrieve(LegNo),
-    /// End one leg of an answered call; the other goes on to somebody else.
-    Replace(LegNo, Onward),
-    /// End one leg of an answered call; the other waits at this queue or routing point.
-    ReplaceAt(LegNo, Arc<str>),
+    /// End one leg of an answered call; the other goes on to somebody else, or waits at a queue or routing point.
+    Replace(LegNo, Onwards),
     /// Take a ringing call away from where it rings, or send a waiting one on, for good.
     Redirect(Onward),
     /// Offer a waiting call; when it is not taken it waits again ([`News::Unplaced`](super::News)).

@@ -30,7 +30,6 @@ impl Call {
             Operation::Retrieve(leg) => self.retrieve(rooms, ticket, leg),
             Operation::Dtmf(leg, digits) => self.dtmf(rooms, ticket, leg, &digits),
             Operation::Replace(leg, onward) => self.replace(rooms, leg, onward),
-            Operation::ReplaceAt(leg, at) => self.replace_at(rooms, leg, at),
             Operation::Answer(_)
             | Operation::Redirect(_)
             | Operation::Offer(_)

@@ -44,7 +44,6 @@ impl Call {
             | Operation::Hold(_)
             | Operation::Retrieve(_)
             | Operation::Replace(..)
-            | Operation::ReplaceAt(..)
             | Operation::Dtmf(..) => Err(501),
         }
     }

@@ -21,6 +21,7 @@ use crate::ids::Tag;
 use crate::limits::{MAX_DEPARTED, MAX_LEGS};
 use crate::reject::Reject;
 use crate::rooms::{Device, Rooms, Use};
+use crate::routing::Onwards;
 
 /// A leg that left its call.
 #[derive(Debug)]
@@ -233,23 +234,17 @@ impl Call {
         told
     }
 
-    /// Ends one leg of an answered call; the other one waits for somebody else.
+    /// Ends one leg of an answered call; the other one waits for somebody else, or at a queue or routing point.
     ///
     /// # Errors
     /// 481 for a leg that does not talk, 491 while an exchange of INVITEs is under way.
-    pub(super) fn replace(&mut self, rooms: &mut Rooms, leg: LegNo, onward: Onward) -> Result<Begun, u16> {
+    pub(super) fn replace(&mut self, rooms: &mut Rooms, leg: LegNo, onward: Onwards) -> Result<Begun, u16> {
         let waiting = self.alone_without(rooms, leg)?;
-        self.wait_for(rooms, (waiting.no, waiting), onward);
-        Ok(Begun::Done)
-    }
-
-    /// The same, and the other one waits at a queue or routing point.
-    ///
-    /// # Errors
-    /// As [`Call::replace`].
-    pub(super) fn replace_at(&mut self, rooms: &mut Rooms, leg: LegNo, at: Arc<str>) -> Result<Begun, u16> {
-        let waiting = self.alone_without(rooms, leg)?;
-        self.wait_on_the_line(rooms, (waiting.no, waiting), at);
+        let waiting = (waiting.no, waiting);
+        match onward {
+            Onwards::To(onward) => self.wait_for(rooms, waiting, onward),
+            Onwards::Park(at) => self.wait_on_the_line(rooms, waiting, at),
+        }
         Ok(Begun::Done)
     }
 
