@@ -35,6 +35,22 @@ const PARTY_MAY: &[&str] = &[
     "UserData",
     "Reasons",
 ];
+const ROUTE_MAY: &[&str] = &[
+    "CallType",
+    "ThisDNRole",
+    "OtherDN",
+    "OtherDNRole",
+    "ThirdPartyDN",
+    "ThisQueue",
+    "PreviousConnID",
+    "CallUUID",
+    "CallState",
+    "ANI",
+    "DNIS",
+    "AgentID",
+    "UserData",
+    "Reasons",
+];
 const QUEUE: &[&str] = &["ThisDN", "ThisQueue", "ConnID", "CallType"];
 const QUEUE_MAY: &[&str] = &[
     "ThisDNRole",
@@ -79,7 +95,7 @@ impl EventName {
             | Self::PartyDeleted
             | Self::RouteRequest
             | Self::AttachedDataChanged => (PARTY, PARTY_MAY),
-            Self::RouteUsed => (TREATMENT, PARTY_MAY),
+            Self::RouteUsed => (TREATMENT, ROUTE_MAY),
             Self::AgentLogin | Self::AgentLogout | Self::AgentReady => (AGENT, AGENT_MAY),
             Self::AgentNotReady => (&["ThisDN", "AgentID", "WorkMode"], &["ThisQueue", "Reasons"]),
             Self::ServerInfo => (&["Server"], &["Role", "Session"]),

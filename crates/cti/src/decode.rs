@@ -15,6 +15,9 @@ use crate::{ErrorCode, Refusal, Request};
 /// Letters of what a client wrote that a refusal repeats.
 const MAX_QUOTED: usize = 64;
 
+/// What a phone's keys send (RFC 4733).
+const DTMF: &str = "0123456789*#ABCD";
+
 /// A frame that is no request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unreadable {
@@ -166,6 +169,9 @@ impl Attribute for String {
         }
         if text.chars().any(char::is_control) {
             return Err(invalid(format!("attribute {name}: contains a control character")));
+        }
+        if name == "DTMFDigits" && !text.chars().all(|digit| DTMF.contains(digit)) {
+            return Err(invalid(format!("attribute {name}: only {DTMF} can be sent")));
         }
         Ok(text)
     }

@@ -206,7 +206,7 @@ pub enum RegisterMode {
     /// Other clients may register the DN too.
     #[default]
     Share,
-    /// No other client may register the DN.
+    /// No other client may act there; others may only monitor.
     Private,
     /// Events only; no request may be made for the DN.
     Monitor,
@@ -218,13 +218,13 @@ pub enum ControlMode {
     /// As configured.
     #[default]
     Default,
-    /// Take it from whoever has it privately.
+    /// Take it from whoever is in the way.
     Force,
     /// Only within the server.
     Local,
 }
 
-/// `MakeCallType` and the like: what a consultation is for.
+/// `TreatmentType`: what a waiting caller hears.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum TreatmentType {
     /// Music, from a file.

@@ -191,6 +191,17 @@ fn texts_have_a_longest_length_and_no_control_characters() {
     assert_eq!(text, "attribute Password: longer than 256 bytes");
 }
 
+#[test]
+fn only_what_a_phone_can_dial_is_sent_as_dtmf() {
+    let send =
+        |digits: &str| json!({"request": "TSendDTMF", "ThisDN": "1", "ConnID": "2", "DTMFDigits": digits});
+    assert!(decode(&send("0123456789*#ABCD").to_string()).is_ok());
+    for wrong in ["12 3", "a", "E", "1\u{661}"] {
+        let text = message(&send(wrong), ErrorCode::InvalidAttr);
+        assert_eq!(text, "attribute DTMFDigits: only 0123456789*#ABCD can be sent");
+    }
+}
+
 fn attach(data: impl Into<Json>) -> Json {
     json!({"request": "TAttachUserData", "ThisDN": "1", "ConnID": "2", "UserData": data.into()})
 }

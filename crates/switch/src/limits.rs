@@ -59,9 +59,9 @@ pub const MAX_DNS_PER_SESSION: usize = 20_000;
 pub const MAX_CLIENT_REGISTRATIONS: usize = 1_000_000;
 /// Latest events of a session that are kept for its resumption; a client that missed more gets snapshots.
 pub const MAX_STREAM_EVENTS: usize = 1_024;
-/// How long events that were sent over a connection are kept, ms: what a connection can lose unnoticed is younger.
-/// While the client is away nothing grows too old.
-pub const STREAM_KEPT_MS: u64 = 60_000;
+/// How long events that were sent over a connection are kept, ms. What a connection can lose unnoticed is younger: a silent
+/// one is closed within 80 s. While the client is away nothing grows too old.
+pub const STREAM_KEPT_MS: u64 = 120_000;
 /// Requests of a session whose `ReferenceID` is remembered; an older one that comes again is a new request.
 pub const MAX_REMEMBERED_REQUESTS: usize = 256;
 /// How long the whole answer to a request is kept, ms; afterwards a repetition is told only that it was carried out,
