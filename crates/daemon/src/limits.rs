@@ -68,6 +68,45 @@ pub const WRITE_WITHIN: Duration = Duration::from_secs(10);
 /// Bytes read from a connection at a time.
 pub const READ_CHUNK: usize = 16 * 1024;
 
+/// Connections of the CTI interface at once; a further one is closed on arrival. Each takes a file descriptor and, idle,
+/// about 20 KiB (60 KiB with TLS) beside the kernel's buffers.
+pub const MAX_CTI_LINKS: usize = 10_000;
+/// Connections of it that have not proven yet who they are; further ones wait in the kernel.
+pub const MAX_CTI_UNPROVEN: usize = 1_024;
+/// Kernel buffer asked for towards a CTI client, bytes: what a client that does not read can hold there.
+pub const CTI_SEND_BUFFER: usize = 64 * 1024;
+/// Buffer for reading from a CTI client, bytes.
+pub const CTI_READ_BUFFER: usize = 4 * 1024;
+/// Bytes of events written to a CTI client before it must have taken them.
+pub const CTI_WRITE_CHUNK: usize = 32 * 1024;
+/// Events that wait for one CTI client; beyond it the client is dropped, and may resume. More than the descriptions of all
+/// DNs that one session can register.
+pub const CTI_WRITER_QUEUE: usize = 32_768;
+/// Time for TLS and the WebSocket handshake.
+pub const CTI_HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+/// Time for a new CTI connection to send TOpenServer; then it is closed.
+pub const CTI_OPEN_WITHIN: Duration = Duration::from_secs(10);
+/// Longest wait of a TOpenServer for its password to be checked; then it is refused and may come again.
+pub const CTI_PROOF_WITHIN: Duration = Duration::from_secs(60);
+/// Requests kept that come before TOpenServer is answered; further ones wait in the socket.
+pub const MAX_CTI_EARLY: usize = 16;
+/// How often a CTI client is pinged.
+pub const CTI_PING_EVERY: Duration = Duration::from_secs(20);
+/// Silence, pongs included, after which a CTI connection is closed.
+pub const CTI_IDLE: Duration = Duration::from_secs(60);
+/// Requests read from one CTI connection in a second; further ones wait in its socket.
+pub const CTI_REQUESTS_PER_S: u32 = 2_000;
+/// Failures of one user at one source after which both together are locked out.
+pub const CTI_USER_FAILURES: u32 = 5;
+/// Failures at one source, of whatever users, after which it is locked out.
+pub const CTI_SOURCE_FAILURES: u32 = 100;
+/// How long that lasts, and after how long without failures the count begins anew.
+pub const CTI_LOCKED_OUT: Duration = Duration::from_secs(30);
+/// Pause before a wrong password is answered.
+pub const CTI_FAILURE_PAUSE: Duration = Duration::from_millis(500);
+/// Sources and users whose failures are remembered; beyond it the old ones are forgotten.
+pub const MAX_CTI_FAILURES: usize = 65_536;
+
 /// Call records that wait for the disk; a further one is dropped, counted and logged.
 pub const MAX_CDR_QUEUE: usize = 16_384;
 /// How often the writer of call records looks at its queue.

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
+use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
 use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 
 /// Hashes a password with a random salt. `memory_kib` and `iterations` are what every login will cost.
@@ -16,9 +16,7 @@ pub fn hash(password: &str, memory_kib: u32, iterations: u32) -> Result<String, 
 }
 
 /// Whether a password belongs to a hash. Takes what the hash costs; call it where nobody waits for the thread.
-#[cfg(test)]
 pub fn verify(password: &str, phc: &str) -> bool {
-    use argon2::{PasswordHash, PasswordVerifier};
     let Ok(hash) = PasswordHash::new(phc) else { return false };
     Argon2::default().verify_password(password.as_bytes(), &hash).is_ok()
 }

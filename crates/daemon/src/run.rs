@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::command::{Command, Peek};
 use crate::edges::cdr::CdrWriter;
+use crate::edges::cti::CtiEdge;
 use crate::edges::tcp::TcpEdge;
 use crate::edges::udp::{Received, UdpEdge};
 use crate::limits::{COMMAND_BUDGET, TIMER_SLACK, UDP_BUDGET};
@@ -24,6 +25,8 @@ pub struct Shell {
     pub udp: UdpEdge,
     /// Connections.
     pub tcp: Arc<TcpEdge>,
+    /// Clients of the CTI interface.
+    pub cti: Arc<CtiEdge>,
     /// Call records.
     pub cdrs: CdrWriter,
     /// What other threads ask for.
@@ -129,7 +132,7 @@ impl Shell {
                     self.node.handle_input(Input::FlowFailed { flow: transmit.flow }, now);
                 }
             },
-            Output::Cti(_) => {}
+            Output::Cti(outgoing) => self.cti.send(outgoing),
             Output::Event(event) => log::event(&event),
             Output::Cdr(cdr) => {
                 log::call_over(&cdr);

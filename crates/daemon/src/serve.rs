@@ -16,10 +16,11 @@ use tokio::sync::{oneshot, watch};
 use crate::command::Commands;
 use crate::config::{self, Config, Origin, Settings};
 use crate::edges::cdr::{CdrCounters, CdrWriter};
+use crate::edges::cti::CtiEdge;
 use crate::edges::http::{self, Sources};
 use crate::edges::udp::UdpEdge;
-use crate::edges::{resolve, tcp, udp};
-use crate::limits::MAX_COMMANDS;
+use crate::edges::{cti, resolve, tcp, udp};
+use crate::limits::{MAX_COMMANDS, MAX_CONNECTIONS, MAX_CTI_LINKS, MAX_HTTP_REQUESTS, MAX_LISTEN};
 use crate::reload;
 use crate::run::{Shell, now};
 
@@ -38,6 +39,7 @@ struct Opened {
     udp: Vec<(u8, std::net::UdpSocket)>,
     tcp: Vec<(u8, std::net::TcpListener)>,
     http: Option<std::net::TcpListener>,
+    cti: Option<(std::net::TcpListener, Option<cti::Acceptor>)>,
     cdrs: CdrWriter,
     cdr_counters: Arc<CdrCounters>,
 }
@@ -63,19 +65,26 @@ pub fn serve(origin: &Origin, config: Config) -> Result<()> {
     let locals = opened.tcp.iter().map(|(local, listener)| Ok((*local, listener.local_addr()?)));
     let locals: Vec<(u8, SocketAddr)> = locals.collect::<io::Result<_>>()?;
     let tcp = tcp::TcpEdge::new(edges.handle().clone(), commands.clone(), locals);
-    let sources = Sources { commands: commands.clone(), tcp: Arc::clone(&tcp), cdrs: opened.cdr_counters };
-    start_edges(&edges, opened.tcp, opened.http, &sources)?;
+    let (publish, watch) = watch::channel(Arc::clone(&directory));
+    let desktops = CtiEdge::new(commands.clone(), watch);
+    let sources = Sources {
+        commands: commands.clone(),
+        tcp: Arc::clone(&tcp),
+        cti: Arc::clone(&desktops),
+        cdrs: opened.cdr_counters,
+    };
+    start_edges(&edges, opened.tcp, opened.http, opened.cti, &sources)?;
 
     let (seed, first) = (random().context("no randomness from /dev/urandom")?, Arc::clone(&directory));
     let udp = opened.udp;
     let cdrs = opened.cdrs;
     let shell = move || -> io::Result<Shell> {
         let node = Node::new(first, seed, now());
-        Ok(Shell { node, udp: UdpEdge::new(udp)?, tcp, cdrs, commands: receiver })
+        Ok(Shell { node, udp: UdpEdge::new(udp)?, tcp, cti: desktops, cdrs, commands: receiver })
     };
     let (node, ended) = start_node(shell)?;
     announce(origin, &directory, &settings);
-    let control = Control { origin, commands, cdrs: sources.cdrs, settings, directory };
+    let control = Control { origin, commands, cdrs: sources.cdrs, settings, directory, publish };
     let stopped = edges.block_on(control.run(signals, ended));
     let joined = node.join().map_err(|_| anyhow!("the node's thread ended by a fault"));
     edges.shutdown_background();
@@ -89,6 +98,12 @@ fn raise_file_limit() {
         .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
     if let Err(error) = raised {
         tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+    let wanted = (MAX_CONNECTIONS + MAX_CTI_LINKS + MAX_HTTP_REQUESTS + MAX_LISTEN) as u64;
+    if let Ok((limit, _)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && limit < wanted
+    {
+        tracing::info!(limit, wanted, "fewer connections than possible: the limit of open files is lower");
     }
 }
 
@@ -111,12 +126,20 @@ fn open(directory: &Directory, settings: &Settings) -> Result<Opened> {
             })?),
             None => None,
         };
+    let cti = match settings.cti.listen {
+        Some(addr) => {
+            let failed = || format!("cannot listen on {addr} for the CTI interface{ANOTHER}");
+            let tls = settings.cti.tls.as_ref().map(|(certificate, key)| cti::acceptor(certificate, key));
+            Some((tcp::bind(addr).with_context(failed)?, tls.transpose()?))
+        }
+        None => None,
+    };
     let cdr_counters = Arc::new(CdrCounters::default());
     let cdrs =
         CdrWriter::start(settings.cdr_file.as_deref(), Arc::clone(&cdr_counters)).with_context(|| {
             format!("cannot open cdr-file {:?}", settings.cdr_file.as_deref().unwrap_or("".as_ref()))
         })?;
-    Ok(Opened { udp, tcp, http, cdrs, cdr_counters })
+    Ok(Opened { udp, tcp, http, cti, cdrs, cdr_counters })
 }
 
 const ANOTHER: &str = " (does another server run here, or does this machine not have the address?)";
@@ -125,12 +148,17 @@ fn start_edges(
     edges: &Runtime,
     listeners: Vec<(u8, std::net::TcpListener)>,
     http: Option<std::net::TcpListener>,
+    cti: Option<(std::net::TcpListener, Option<cti::Acceptor>)>,
     sources: &Sources,
 ) -> Result<()> {
     let _inside = edges.enter();
     for (local, listener) in listeners {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         edges.spawn(Arc::clone(&sources.tcp).accept(local, listener));
+    }
+    if let Some((listener, tls)) = cti {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        edges.spawn(Arc::clone(&sources.cti).accept(listener, tls));
     }
     if let Some(listener) = http {
         let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -165,11 +193,14 @@ fn announce(origin: &Origin, directory: &Directory, settings: &Settings) {
     let listen: Vec<String> =
         directory.server.listen.iter().map(|l| format!("{} {}", l.transport, l.addr)).collect();
     let http = settings.http.map_or_else(|| "off".to_owned(), |addr| format!("http://{addr}"));
+    let scheme = if settings.cti.tls.is_some() { "wss" } else { "ws" };
+    let cti = settings.cti.listen.map_or_else(|| "off".to_owned(), |addr| format!("{scheme}://{addr}/cti"));
     tracing::info!(
         server = %directory.server.name,
         config = %origin,
         listen = %listen.join(", "),
         %http,
+        %cti,
         extensions = directory.extensions().len(),
         trunks = directory.trunks().len(),
         version = env!("CARGO_PKG_VERSION"),
@@ -201,12 +232,12 @@ struct Control<'a> {
     cdrs: Arc<CdrCounters>,
     settings: Settings,
     directory: Arc<Directory>,
+    publish: watch::Sender<Arc<Directory>>,
 }
 
 impl Control<'_> {
     async fn run(mut self, mut signals: Signals, mut ended: oneshot::Receiver<()>) -> Result<()> {
-        let (publish, watch) = watch::channel(Arc::clone(&self.directory));
-        tokio::spawn(resolve::run(self.commands.clone(), watch));
+        tokio::spawn(resolve::run(self.commands.clone(), self.publish.subscribe()));
         loop {
             let stop = tokio::select! {
                 _ = signals.terminate.recv() => "SIGTERM",
@@ -215,7 +246,7 @@ impl Control<'_> {
                 _ = signals.hangup.recv() => {
                     self.cdrs.reopen();
                     if self.reload().await {
-                        publish.send_replace(Arc::clone(&self.directory));
+                        self.publish.send_replace(Arc::clone(&self.directory));
                     }
                     continue;
                 }

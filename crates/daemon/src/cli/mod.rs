@@ -1,6 +1,7 @@
 //! The command line.
 
 mod client;
+mod cti;
 mod show;
 mod table;
 
@@ -111,6 +112,9 @@ Example:
         #[command(flatten)]
         shape: Shape,
     },
+    /// Talk to the CTI interface by hand: JSON requests from standard input, events to standard output
+    #[command(after_help = cti::HELP)]
+    Cti(cti::Line),
     /// Hash a password for `password-hash` of a [[person]]
     #[command(
         name = "hash-password",
@@ -202,6 +206,7 @@ pub fn run() -> Exit {
         Command::Why { call_id, shape } => {
             ask(&format!("/api/why/{}", client::escape(&call_id)), shape, show::why)
         }
+        Command::Cti(line) => cti::run(&line),
         Command::HashPassword { memory, iterations } => run_hash_password(memory, iterations),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "tandem", &mut std::io::stdout());

@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use super::cdr::CdrCounters;
+use super::cti::CtiEdge;
 use super::metrics;
 use super::tcp::TcpEdge;
 use crate::command::{Commands, Peek, Unanswered};
@@ -27,6 +28,8 @@ pub struct Sources {
     pub commands: Commands,
     /// Connections.
     pub tcp: Arc<TcpEdge>,
+    /// Clients of the CTI interface.
+    pub cti: Arc<CtiEdge>,
     /// Call records.
     pub cdrs: Arc<CdrCounters>,
 }
@@ -114,7 +117,7 @@ async fn ready(State(sources): State<Sources>) -> Response {
 async fn prometheus(State(sources): State<Sources>) -> Response {
     match sources.commands.ask(metrics::Sample::take).await {
         Ok(sample) => {
-            let text = metrics::page(&sample, &sources.tcp.counters, &sources.cdrs);
+            let text = metrics::page(&sample, &sources.tcp.counters, &sources.cti.counters, &sources.cdrs);
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
         }
         Err(unanswered) => late(unanswered),

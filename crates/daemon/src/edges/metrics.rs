@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use tandem_switch::{Counters, view};
 
 use super::cdr::CdrCounters;
+use super::cti::CtiCounters;
 use super::tcp::TcpCounters;
 use super::udp::UdpCounters;
 use crate::command::Peek;
@@ -32,7 +33,7 @@ impl Sample {
 }
 
 /// The page.
-pub fn page(sample: &Sample, tcp: &TcpCounters, cdrs: &CdrCounters) -> String {
+pub fn page(sample: &Sample, tcp: &TcpCounters, links: &CtiCounters, cdrs: &CdrCounters) -> String {
     let mut page = Page::default();
     for (name, help, value) in sample.counters.each() {
         page.counter(name, help, value);
@@ -62,10 +63,28 @@ pub fn page(sample: &Sample, tcp: &TcpCounters, cdrs: &CdrCounters) -> String {
         "Call records dropped or refused by the disk",
         cdrs.lost.load(Relaxed),
     );
+    cti(&mut page, links);
     status(&mut page, &sample.status);
     trunks(&mut page, &sample.trunks);
     process(&mut page);
     page.text
+}
+
+fn cti(page: &mut Page, links: &CtiCounters) {
+    page.gauge("tandem_cti_connections", "CTI connections open", links.open.load(Relaxed));
+    page.gauge("tandem_cti_sessions_connected", "CTI connections with a session", links.proven.load(Relaxed));
+    for (name, help, counter) in [
+        ("tandem_cti_accepted_total", "CTI connections accepted", &links.accepted),
+        ("tandem_cti_refused_total", "CTI connections refused: too many", &links.refused),
+        ("tandem_cti_requests_total", "CTI requests read", &links.requests),
+        ("tandem_cti_events_total", "CTI events written", &links.events),
+        ("tandem_cti_too_slow_total", "CTI connections closed: slow reader", &links.too_slow),
+        ("tandem_cti_unreadable_total", "CTI connections closed: unreadable frame", &links.unreadable),
+        ("tandem_cti_auth_failures_total", "CTI logins with a wrong user or password", &links.failures),
+        ("tandem_cti_locked_out_total", "CTI logins refused after too many failures", &links.locked_out),
+    ] {
+        page.counter(name, help, counter.load(Relaxed));
+    }
 }
 
 fn status(page: &mut Page, status: &view::Status) {
@@ -175,7 +194,7 @@ mod tests {
             trunks: Vec::new(),
             udp: UdpCounters::default(),
         };
-        let text = page(&sample, &TcpCounters::default(), &CdrCounters::default());
+        let text = page(&sample, &TcpCounters::default(), &CtiCounters::default(), &CdrCounters::default());
         assert!(text.contains("\ntandem_calls_total 7\n"), "{text}");
         assert!(text.contains("\ntandem_calls 3\n"));
         assert!(text.contains("tandem_mode{mode=\"peered\"} 1\n"));

@@ -1,6 +1,7 @@
 //! The program's edges to the world. Each is bounded, and none holds a rule of telephony.
 
 pub mod cdr;
+pub mod cti;
 pub mod http;
 pub mod metrics;
 pub mod resolve;

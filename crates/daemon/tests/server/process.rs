@@ -19,6 +19,7 @@ pub struct Server {
     folder: tempfile::TempDir,
     pub sip: u16,
     pub http: u16,
+    pub cti: u16,
 }
 
 /// A port that is free for UDP and TCP.
@@ -33,7 +34,7 @@ fn free_port() -> u16 {
     panic!("no free port");
 }
 
-pub fn config(sip: u16, http: u16, folder: &std::path::Path) -> String {
+pub fn config(sip: u16, http: u16, cti: u16, folder: &std::path::Path) -> String {
     format!(
         r#"
 [application]
@@ -41,6 +42,7 @@ name = "site-t"
 switch = "site-t"
 listen = ["udp:127.0.0.1:{sip}", "tcp:127.0.0.1:{sip}"]
 realm = "tandem"
+cti-listen = "127.0.0.1:{cti}"
 cdr-file = "{}/cdr.jsonl"
 
 [TServer]
@@ -53,6 +55,23 @@ listen = "127.0.0.1:{http}"
 [[extension]]
 numbers = "1001-1010"
 password = "secret-{{number}}"
+
+[[agent-login]]
+ids = "2001-2010"
+
+[[acd-queue]]
+number = "7000"
+agents = ["2001-2010"]
+
+[[person]]
+user = "jane"
+password-hash = "$argon2id$v=19$m=8,t=1,p=1$odK8WKFR2DUZLr1OFc2WvA$rwiNB+HtKnm8JwDAU8FuloSIwWdrBXPnZkf1VMk9z8s"
+role = "agent"
+
+[[person]]
+user = "boss"
+password-hash = "$argon2id$v=19$m=8,t=1,p=1$/tl7yNWJM8g5sta0OVlYqQ$O2xR4TCXUNzVYIQgc+IOMgB8H/wmuRYjuJif219oouI"
+role = "supervisor"
 "#,
         folder.display()
     )
@@ -60,10 +79,16 @@ password = "secret-{{number}}"
 
 impl Server {
     pub fn start() -> Self {
+        Self::start_with(|_, text| text)
+    }
+
+    /// Starts with a configuration that `edit` has changed; it may put files into the folder.
+    pub fn start_with(edit: impl FnOnce(&std::path::Path, String) -> String) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (sip, http) = (free_port(), free_port());
+        let (sip, http, cti) = (free_port(), free_port(), free_port());
         let path = folder.path().join("site.toml");
-        std::fs::write(&path, config(sip, http, folder.path())).unwrap();
+        let text = edit(folder.path(), config(sip, http, cti, folder.path()));
+        std::fs::write(&path, text).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_tandem"))
             .args(["serve", "--log", "info", "--config"])
             .arg(&path)
@@ -78,7 +103,7 @@ impl Server {
                 let _ = sender.send(line);
             }
         });
-        let server = Self { child, log, folder, sip, http };
+        let server = Self { child, log, folder, sip, http, cti };
         server.wait_for("serving");
         server
     }
@@ -99,7 +124,7 @@ impl Server {
     }
 
     pub fn config_text(&self) -> String {
-        config(self.sip, self.http, self.folder.path())
+        config(self.sip, self.http, self.cti, self.folder.path())
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -117,10 +142,33 @@ impl Server {
         Command::new(env!("CARGO_BIN_EXE_tandem")).args(arguments).args(["--server", &url]).output().unwrap()
     }
 
+    /// Runs `tandem cti` with these lines as its input.
+    pub fn cti_lines(&self, user: &str, password: &str, lines: &str) -> Output {
+        let url = format!("ws://127.0.0.1:{}/cti", self.cti);
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tandem"))
+            .args(["cti", "--user", user, "--wait", "2", "--connect", &url])
+            .env("TANDEM_CTI_PASSWORD", password)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
     pub fn ask_json(&self, arguments: &[&str]) -> serde_json::Value {
         let output = self.ask(&[arguments, &["--json"]].concat());
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// A sample of the metrics.
+    pub fn metric(&self, name: &str) -> u64 {
+        let (_, page) = self.get("/metrics");
+        let line =
+            page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).map(str::to_owned);
+        line.unwrap_or_else(|| panic!("no {name}")).parse().unwrap()
     }
 
     /// GETs a page: status line and body.

@@ -1,0 +1,145 @@
+//! The CTI interface: WebSocket (RFC 6455) on `/cti`, one JSON message a text frame. Connections are read, proven and
+//! written here, in parallel; requests go to the `Node`, and its events come back by the number of the link.
+//!
+//! A client that does not read is dropped at its bound. It loses nothing: its session is the `Node`'s, and it resumes.
+
+mod doorkeeper;
+mod link;
+mod tls;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use socket2::SockRef;
+use tandem_switch::Directory;
+use tandem_switch::cti::{LinkId, Outgoing};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::command::Commands;
+use crate::limits::{CTI_SEND_BUFFER, CTI_WRITER_QUEUE, MAX_CTI_LINKS, MAX_CTI_UNPROVEN};
+use doorkeeper::Doorkeeper;
+pub use tls::{Acceptor, acceptor, roots};
+
+/// What happened at the CTI interface, each since start.
+#[derive(Debug, Default)]
+pub struct CtiCounters {
+    /// Connections open now.
+    pub open: AtomicUsize,
+    /// Connections whose person is proven, now.
+    pub proven: AtomicUsize,
+    /// Connections accepted.
+    pub accepted: AtomicU64,
+    /// Connections refused because too many were open.
+    pub refused: AtomicU64,
+    /// Requests read.
+    pub requests: AtomicU64,
+    /// Events written.
+    pub events: AtomicU64,
+    /// Connections closed because their client did not read.
+    pub too_slow: AtomicU64,
+    /// Connections closed for what they sent: no JSON, no text, too long.
+    pub unreadable: AtomicU64,
+    /// Attempts to open with a wrong user name or password.
+    pub failures: AtomicU64,
+    /// Attempts refused unseen after too many failures.
+    pub locked_out: AtomicU64,
+}
+
+/// How to reach one client.
+struct Writer {
+    queue: mpsc::Sender<Outgoing>,
+    /// Cancelled when the client is to be dropped.
+    drop: CancellationToken,
+}
+
+/// Every connection of the CTI interface.
+pub struct CtiEdge {
+    commands: Commands,
+    directory: watch::Receiver<Arc<Directory>>,
+    writers: DashMap<LinkId, Writer>,
+    next_id: AtomicU64,
+    doorkeeper: Doorkeeper,
+    /// What happened so far.
+    pub counters: CtiCounters,
+}
+
+impl CtiEdge {
+    /// An edge without connections, which finds persons in whatever directory is in force.
+    pub fn new(commands: Commands, directory: watch::Receiver<Arc<Directory>>) -> Arc<Self> {
+        Arc::new(Self {
+            commands,
+            directory,
+            writers: DashMap::new(),
+            next_id: AtomicU64::new(1),
+            doorkeeper: Doorkeeper::new(),
+            counters: CtiCounters::default(),
+        })
+    }
+
+    /// Accepts connections until the runtime ends.
+    pub async fn accept(self: Arc<Self>, listener: TcpListener, tls: Option<Acceptor>) {
+        let unproven = Arc::new(Semaphore::new(MAX_CTI_UNPROVEN));
+        loop {
+            let Ok(place) = Arc::clone(&unproven).acquire_owned().await else { return };
+            match listener.accept().await {
+                Ok((stream, remote)) => self.accepted(stream, remote, tls.clone(), place),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    fn accepted(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        remote: SocketAddr,
+        tls: Option<Acceptor>,
+        place: OwnedSemaphorePermit,
+    ) {
+        if self.counters.open.fetch_add(1, Ordering::Relaxed) >= MAX_CTI_LINKS {
+            self.counters.open.fetch_sub(1, Ordering::Relaxed);
+            self.counters.refused.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(%remote, limit = MAX_CTI_LINKS, "CTI connection refused: too many are open");
+            return;
+        }
+        self.counters.accepted.fetch_add(1, Ordering::Relaxed);
+        // Events are small and wanted at once; a client that does not read must not hold megabytes in the kernel.
+        let _ = stream.set_nodelay(true);
+        let _ = SockRef::from(&stream).set_send_buffer_size(CTI_SEND_BUFFER);
+        let edge = Arc::clone(self);
+        tokio::spawn(async move {
+            link::serve(&edge, stream, remote, tls, place).await;
+            edge.counters.open.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+
+    /// Hands an event to a client's connection; never waits. A client whose queue is full is dropped.
+    pub fn send(&self, outgoing: Outgoing) {
+        let Some(writer) = self.writers.get(&outgoing.link) else { return };
+        if writer.queue.try_send(outgoing).is_err() {
+            writer.drop.cancel();
+        }
+    }
+
+    /// A place in the table for a proven connection.
+    fn register(&self) -> (LinkId, mpsc::Receiver<Outgoing>, CancellationToken) {
+        let id = LinkId(self.next_id.fetch_add(1, Ordering::Relaxed));
+        let (sender, queue) = mpsc::channel(CTI_WRITER_QUEUE);
+        let drop = CancellationToken::new();
+        self.writers.insert(id, Writer { queue: sender, drop: drop.clone() });
+        self.counters.proven.fetch_add(1, Ordering::Relaxed);
+        (id, queue, drop)
+    }
+
+    fn unregister(&self, id: LinkId) {
+        self.writers.remove(&id);
+        self.counters.proven.fetch_sub(1, Ordering::Relaxed);
+    }
+}
