@@ -306,10 +306,8 @@ impl Call {
             end_unix_ms: end,
             legs,
         };
-        if let Some(ticket) = self.asked.take() {
-            let status = self.legs.last().map_or(0, |leg| leg.status);
-            self.done(rooms, Some(ticket), Err(status));
-        }
+        let asked = self.asked.take();
+        self.done(rooms, asked, Err(0));
         rooms.facts.push(Fact::Call(self.key, News::Over));
         rooms.facts.push(Fact::Ended(Box::new(cdr)));
         let call_ids = self.call_ids();

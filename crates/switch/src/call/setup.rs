@@ -571,6 +571,8 @@ impl Call {
         }
         let gave_up = matches!(reason, EndReason::Cancel | EndReason::Request);
         self.tell(rooms, if gave_up { News::Ended { leg, by, reason } } else { News::Failed { status } });
+        let asked = self.asked.take();
+        self.done(rooms, asked, Err(status));
     }
 
     /// Cancels every branch that is left; each stays until its final response.

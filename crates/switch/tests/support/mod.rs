@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use tandem_peer::DrForward;
 use tandem_peer::trunk::{TrunkOptions, TrunkRole};
 use tandem_sip::{Flow, HeaderName, Message, Transport};
-use tandem_switch::call::control::{Begun, Operation};
-use tandem_switch::call::{News, Ticket};
+use tandem_switch::call::control::{Begun, Make, Onward, Operation};
+use tandem_switch::call::{Carried, News, Stage, Ticket};
 use tandem_switch::directory::{
     Authenticate, DialRule, Directory, DnClass, Extension, Listen, Options, Secret, Server, StaticContact,
     Trunk, TrunkId,
@@ -185,6 +185,39 @@ impl Bed {
         });
         self.drain();
         outcome
+    }
+
+    /// 1001's phone is called by request, and then this Extension; the INVITE that the phone gets.
+    #[track_caller]
+    pub fn made(&mut self, to: &str) -> Message {
+        let outcome = self.node.control(self.now, |calls, rooms| {
+            let make = Make {
+                ticket: Ticket(7),
+                from: rooms.directory.find(b"1001").expect("an Extension"),
+                to: to.as_bytes().into(),
+                stages: vec![Stage::Extension(rooms.directory.find(to.as_bytes()).expect("an Extension"))],
+                park: None,
+                steps: Vec::new(),
+                ring_timeout: Duration::from_secs(60),
+                carried: Carried::default(),
+            };
+            calls.make(rooms, make).map(|_| ())
+        });
+        assert_eq!(outcome, Ok(()));
+        self.drain();
+        self.one(CALLER)
+    }
+
+    /// Where an operation sends a party: to this Extension.
+    pub fn onward(&mut self, to: &str) -> Onward {
+        let id = self.node.control(self.now, |_, rooms| rooms.directory.find(to.as_bytes()));
+        Onward {
+            to: to.as_bytes().into(),
+            stages: vec![Stage::Extension(id.expect("an Extension"))],
+            steps: Vec::new(),
+            ring_timeout: Duration::from_secs(60),
+            carried: Carried::default(),
+        }
     }
 
     /// What calls have told since this was asked last.
