@@ -19,7 +19,7 @@ impl Turn<'_> {
         }
         let busy = self.busy();
         let agent = &mut *self.agent;
-        if agent.stance.ready && agent.told.0 && agent.asked.is_none() && agent.pause.is_none() {
+        if agent.stance.ready && agent.told.0 {
             return Err(ErrorCode::InSameState.into());
         }
         if !busy && agent.guard_until.is_some_and(|until| !until.is_past(self.now_ms)) {

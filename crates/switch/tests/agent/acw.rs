@@ -207,3 +207,13 @@ fn a_setting_during_a_call_decides_what_follows_the_work() {
     assert_eq!(state(&floor), (NotReady, AuxWork));
     assert_eq!(floor.anna().until, None);
 }
+
+#[test]
+fn what_an_ended_call_owes_shows_while_another_goes_on() {
+    let mut floor = Floor::with_anna(wrap(seconds(0)), AutoIn);
+    floor.began(1, true, Some(seconds(40)));
+    floor.answer(1);
+    floor.talk(2, true);
+    floor.end(1);
+    assert_eq!(state(&floor).0, BusyAfterCallWork);
+}

@@ -144,3 +144,13 @@ fn an_agent_whose_dn_is_no_more_is_deleted() {
     let other = Change { key: tandem_peer::RecordKey { kind: 1, id: 1 }, ..change };
     assert!(!again.act(|agents, desk| agents.restore(desk, &other, true)));
 }
+
+#[test]
+fn numbers_of_restored_records_are_not_used_again() {
+    let mut floor = Floor::with_anna(AgentOptions::default(), ManualIn);
+    let old = changes(&mut floor).pop().unwrap();
+    let mut again = Floor::new(AgentOptions::default());
+    assert!(again.act(|agents, desk| agents.restore(desk, &old, true)));
+    again.login("1002", "bob", ManualIn).unwrap();
+    assert_ne!(changes(&mut again)[0].key, old.key);
+}
