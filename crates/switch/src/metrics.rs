@@ -41,12 +41,18 @@ pub struct Counters {
     pub legs_audited: u64,
     /// Legs ended by an audit.
     pub legs_ended_by_audit: u64,
+    /// Requests of CTI clients.
+    pub cti_requests: u64,
+    /// Of these, refused at once.
+    pub cti_refused: u64,
+    /// Calls that queues and routing points sent on by themselves.
+    pub queue_overflows: u64,
 }
 
 impl Counters {
     /// Every counter as `(name, help, value)`, named the Prometheus way.
     #[must_use]
-    pub fn each(&self) -> [(&'static str, &'static str, u64); 19] {
+    pub fn each(&self) -> [(&'static str, &'static str, u64); 22] {
         [
             ("tandem_sip_requests_total", "SIP requests received, retransmissions excluded", self.requests),
             ("tandem_sip_responses_total", "SIP responses that matched a transaction", self.responses),
@@ -87,6 +93,13 @@ impl Counters {
             ("tandem_mode_changes_total", "Changes of the continuity mode", self.mode_changes),
             ("tandem_legs_audited_total", "Legs audited over a lost peer trunk", self.legs_audited),
             ("tandem_legs_ended_by_audit_total", "Legs ended by an audit", self.legs_ended_by_audit),
+            ("tandem_cti_requests_total", "Requests of CTI clients", self.cti_requests),
+            ("tandem_cti_refused_total", "Requests of CTI clients that were refused at once", self.cti_refused),
+            (
+                "tandem_queue_overflows_total",
+                "Calls that queues and routing points sent on by themselves",
+                self.queue_overflows,
+            ),
         ]
     }
 }

@@ -5,7 +5,7 @@ use tandem_peer::Batch;
 use tandem_sip::Transmit;
 
 use crate::cdr::Cdr;
-use crate::cti::Outgoing;
+use crate::cti::{LinkId, Outgoing};
 use crate::event::Event;
 
 /// One thing for the edges to do.
@@ -19,6 +19,8 @@ pub enum Output {
     Event(Event),
     /// Tell a client of the CTI interface.
     Cti(Outgoing),
+    /// Close a connection of the CTI interface: its session goes on elsewhere.
+    CtiClose(LinkId),
     /// A call is over: its record.
     Cdr(Box<Cdr>),
 }

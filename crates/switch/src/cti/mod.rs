@@ -5,7 +5,7 @@ pub mod sessions;
 
 use std::sync::Arc;
 
-use tandem_cti::{Event, Refusal, Request, Role};
+use tandem_cti::{Event, EventName, Refusal, Request, Role};
 
 /// A connection of a client, numbered by the edge; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,4 +67,23 @@ pub struct Outgoing {
     pub reference_id: Option<u32>,
     /// It.
     pub event: Arc<Event>,
+}
+
+/// The event that an agent's news is.
+#[must_use]
+pub fn agent_event(name: EventName, told: crate::agent::Told) -> Event {
+    Event {
+        this_dn: Some(told.dn.to_string()),
+        agent_id: Some(told.agent_id.to_string()),
+        work_mode: Some(told.work_mode),
+        reasons: told.reasons,
+        extensions: told.extensions,
+        ..Event::new(name)
+    }
+}
+
+/// The event of a DN that went out of service or came back.
+#[must_use]
+pub fn device_event(name: EventName, dn: &str) -> Event {
+    Event { this_dn: Some(dn.to_owned()), ..Event::new(name) }
 }

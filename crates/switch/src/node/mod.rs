@@ -4,10 +4,14 @@
 //! order `Store`, then what it justifies.
 
 mod control;
+mod cti;
+mod floor;
+mod orders;
 mod probes;
 mod register;
 mod requests;
 mod responses;
+mod supervision;
 mod views;
 
 use std::sync::Arc;
@@ -15,7 +19,8 @@ use std::time::Instant;
 
 use tandem_sip::Received;
 
-use crate::agent::Agents;
+use self::cti::Asking;
+use self::floor::Floor;
 use crate::call::{CallTimer, Calls};
 use crate::directory::Directory;
 use crate::event::Event;
@@ -24,7 +29,7 @@ use crate::input::Input;
 use crate::metrics::Counters;
 use crate::outbox::Outbox;
 use crate::output::Output;
-use crate::rooms::{Device, Fact, Rooms};
+use crate::rooms::{Fact, Rooms};
 use crate::time::Now;
 use tandem_peer::continuity::Mode;
 
@@ -33,10 +38,15 @@ use tandem_peer::continuity::Mode;
 pub struct Node {
     rooms: Rooms,
     calls: Calls,
-    agents: Agents,
     archive: Archive,
     outbox: Outbox,
     mode: Mode,
+    floor: Floor,
+    /// The agent's request that is being carried out.
+    asking: Option<Asking>,
+    /// Buffers that are used again.
+    spare: Vec<Fact>,
+    told: Vec<Output>,
 }
 
 /// What the next timer is for.
@@ -48,6 +58,8 @@ pub enum Reason {
     Call(CallTimer),
     /// A binding expires.
     Expiry,
+    /// An agent, a queue or a client of the CTI interface.
+    Floor,
     /// A trunk's or probed device's own timer.
     Device(tandem_peer::trunk::TrunkTimer),
 }
@@ -58,6 +70,7 @@ impl std::fmt::Display for Reason {
             Self::Transaction(timer) => write!(f, "transaction timer {timer:?}"),
             Self::Call(timer) => write!(f, "call timer {timer:?}"),
             Self::Expiry => f.write_str("a binding expires"),
+            Self::Floor => f.write_str("an agent, a queue or a client"),
             Self::Device(timer) => write!(f, "device timer {timer:?}"),
         }
     }
@@ -68,15 +81,20 @@ impl Node {
     #[must_use]
     pub fn new(directory: Arc<Directory>, seed: [u8; 32], now: Now) -> Self {
         let calls = Calls::new(directory.options.max_calls.min(crate::limits::MAX_CALLS));
-        let rooms = Rooms::new(directory, seed, now);
+        let mut rooms = Rooms::new(directory, seed, now);
         let mode = rooms.trunks.mode(&rooms.directory);
+        // The upper half of every ConnID of this life of the server.
+        let high = u32::try_from(rooms.ids.below(u64::from(u32::MAX))).unwrap_or(0);
         Self {
             rooms,
             calls,
-            agents: Agents::default(),
             archive: Archive::default(),
             outbox: Outbox::default(),
             mode,
+            floor: Floor::new(high),
+            asking: None,
+            spare: Vec::new(),
+            told: Vec::new(),
         }
     }
 
@@ -94,10 +112,11 @@ impl Node {
                 self.endpoint_events();
             }
             Input::Persisted { seq } => self.outbox.persisted(seq),
-            Input::Cti(_) => {}
+            Input::Cti(input) => self.cti(input),
             Input::Directory(directory) => {
                 self.rooms.adopt(directory);
                 self.mode_may_have_changed();
+                self.floor_adopts();
             }
             Input::Resolved { trunk, addr } => {
                 if let Some(id) = self.rooms.directory.trunk_named(&trunk) {
@@ -118,6 +137,7 @@ impl Node {
             self.keep(over);
         }
         self.expire();
+        self.run_floor();
         self.rooms.acks.expire(now.mono);
         self.run_devices();
         self.flush();
@@ -137,7 +157,8 @@ impl Node {
         let expiry = self.rooms.registrar.next_expiry();
         let expiry = expiry.map(|deadline| (self.rooms.now.instant_of(deadline), Reason::Expiry));
         let device = self.rooms.trunks.poll_timeout().map(|(at, _, timer)| (at, Reason::Device(timer)));
-        [transaction, call, expiry, device].into_iter().flatten().min_by_key(|(at, _)| *at)
+        let floor = self.floor.poll_timeout().map(|at| (self.rooms.now.instant_of(at), Reason::Floor));
+        [transaction, call, expiry, floor, device].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     fn received(&mut self, received: Received<crate::rooms::Use>) {
@@ -175,37 +196,28 @@ impl Node {
         }
     }
 
-    /// Moves what the rooms produced to the outbox, in the order in which it may leave.
+    /// Moves what the rooms produced to the outbox, in the order in which it may leave: records first, then messages,
+    /// then what clients and operators are told.
     fn flush(&mut self) {
-        self.settle_facts();
+        let mut told = std::mem::take(&mut self.told);
+        self.settle(&mut told);
         if let Some(batch) = self.rooms.log.take_batch() {
             self.outbox.store(batch);
         }
         while let Some(transmit) = self.rooms.endpoint.poll_transmit() {
             self.outbox.push(Output::Transmit(transmit));
         }
-        for fact in self.rooms.facts.drain(..) {
-            match fact {
-                Fact::Event(event) => self.outbox.push(Output::Event(event)),
-                Fact::Ended(cdr) => self.outbox.push(Output::Cdr(cdr)),
-                Fact::CallFailed(..) | Fact::Call(..) => {}
-            }
+        while let Some(outgoing) = self.floor.sessions.poll_outgoing() {
+            self.outbox.push(Output::Cti(outgoing));
         }
+        while let Some(link) = self.floor.sessions.poll_close() {
+            self.outbox.push(Output::CtiClose(link));
+        }
+        for output in told.drain(..) {
+            self.outbox.push(output);
+        }
+        self.told = told;
         self.calls.tidy();
-    }
-
-    /// A failed call attempt makes its device suspect; what follows from that may fail further calls.
-    fn settle_facts(&mut self) {
-        let failed = |fact: &Fact| match fact {
-            Fact::CallFailed(device, how) => Some((*device, *how)),
-            Fact::Event(_) | Fact::Ended(_) | Fact::Call(..) => None,
-        };
-        let all: Vec<(Device, tandem_peer::trunk::CallFailure)> =
-            self.rooms.facts.iter().filter_map(failed).collect();
-        for (device, how) in all {
-            let action = self.rooms.trunks.call_failed(device, how, self.rooms.now);
-            self.act(device, action);
-        }
     }
 
     /// Counters since start.

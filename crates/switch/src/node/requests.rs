@@ -107,7 +107,7 @@ impl Node {
             return Err(Reject::full());
         }
         check_dialog(request, env)?;
-        let found = route(&mut self.rooms, &self.agents, origin, request, env);
+        let found = route(&mut self.rooms, &self.floor.agents, origin, request, env);
         let opening = Opening {
             txn,
             flow,

@@ -1,0 +1,406 @@
+//! The rooms of the contact-centre floor, and what passes between them: facts of calls become events, states of agents
+//! and places in queues; what queues wish becomes operations on calls. It goes round until nobody has anything to say.
+
+use std::sync::Arc;
+
+use tandem_cti::{Event as Told, EventName, KvList, Refusal, Value};
+use tandem_peer::continuity::forced_logout_applies;
+
+use super::Node;
+use crate::agent::{AgentNews, Agents, LogoutBy, Work};
+use crate::call::control::Operation;
+use crate::cti::calls::{Happening, TCalls};
+use crate::cti::sessions::{Gone, Sessions};
+use crate::cti::{SessionId, agent_event, device_event};
+use crate::directory::floor::NoAnswerOverflow;
+use crate::event::Event;
+use crate::output::Output;
+use crate::queue::{Arrival, Candidate, OfferEnd, Queues, Wish};
+use crate::rooms::Fact;
+use crate::time::Deadline;
+
+use super::supervision::Supervision;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Floor {
+    pub(super) agents: Agents,
+    pub(super) queues: Queues,
+    pub(super) tcalls: TCalls,
+    pub(super) sessions: Sessions,
+    pub(super) supervision: Supervision,
+}
+
+/// What a change of a room may look at and write to.
+macro_rules! desk {
+    ($node:expr, $room:ident) => {
+        $room::Desk {
+            directory: &$node.rooms.directory,
+            log: &mut $node.rooms.log,
+            now: $node.rooms.now,
+        }
+    };
+}
+pub(super) use desk;
+
+/// The T-Library's view of calls with what it may look at: events of a DN are made only if somebody hears them, or if an
+/// agent sits there, whose rings are supervised.
+macro_rules! with_calls {
+    ($node:expr, |$tcalls:ident, $desk:ident| $act:expr) => {{
+        let $crate::node::floor::Floor { tcalls: $tcalls, sessions, agents, .. } = &mut $node.floor;
+        let watched = |dn: &str| sessions.is_watched(dn) || agents.is_logged_in(dn);
+        let $desk = &mut calls::Desk {
+            directory: &$node.rooms.directory,
+            log: &mut $node.rooms.log,
+            now: $node.rooms.now,
+            watched: &watched,
+        };
+        $act
+    }};
+}
+pub(super) use with_calls;
+
+use crate::agent;
+use crate::cti::calls;
+use crate::queue;
+
+impl Floor {
+    pub(super) fn new(high: u32) -> Self {
+        Self {
+            agents: Agents::default(),
+            queues: Queues::default(),
+            tcalls: TCalls::new(high),
+            sessions: Sessions::default(),
+            supervision: Supervision::default(),
+        }
+    }
+
+    /// The next of the floor's timers.
+    pub(super) fn poll_timeout(&self) -> Option<Deadline> {
+        let (agents, queues) = (self.agents.poll_timeout(), self.queues.poll_timeout());
+        let (sessions, rings) = (self.sessions.poll_timeout(), self.supervision.poll_timeout());
+        [agents, queues, sessions, rings].into_iter().flatten().min()
+    }
+}
+
+impl Node {
+    /// Lets the rooms speak until all are silent. What leaves for outside is collected in `outputs`, in order.
+    pub(super) fn settle(&mut self, outputs: &mut Vec<Output>) {
+        let mut facts = std::mem::take(&mut self.spare);
+        loop {
+            std::mem::swap(&mut facts, &mut self.rooms.facts);
+            if facts.is_empty() && !self.settle_rooms() {
+                break;
+            }
+            for fact in facts.drain(..) {
+                match fact {
+                    Fact::CallFailed(device, how) => {
+                        let action = self.rooms.trunks.call_failed(device, how, self.rooms.now);
+                        self.act(device, action);
+                    }
+                    Fact::Event(event) => {
+                        self.device_event(&event);
+                        outputs.push(Output::Event(event));
+                    }
+                    Fact::Ended(cdr) => outputs.push(Output::Cdr(cdr)),
+                    Fact::Call(key, news) => with_calls!(self, |tcalls, desk| tcalls.news(desk, key, news)),
+                }
+                self.settle_rooms();
+            }
+            while let Some(over) = self.calls.poll_over() {
+                self.keep(Some(over));
+            }
+        }
+        self.spare = facts;
+    }
+
+    /// True if there was anything to do.
+    fn settle_rooms(&mut self) -> bool {
+        let mut any = false;
+        loop {
+            if let Some(happening) = self.floor.tcalls.poll() {
+                self.happening(happening);
+            } else if let Some(order) = self.floor.tcalls.poll_order() {
+                self.order(order);
+            } else if let Some(news) = self.floor.agents.poll_news() {
+                self.agent_news(news);
+            } else if let Some(wish) = self.floor.queues.poll_wish() {
+                self.wish(wish);
+            } else if let Some(gone) = self.floor.sessions.poll_gone() {
+                self.client_gone(gone);
+            } else {
+                return any;
+            }
+            any = true;
+        }
+    }
+
+    /// Tells agents' news at once: what follows in the same breath comes after them.
+    pub(super) fn settle_agents(&mut self) {
+        while let Some(news) = self.floor.agents.poll_news() {
+            self.agent_news(news);
+        }
+    }
+
+    fn happening(&mut self, happening: Happening) {
+        match happening {
+            Happening::Event { dn, event, asked } => {
+                if event.event == EventName::Ringing {
+                    self.supervise(&dn, &event);
+                }
+                self.tell(&dn, *event, asked);
+            }
+            Happening::Answer { to, reference_id, event } => self.answer(to, reference_id, *event),
+            Happening::Refused { to, reference_id, refusal } => self.refuse_request(to, reference_id, &refusal),
+            Happening::Began { dn, conn, business, wrap_up } => {
+                let work = Work { conn, business, wrap_up };
+                self.floor.agents.call_began(&mut desk!(self, agent), &dn, work);
+                self.settle_agents();
+            }
+            Happening::Established { dn, conn } => {
+                self.floor.supervision.disarm(conn, &dn);
+                self.floor.agents.call_established(&mut desk!(self, agent), &dn, conn);
+                self.settle_agents();
+            }
+            Happening::Ended { dn, conn } => {
+                self.floor.supervision.disarm(conn, &dn);
+                self.floor.agents.call_ended(&mut desk!(self, agent), &dn, conn);
+                self.settle_agents();
+            }
+            Happening::Waits { conn, at, user_data } => {
+                let (priority, skills) = wanted(&user_data);
+                let arrival = Arrival { conn, at, priority, skills };
+                self.floor.queues.arrive(&mut desk!(self, queue), arrival);
+            }
+            Happening::Left { conn, at: _ } => self.floor.queues.leave(&mut desk!(self, queue), conn),
+            Happening::OfferAnswered { conn, dn } => {
+                self.floor.supervision.why_taken_back(conn);
+                self.floor.queues.answered(&mut desk!(self, queue), conn);
+                self.floor.agents.offer_over(&mut desk!(self, agent), &dn, conn);
+            }
+            Happening::OfferFailed { conn, dn, status } => {
+                let why = self.floor.supervision.why_taken_back(conn).unwrap_or(match status {
+                    0 | 408 | 480 | 503 => OfferEnd::Unreachable,
+                    status => OfferEnd::Refused(status),
+                });
+                self.floor.queues.offer_failed(&mut desk!(self, queue), conn, why);
+                self.floor.agents.offer_over(&mut desk!(self, agent), &dn, conn);
+            }
+        }
+    }
+
+    /// Tells everybody who has registered the DN.
+    pub(super) fn tell(&mut self, dn: &str, event: Told, asked: Option<(SessionId, Option<u32>)>) {
+        let rooms = &mut self.rooms;
+        self.floor.sessions.tell(&mut rooms.log, rooms.now, dn, event, asked);
+    }
+
+    pub(super) fn refuse_request(&mut self, to: SessionId, reference_id: Option<u32>, refusal: &Refusal) {
+        let event = Told::error(refusal, reference_id);
+        self.answer(to, reference_id, event);
+    }
+
+    pub(super) fn answer(&mut self, to: SessionId, reference_id: Option<u32>, event: Told) {
+        let rooms = &mut self.rooms;
+        self.floor.sessions.answer(&mut rooms.log, rooms.now, to, reference_id, event);
+    }
+
+    fn agent_news(&mut self, news: AgentNews) {
+        match news {
+            AgentNews::LoggedIn(told) => {
+                self.evict_others(&told.dn, &told.agent_id);
+                if let Some(agent) = self.candidate(&told.dn) {
+                    self.floor.queues.agent_in(&mut desk!(self, queue), agent);
+                }
+                self.tell_agent(EventName::AgentLogin, told);
+            }
+            AgentNews::Ready(told) => self.tell_agent(EventName::AgentReady, told),
+            AgentNews::NotReady(told) => self.tell_agent(EventName::AgentNotReady, told),
+            AgentNews::LoggedOut(told) => {
+                self.floor.queues.agent_out(&mut desk!(self, queue), &told.dn);
+                self.tell_agent(EventName::AgentLogout, told);
+            }
+            AgentNews::Available { dn } => {
+                if let Some(agent) = self.candidate(&dn) {
+                    self.floor.queues.available(&mut desk!(self, queue), agent);
+                }
+            }
+            AgentNews::Unavailable { dn } => {
+                self.floor.queues.unavailable(&mut desk!(self, queue), &dn);
+            }
+        }
+    }
+
+    fn tell_agent(&mut self, name: EventName, told: agent::Told) {
+        let asked = self.asking.take_if(|asking| *asking.dn == *told.dn).map(|a| (a.session, a.reference_id));
+        let dn = Arc::clone(&told.dn);
+        self.tell(&dn, agent_event(name, told), asked);
+    }
+
+    fn candidate(&self, dn: &str) -> Option<Candidate> {
+        let agent = self.floor.agents.at(dn)?;
+        Some(Candidate {
+            dn: agent.dn,
+            agent_id: agent.agent_id,
+            queues: agent.queues,
+            idle_since_unix_ms: agent.idle_since_unix_ms,
+        })
+    }
+
+    fn wish(&mut self, wish: Wish) {
+        match wish {
+            Wish::Offer { conn, queue: _, dn } => self.offer(conn, &dn),
+            Wish::TakeBack { conn, dn, why: OfferEnd::NoAnswer } => self.not_answered(conn, &dn),
+            Wish::TakeBack { conn, dn: _, why } => {
+                self.floor.supervision.take_back(conn, why);
+                if let Some(key) = self.floor.tcalls.key_of(conn) {
+                    let _ = self.operate(key, Operation::TakeBack);
+                }
+            }
+            Wish::Overflow { conn, from, to, status, why: _ } => {
+                self.overflow(conn, &from, to.as_deref(), status);
+            }
+            Wish::AskRoute { conn, at } => {
+                with_calls!(self, |tcalls, desk| tcalls.route_requested(desk, conn, &at));
+            }
+        }
+    }
+
+    fn offer(&mut self, conn: u64, dn: &Arc<str>) {
+        self.floor.agents.offered(&mut desk!(self, agent), dn, conn);
+        let outcome = self.onward_to_agent(conn, dn).and_then(|onward| {
+            let key = self.floor.tcalls.key_of(conn).ok_or(481u16)?;
+            self.operate(key, Operation::Offer(onward))
+        });
+        if outcome.is_err() {
+            self.floor.queues.offer_failed(&mut desk!(self, queue), conn, OfferEnd::Unreachable);
+            self.floor.agents.offer_over(&mut desk!(self, agent), dn, conn);
+        }
+    }
+
+    /// `agent-no-answer-timeout` of an offer is over: what becomes of the agent, then of the call.
+    fn not_answered(&mut self, conn: u64, dn: &Arc<str>) {
+        let overflow = self.floor.agents.at(dn).and_then(|agent| {
+            let options = self.rooms.directory.agent_options(dn, &agent.agent_id);
+            options.agent_no_answer_overflow.into_iter().find(|step| *step != NoAnswerOverflow::None)
+        });
+        self.floor.supervision.take_back(conn, OfferEnd::NoAnswer);
+        self.floor.agents.no_answer(&mut desk!(self, agent), dn);
+        self.settle_agents();
+        let Some(key) = self.floor.tcalls.key_of(conn) else { return };
+        match overflow {
+            None | Some(NoAnswerOverflow::None | NoAnswerOverflow::Recall) => {
+                let _ = self.operate(key, Operation::TakeBack);
+            }
+            Some(NoAnswerOverflow::Release) => {
+                self.floor.queues.leave(&mut desk!(self, queue), conn);
+                let _ = self.operate(key, Operation::Clear);
+            }
+            Some(NoAnswerOverflow::To(to)) => {
+                self.floor.queues.leave(&mut desk!(self, queue), conn);
+                self.send_on(conn, &to, 480);
+            }
+        }
+    }
+
+    fn overflow(&mut self, conn: u64, from: &Arc<str>, to: Option<&str>, status: u16) {
+        self.rooms.counters.queue_overflows += 1;
+        with_calls!(self, |tcalls, desk| tcalls.diverted(desk, conn, from, to));
+        match (to, self.floor.tcalls.key_of(conn)) {
+            (Some(to), Some(_)) => self.send_on(conn, to, status),
+            (None, Some(key)) => {
+                let _ = self.operate(key, Operation::Refuse(status));
+            }
+            (_, None) => {}
+        }
+    }
+
+    /// Sends a waiting or ringing call to another number for good; where that is not possible it is refused.
+    pub(super) fn send_on(&mut self, conn: u64, to: &str, status: u16) {
+        let Some(key) = self.floor.tcalls.key_of(conn) else { return };
+        let sent = self.onward_for(key, to).and_then(|operation| self.operate(key, operation));
+        if sent.is_err() {
+            let _ = self.operate(key, Operation::Refuse(status));
+        }
+    }
+
+    fn client_gone(&mut self, gone: Gone) {
+        match gone {
+            Gone::Disconnected { session } => {
+                self.floor.agents.client_gone(&mut desk!(self, agent), session.0);
+            }
+            Gone::Session { session, person: _, dns } => {
+                for dn in dns {
+                    self.floor.agents.unregistered(&mut desk!(self, agent), &dn, session.0);
+                }
+            }
+            Gone::Registration { session, dn } => {
+                self.floor.agents.unregistered(&mut desk!(self, agent), &dn, session.0);
+            }
+        }
+        self.count_routers();
+    }
+
+    /// How many routing applications listen at each routing point.
+    pub(super) fn count_routers(&mut self) {
+        let directory = Arc::clone(&self.rooms.directory);
+        for point in &directory.floor().routing_points {
+            let count = self.floor.sessions.count(&point.number, tandem_cti::Role::RoutingApplication);
+            self.floor.queues.routers(&mut desk!(self, queue), &point.number, count);
+        }
+    }
+
+    /// A DN went out of service or came back: its clients hear it first, then what it does to its agent.
+    fn device_event(&mut self, event: &Event) {
+        let (dn, in_service) = match event {
+            Event::DnOutOfService { dn, .. } => (dn, false),
+            Event::DnBackInService { dn, .. } => (dn, true),
+            Event::ModeChanged { .. } => return,
+        };
+        let name = if in_service { EventName::DnBackInService } else { EventName::DnOutOfService };
+        self.tell(dn, device_event(name, dn), None);
+        if !self.floor.agents.is_logged_in(dn) {
+            return;
+        }
+        if !in_service && forced_logout_applies(self.mode) {
+            let (desk, nothing) = (&mut desk!(self, agent), KvList::new);
+            // Somebody is logged in, and no call keeps the server from it.
+            let _ = self.floor.agents.logout(desk, dn, LogoutBy::DrForce, None, nothing(), nothing());
+        } else {
+            self.floor.agents.dn_in_service(&mut desk!(self, agent), dn, in_service);
+        }
+    }
+
+    /// Runs the floor's timers.
+    pub(super) fn run_floor(&mut self) {
+        self.floor.agents.handle_timeout(&mut desk!(self, agent));
+        self.floor.queues.handle_timeout(&mut desk!(self, queue));
+        let rooms = &mut self.rooms;
+        self.floor.sessions.handle_timeout(&mut rooms.log, rooms.now);
+        while let Some((conn, dn)) = self.floor.supervision.due(self.rooms.now.unix_ms) {
+            self.direct_call_not_answered(conn, &dn);
+        }
+    }
+
+    /// A new configuration is in force.
+    pub(super) fn floor_adopts(&mut self) {
+        self.floor.agents.adopt(&mut desk!(self, agent));
+        self.settle_agents();
+        self.floor.queues.adopt(&mut desk!(self, queue));
+        self.count_routers();
+    }
+}
+
+/// `Priority` and `Skills` of a call's user data. What means nothing there is as if it were not.
+fn wanted(user_data: &KvList) -> (i32, Vec<(Arc<str>, u32)>) {
+    let priority = user_data.get("Priority").and_then(Value::as_int);
+    let priority = priority.and_then(|number| i32::try_from(number).ok()).unwrap_or(0);
+    let skills = match user_data.get("Skills") {
+        Some(Value::List(list)) => list
+            .iter()
+            .filter_map(|(name, level)| Some((Arc::from(&**name), u32::try_from(level.as_int()?).ok()?)))
+            .collect(),
+        Some(Value::Int(_) | Value::Text(_)) | None => Vec::new(),
+    };
+    (priority, skills)
+}

@@ -1,0 +1,204 @@
+//! Orders of requests, carried out by the call room.
+
+use std::sync::Arc;
+
+use tandem_cti::{ErrorCode, Refusal};
+use tandem_peer::continuity::CallKind;
+
+use super::Node;
+use super::floor::with_calls;
+use crate::arena::Key;
+use crate::call::control::{Begun, Make, Onward, Operation};
+use crate::call::{Carried, LegNo, Ticket};
+use crate::cti::calls;
+use crate::cti::calls::Order;
+use crate::rooms::Device;
+use crate::routing::{self, Onwards};
+
+/// Operations that nobody waits for.
+const NOBODY: Ticket = Ticket(0);
+
+impl Node {
+    pub(super) fn order(&mut self, order: Order) {
+        let (ticket, outcome) = match order {
+            Order::Make { ticket, from, to, consult } => (ticket, self.make(ticket, &from, &to, consult)),
+            Order::Answer { ticket, key, leg } => (ticket, self.simply(key, ticket, Operation::Answer(leg))),
+            Order::Release { ticket, key, leg } => {
+                (ticket, self.simply(key, ticket, Operation::Release(leg)))
+            }
+            Order::Clear { ticket, key } => (ticket, self.simply(key, ticket, Operation::Clear)),
+            Order::Hold { ticket, key, leg } => (ticket, self.simply(key, ticket, Operation::Hold(leg))),
+            Order::Retrieve { ticket, key, leg } => {
+                (ticket, self.simply(key, ticket, Operation::Retrieve(leg)))
+            }
+            Order::Transfer { ticket, key, kept, consult, moved } => {
+                (ticket, self.transfer(ticket, (key, kept), (consult, moved)))
+            }
+            Order::Replace { ticket, key, leg, to } => (ticket, self.replace(ticket, key, leg, &to)),
+            Order::Redirect { ticket, key, to } => {
+                let sent = self.onward_for(key, &to);
+                (ticket, sent.map_err(refusal).and_then(|operation| self.simply(key, ticket, operation)))
+            }
+            Order::Route { ticket, key, to: Some(to) } => {
+                let sent = self.routed(key, &to);
+                (ticket, sent.map_err(refusal).and_then(|operation| self.simply(key, ticket, operation)))
+            }
+            Order::Route { ticket, key, to: None } => {
+                (ticket, self.simply(key, ticket, Operation::Refuse(603)))
+            }
+            Order::Conference { ticket, key, consult, moved } => {
+                (ticket, self.conference(ticket, key, (consult, moved)))
+            }
+            Order::Dtmf { ticket, key, leg, digits } => {
+                (ticket, self.simply(key, ticket, Operation::Dtmf(leg, digits)))
+            }
+            Order::Attach { key, user_data } => {
+                let _ = self.operate(key, Operation::Attach(user_data));
+                return;
+            }
+            Order::Treat { ticket, key, treatment } => {
+                (ticket, self.simply(key, ticket, Operation::Treat(treatment)))
+            }
+        };
+        match outcome {
+            Ok(Begun::Later) => {}
+            Ok(Begun::Done) => with_calls!(self, |tcalls, desk| tcalls.done(desk, ticket, Ok(()))),
+            Err(refusal) => with_calls!(self, |tcalls, desk| tcalls.done(desk, ticket, Err(refusal))),
+        }
+    }
+
+    fn simply(&mut self, key: Key, ticket: Ticket, operation: Operation) -> Result<Begun, Refusal> {
+        self.calls.operate(&mut self.rooms, key, ticket, operation).map_err(refusal)
+    }
+
+    /// An operation of the server's own: the facts that follow from it are all that matters.
+    pub(super) fn operate(&mut self, key: Key, operation: Operation) -> Result<(), u16> {
+        self.calls.operate(&mut self.rooms, key, NOBODY, operation).map(|_| ())
+    }
+
+    fn make(&mut self, ticket: Ticket, from: &str, to: &str, consult: bool) -> Result<Begun, Refusal> {
+        let directory = Arc::clone(&self.rooms.directory);
+        let dn = directory.find(from.as_bytes()).ok_or(ErrorCode::NotConfigured)?;
+        if !routing::in_service(&self.rooms, &directory, dn) {
+            return Err(ErrorCode::OutOfService.into());
+        }
+        if self.calls.is_full() {
+            return Err(ErrorCode::ResUnavail.into());
+        }
+        let kind = if consult { CallKind::Consult } else { CallKind::ThirdParty };
+        let carried = self.floor.tcalls.carried_by(ticket);
+        let origin = Device::Extension(dn);
+        let onward = self.onwards(origin, to, from.as_bytes(), kind, carried).map_err(refusal)?;
+        let make = match onward {
+            Onwards::To(onward) => Make {
+                ticket,
+                from: dn,
+                to: onward.to,
+                stages: onward.stages,
+                park: None,
+                steps: onward.steps,
+                ring_timeout: onward.ring_timeout,
+                carried: onward.carried,
+            },
+            Onwards::Park(number) => Make {
+                ticket,
+                from: dn,
+                to: to.as_bytes().into(),
+                stages: Vec::new(),
+                park: Some(number),
+                steps: Vec::new(),
+                ring_timeout: directory.options.ring_timeout,
+                carried: self.floor.tcalls.carried_by(ticket),
+            },
+        };
+        self.calls.make(&mut self.rooms, make).map(|_| Begun::Later).map_err(refusal)
+    }
+
+    fn transfer(
+        &mut self,
+        ticket: Ticket,
+        kept: (Key, LegNo),
+        moved: (Key, LegNo),
+    ) -> Result<Begun, Refusal> {
+        let done = self.calls.transfer(&mut self.rooms, ticket, kept, moved);
+        let (begun, leg) = done.map_err(refusal)?;
+        with_calls!(self, |tcalls, desk| tcalls.moved(desk, moved, (kept.0, leg)));
+        Ok(begun)
+    }
+
+    fn replace(&mut self, ticket: Ticket, key: Key, leg: LegNo, to: &str) -> Result<Begun, Refusal> {
+        match self.onward_for(key, to).map_err(refusal)? {
+            Operation::Redirect(onward) => self.simply(key, ticket, Operation::Replace(leg, onward)),
+            // An answered call has nobody who could wait with it at a queue but its other party, who does.
+            other => {
+                self.simply(key, ticket, Operation::Release(leg))?;
+                self.simply(key, ticket, other)
+            }
+        }
+    }
+
+    fn conference(&mut self, ticket: Ticket, key: Key, moved: (Key, LegNo)) -> Result<Begun, Refusal> {
+        let directory = Arc::clone(&self.rooms.directory);
+        let no_mixer = || Refusal::because(ErrorCode::ResUnavail, "no conference mixer is configured");
+        let mixer = directory.floor().mixer.as_ref().ok_or_else(no_mixer)?;
+        let conn = self.floor.tcalls.conn_of(key).ok_or(ErrorCode::InvConnid)?;
+        let name = calls::conn_id(conn);
+        let legs = self.floor.tcalls.conference_legs(key, moved);
+        for (place, leg) in legs.into_iter().enumerate() {
+            // The first one's outcome answers the request; the others' show in the events of their parties.
+            let own = if place == 0 { ticket } else { NOBODY };
+            let joined = self.calls.to_mixer(&mut self.rooms, own, leg, mixer, &name);
+            let now_at = joined.map_err(refusal)?;
+            with_calls!(self, |tcalls, desk| tcalls.moved(desk, leg, now_at));
+        }
+        Ok(Begun::Later)
+    }
+
+    /// Where a ringing or waiting call goes on to.
+    pub(super) fn onward_for(&mut self, key: Key, to: &str) -> Result<Operation, u16> {
+        self.sent_on(key, to, CallKind::Transfer)
+    }
+
+    fn routed(&mut self, key: Key, to: &str) -> Result<Operation, u16> {
+        let local = self.floor.agents.is_logged_in(to);
+        self.sent_on(key, to, if local { CallKind::RoutedToAgent } else { CallKind::RoutedWithoutAgent })
+    }
+
+    fn sent_on(&mut self, key: Key, to: &str, kind: CallKind) -> Result<Operation, u16> {
+        let (device, caller) = self.calls.get(key).map(|call| call.caller()).ok_or(481u16)?;
+        let origin = self.rooms.now_called(&caller.directory, device).ok_or(480u16)?;
+        let conn = self.floor.tcalls.conn_of(key).unwrap_or_default();
+        let carried = Carried { user_data: self.floor.tcalls.user_data(conn), conn_id: Some(conn) };
+        Ok(match self.onwards(origin, to, &caller.number, kind, carried)? {
+            Onwards::To(onward) => Operation::Redirect(onward),
+            Onwards::Park(number) => Operation::Park(number),
+        })
+    }
+
+    /// The way of a queue's offer: to the agent's own phone here, whatever the continuity rules say.
+    pub(super) fn onward_to_agent(&mut self, conn: u64, dn: &str) -> Result<Onward, u16> {
+        let key = self.floor.tcalls.key_of(conn).ok_or(481u16)?;
+        match self.sent_on(key, dn, CallKind::RoutedToAgent)? {
+            Operation::Redirect(onward) => Ok(onward),
+            _parked => Err(480),
+        }
+    }
+
+    fn onwards(
+        &mut self,
+        origin: Device,
+        to: &str,
+        caller: &[u8],
+        kind: CallKind,
+        carried: Carried,
+    ) -> Result<Onwards, u16> {
+        let agents = &self.floor.agents;
+        routing::onward(&mut self.rooms, agents, origin, to.as_bytes(), caller, kind, None, carried)
+            .map_err(|reject| reject.status)
+    }
+}
+
+/// What a SIP status means to whoever asked for it.
+pub(super) fn refusal(status: u16) -> Refusal {
+    calls::refusal_of(status)
+}
