@@ -236,6 +236,7 @@ impl Site {
                 Output::Store(batch) => return Some(Asked::Store(batch.seq().0)),
                 Output::Event(event) => self.events.push((now, event)),
                 Output::Cti(told) => self.told.push(told),
+                Output::CtiClose(_) => {}
                 Output::Cdr(cdr) => self.cdrs.push(*cdr),
                 Output::Transmit(transmit) => {
                     return Some(self.send(transmit.flow, Wire::read(transmit.payload)));

@@ -94,7 +94,11 @@ impl Counters {
             ("tandem_legs_audited_total", "Legs audited over a lost peer trunk", self.legs_audited),
             ("tandem_legs_ended_by_audit_total", "Legs ended by an audit", self.legs_ended_by_audit),
             ("tandem_cti_requests_total", "Requests of CTI clients", self.cti_requests),
-            ("tandem_cti_refused_total", "Requests of CTI clients that were refused at once", self.cti_refused),
+            (
+                "tandem_cti_refused_total",
+                "Requests of CTI clients that were refused at once",
+                self.cti_refused,
+            ),
             (
                 "tandem_queue_overflows_total",
                 "Calls that queues and routing points sent on by themselves",

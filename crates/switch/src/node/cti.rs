@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use tandem_cti::{
-    AddressType, AgentState, ErrorCode, Event as Told, EventName, KvList, Refusal, Request, Role, TAgentLogin,
-    TAgentLogout, TPrivateRequest, TRegisterAddress,
+    AddressType, AgentState, ErrorCode, Event as Told, EventName, KvList, Refusal, Request, Role,
+    TAgentLogin, TAgentLogout, TPrivateRequest, TRegisterAddress,
 };
 use tandem_peer::continuity::login_admission;
 
@@ -111,7 +111,9 @@ impl Node {
             }
             Request::TQueryCall(query) => self.query_call(who, reference_id, &query.conn_id),
             Request::TRegisterAddress(register) => self.register_address(who, register),
-            Request::TUnregisterAddress(register) => self.unregister_address(who, reference_id, &register.this_dn),
+            Request::TUnregisterAddress(register) => {
+                self.unregister_address(who, reference_id, &register.this_dn)
+            }
             Request::TAgentLogin(login) => self.agent_login(who, login),
             Request::TAgentLogout(logout) => self.agent_logout(who, logout),
             Request::TAgentSetReady(r) => {
@@ -214,7 +216,8 @@ impl Node {
     /// Whether an Agent Login is a person's own: named for him, or for nobody.
     fn owns_login(&self, person: &str, agent_id: &str) -> bool {
         let directory = &self.rooms.directory;
-        let names = |person: &crate::directory::floor::Person| person.logins.iter().any(|id| **id == *agent_id);
+        let names =
+            |person: &crate::directory::floor::Person| person.logins.iter().any(|id| **id == *agent_id);
         match directory.person(person) {
             Some(person) if !person.logins.is_empty() => names(person),
             Some(_) | None => !directory.floor().persons.iter().any(names),
@@ -226,12 +229,18 @@ impl Node {
         let directory = Arc::clone(&self.rooms.directory);
         let persons = &directory.floor().persons;
         let owned = |name: &str| {
-            persons.iter().find(|p| *p.name == *name).is_some_and(|p| p.logins.iter().any(|id| **id == *agent_id))
+            persons
+                .iter()
+                .find(|p| *p.name == *name)
+                .is_some_and(|p| p.logins.iter().any(|id| **id == *agent_id))
         };
         let anybodys = !persons.iter().any(|p| p.logins.iter().any(|id| **id == *agent_id));
         let client = self.asking.as_ref().map(|asking| asking.session);
         let keep = |who: &Who| {
-            who.role > Role::Agent || owned(&who.person) || client == Some(who.session) || (anybodys && client.is_none())
+            who.role > Role::Agent
+                || owned(&who.person)
+                || client == Some(who.session)
+                || (anybodys && client.is_none())
         };
         let rooms = &mut self.rooms;
         self.floor.sessions.evict(&mut rooms.log, rooms.now, dn, &keep);
@@ -255,12 +264,7 @@ impl Node {
         Ok(())
     }
 
-    fn unregister_address(
-        &mut self,
-        who: &Who,
-        reference_id: Option<u32>,
-        dn: &str,
-    ) -> Result<(), Refusal> {
+    fn unregister_address(&mut self, who: &Who, reference_id: Option<u32>, dn: &str) -> Result<(), Refusal> {
         self.floor.sessions.unregister(&mut self.rooms.log, who.session, dn)?;
         let event = Told { this_dn: Some(dn.to_owned()), ..Told::new(EventName::Unregistered) };
         self.answer(who.session, reference_id, event);
@@ -318,20 +322,19 @@ impl Node {
         if parties.is_empty() || !sees {
             return Err(ErrorCode::InvConnid.into());
         }
-        let event =
-            Told { conn_id: Some(conn_id.to_owned()), parties, ..Told::new(EventName::PartyInfo) };
+        let event = Told { conn_id: Some(conn_id.to_owned()), parties, ..Told::new(EventName::PartyInfo) };
         self.answer(who.session, reference_id, event);
         Ok(())
     }
 
     fn agent_login(&mut self, who: &Who, request: &TAgentLogin) -> Result<(), Refusal> {
         let directory = Arc::clone(&self.rooms.directory);
-        let (dn, kind) = self.visible(who, &request.this_dn).or_else(|refusal| {
+        let (dn, kind) = self.visible(who, &request.this_dn).map_err(|refusal| {
             // Whose seat it is decides the login's own check, by its own number.
             if refusal.code == ErrorCode::NoRight && directory.find(request.this_dn.as_bytes()).is_some() {
-                Err(ErrorCode::PositionSignedIn.into())
+                Refusal::new(ErrorCode::PositionSignedIn)
             } else {
-                Err(refusal)
+                refusal
             }
         })?;
         if kind != AddressType::Extension {
@@ -346,7 +349,9 @@ impl Node {
         let queue = match &request.this_queue {
             Some(number) => {
                 let queue = directory.queue(number).map(|queue| Arc::clone(&queue.number));
-                Some(queue.ok_or_else(|| Refusal::because(ErrorCode::NotConfigured, format!("no ACD Queue {number}")))?)
+                Some(queue.ok_or_else(|| {
+                    Refusal::because(ErrorCode::NotConfigured, format!("no ACD Queue {number}"))
+                })?)
             }
             None => None,
         };
@@ -410,4 +415,3 @@ impl Node {
         Err(Refusal::because(ErrorCode::UnsupOper, text))
     }
 }
-

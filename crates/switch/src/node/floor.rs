@@ -34,11 +34,7 @@ pub(super) struct Floor {
 /// What a change of a room may look at and write to.
 macro_rules! desk {
     ($node:expr, $room:ident) => {
-        $room::Desk {
-            directory: &$node.rooms.directory,
-            log: &mut $node.rooms.log,
-            now: $node.rooms.now,
-        }
+        $room::Desk { directory: &$node.rooms.directory, log: &mut $node.rooms.log, now: $node.rooms.now }
     };
 }
 pub(super) use desk;
@@ -151,7 +147,9 @@ impl Node {
                 self.tell(&dn, *event, asked);
             }
             Happening::Answer { to, reference_id, event } => self.answer(to, reference_id, *event),
-            Happening::Refused { to, reference_id, refusal } => self.refuse_request(to, reference_id, &refusal),
+            Happening::Refused { to, reference_id, refusal } => {
+                self.refuse_request(to, reference_id, &refusal);
+            }
             Happening::Began { dn, conn, business, wrap_up } => {
                 let work = Work { conn, business, wrap_up };
                 self.floor.agents.call_began(&mut desk!(self, agent), &dn, work);
@@ -172,9 +170,16 @@ impl Node {
                 let arrival = Arrival { conn, at, priority, skills };
                 self.floor.queues.arrive(&mut desk!(self, queue), arrival);
             }
-            Happening::Left { conn, at: _ } => self.floor.queues.leave(&mut desk!(self, queue), conn),
+            Happening::Left { conn, at: _ } => {
+                self.floor.queues.leave(&mut desk!(self, queue), conn);
+                self.floor.supervision.why_taken_back(conn);
+                if let Some(dn) = self.floor.supervision.offer_over(conn) {
+                    self.floor.agents.offer_over(&mut desk!(self, agent), &dn, conn);
+                }
+            }
             Happening::OfferAnswered { conn, dn } => {
                 self.floor.supervision.why_taken_back(conn);
+                self.floor.supervision.offer_over(conn);
                 self.floor.queues.answered(&mut desk!(self, queue), conn);
                 self.floor.agents.offer_over(&mut desk!(self, agent), &dn, conn);
             }
@@ -183,6 +188,7 @@ impl Node {
                     0 | 408 | 480 | 503 => OfferEnd::Unreachable,
                     status => OfferEnd::Refused(status),
                 });
+                self.floor.supervision.offer_over(conn);
                 self.floor.queues.offer_failed(&mut desk!(self, queue), conn, why);
                 self.floor.agents.offer_over(&mut desk!(self, agent), &dn, conn);
             }
@@ -250,13 +256,7 @@ impl Node {
     fn wish(&mut self, wish: Wish) {
         match wish {
             Wish::Offer { conn, queue: _, dn } => self.offer(conn, &dn),
-            Wish::TakeBack { conn, dn, why: OfferEnd::NoAnswer } => self.not_answered(conn, &dn),
-            Wish::TakeBack { conn, dn: _, why } => {
-                self.floor.supervision.take_back(conn, why);
-                if let Some(key) = self.floor.tcalls.key_of(conn) {
-                    let _ = self.operate(key, Operation::TakeBack);
-                }
-            }
+            Wish::TakeBack { conn, dn } => self.not_answered(conn, &dn),
             Wish::Overflow { conn, from, to, status, why: _ } => {
                 self.overflow(conn, &from, to.as_deref(), status);
             }
@@ -268,11 +268,13 @@ impl Node {
 
     fn offer(&mut self, conn: u64, dn: &Arc<str>) {
         self.floor.agents.offered(&mut desk!(self, agent), dn, conn);
+        self.floor.supervision.offered(conn, dn);
         let outcome = self.onward_to_agent(conn, dn).and_then(|onward| {
             let key = self.floor.tcalls.key_of(conn).ok_or(481u16)?;
             self.operate(key, Operation::Offer(onward))
         });
         if outcome.is_err() {
+            self.floor.supervision.offer_over(conn);
             self.floor.queues.offer_failed(&mut desk!(self, queue), conn, OfferEnd::Unreachable);
             self.floor.agents.offer_over(&mut desk!(self, agent), dn, conn);
         }

@@ -127,14 +127,8 @@ impl Node {
     }
 
     fn replace(&mut self, ticket: Ticket, key: Key, leg: LegNo, to: &str) -> Result<Begun, Refusal> {
-        match self.onward_for(key, to).map_err(refusal)? {
-            Operation::Redirect(onward) => self.simply(key, ticket, Operation::Replace(leg, onward)),
-            // An answered call has nobody who could wait with it at a queue but its other party, who does.
-            other => {
-                self.simply(key, ticket, Operation::Release(leg))?;
-                self.simply(key, ticket, other)
-            }
-        }
+        let onwards = self.sent_on(key, to, CallKind::Transfer).map_err(refusal)?;
+        self.simply(key, ticket, Operation::Replace(leg, onwards))
     }
 
     fn conference(&mut self, ticket: Ticket, key: Key, moved: (Key, LegNo)) -> Result<Begun, Refusal> {
@@ -156,31 +150,29 @@ impl Node {
 
     /// Where a ringing or waiting call goes on to.
     pub(super) fn onward_for(&mut self, key: Key, to: &str) -> Result<Operation, u16> {
-        self.sent_on(key, to, CallKind::Transfer)
+        self.sent_on(key, to, CallKind::Transfer).map(redirect)
     }
 
     fn routed(&mut self, key: Key, to: &str) -> Result<Operation, u16> {
         let local = self.floor.agents.is_logged_in(to);
         self.sent_on(key, to, if local { CallKind::RoutedToAgent } else { CallKind::RoutedWithoutAgent })
+            .map(redirect)
     }
 
-    fn sent_on(&mut self, key: Key, to: &str, kind: CallKind) -> Result<Operation, u16> {
+    fn sent_on(&mut self, key: Key, to: &str, kind: CallKind) -> Result<Onwards, u16> {
         let (device, caller) = self.calls.get(key).map(|call| call.caller()).ok_or(481u16)?;
         let origin = self.rooms.now_called(&caller.directory, device).ok_or(480u16)?;
         let conn = self.floor.tcalls.conn_of(key).unwrap_or_default();
         let carried = Carried { user_data: self.floor.tcalls.user_data(conn), conn_id: Some(conn) };
-        Ok(match self.onwards(origin, to, &caller.number, kind, carried)? {
-            Onwards::To(onward) => Operation::Redirect(onward),
-            Onwards::Park(number) => Operation::Park(number),
-        })
+        self.onwards(origin, to, &caller.number, kind, carried)
     }
 
     /// The way of a queue's offer: to the agent's own phone here, whatever the continuity rules say.
     pub(super) fn onward_to_agent(&mut self, conn: u64, dn: &str) -> Result<Onward, u16> {
         let key = self.floor.tcalls.key_of(conn).ok_or(481u16)?;
         match self.sent_on(key, dn, CallKind::RoutedToAgent)? {
-            Operation::Redirect(onward) => Ok(onward),
-            _parked => Err(480),
+            Onwards::To(onward) => Ok(onward),
+            Onwards::Park(_) => Err(480),
         }
     }
 
@@ -195,6 +187,14 @@ impl Node {
         let agents = &self.floor.agents;
         routing::onward(&mut self.rooms, agents, origin, to.as_bytes(), caller, kind, None, carried)
             .map_err(|reject| reject.status)
+    }
+}
+
+/// Sends a call on for good.
+fn redirect(onwards: Onwards) -> Operation {
+    match onwards {
+        Onwards::To(onward) => Operation::Redirect(onward),
+        Onwards::Park(number) => Operation::Park(number),
     }
 }
 

@@ -21,6 +21,7 @@ pub(super) struct Supervision {
     rings: BTreeMap<(u64, Arc<str>), u64>,
     due: BTreeSet<(u64, u64, Arc<str>)>,
     taken_back: BTreeMap<u64, OfferEnd>,
+    offers: BTreeMap<u64, Arc<str>>,
 }
 
 impl Supervision {
@@ -38,6 +39,16 @@ impl Supervision {
         if let Some(until) = self.rings.remove(&(conn, Arc::clone(dn))) {
             self.due.remove(&(until, conn, Arc::clone(dn)));
         }
+    }
+
+    /// A queue offers a call to the agent at this DN.
+    pub(super) fn offered(&mut self, conn: u64, dn: &Arc<str>) {
+        self.offers.insert(conn, Arc::clone(dn));
+    }
+
+    /// The offer is over; at whose DN it was.
+    pub(super) fn offer_over(&mut self, conn: u64) -> Option<Arc<str>> {
+        self.offers.remove(&conn)
     }
 
     /// An offer is being taken back for this reason.

@@ -149,6 +149,7 @@ impl Bed {
                 }
                 Output::Event(event) => self.events.push(event),
                 Output::Cti(told) => self.told.push(told),
+                Output::CtiClose(_) => {}
                 Output::Cdr(cdr) => self.cdrs.push(*cdr),
             }
         }
