@@ -267,6 +267,9 @@ impl TCalls {
             let refusal = if own || status == 0 { over() } else { super::refusal_of(status) };
             match &pending.work {
                 Work::Reconnect(step) if own && step.releasing => self.done(desk, ticket, Ok(())),
+                // The other call is being taken back already.
+                Work::Reconnect(_) if own => {}
+                Work::Alternate(step) if own && !step.holding => {}
                 // The consultation is a call of its own by now, or will be: it needs the held one no more.
                 Work::Consult(consult) if own && !consult.holding => {}
                 Work::Mute(mute) if own && !mute.consult.holding => {

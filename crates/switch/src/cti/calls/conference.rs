@@ -70,6 +70,7 @@ impl TCalls {
         let Some(mut consult) = consult_conn.and_then(|conn| self.remove(desk, conn)) else { return };
         let Some(place) = consult.at_leg(from.0, from.1) else { return };
         let mut moved = consult.parties.remove(place);
+        consult.gone = Some((Arc::clone(&moved.name), moved.role));
         moved.legs = smallvec![Leg { at: Some(to.0), no: to.1, rings: true }];
         if in_conference
             && let Some((key, leg)) = consult.named(&by).and_then(|p| consult.parties.get(p)?.reached())

@@ -223,7 +223,13 @@ impl TCall {
                 event.other_dn = Some(other.name.as_ref().to_owned());
                 event.other_dn_role = Some(other.role);
             }
-            None if party.role == DnRole::Origination && !self.conference => {
+            None if self.conference => {}
+            None if party.talks() => {
+                let (name, role) =
+                    self.gone.as_ref().map(|(name, role)| (name.as_ref().to_owned(), *role)).unzip();
+                (event.other_dn, event.other_dn_role) = (name, role);
+            }
+            None if party.role == DnRole::Origination => {
                 event.other_dn = Some(self.waits.as_ref().unwrap_or(&self.dialled).as_ref().to_owned());
                 event.other_dn_role = Some(DnRole::Destination);
             }

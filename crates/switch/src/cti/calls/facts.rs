@@ -296,7 +296,8 @@ impl TCall {
             let (event, state) = how;
             out.tell(sight, self, place, event, with_state(state));
         }
-        self.parties.remove(place);
+        let left = self.parties.remove(place);
+        self.gone = Some((left.name, left.role));
         if !self.conference || !told {
             return;
         }

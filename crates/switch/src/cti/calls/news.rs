@@ -245,7 +245,7 @@ impl TCalls {
 fn concerns(call: &TCall, key: Key, news: &News) -> bool {
     let known = |leg: LegNo| call.at_leg(key, leg).and_then(|place| call.parties.get(place));
     match news {
-        News::Offered { to, .. } => !matches!(to, Far::Mixer(_)),
+        News::Offered { leg, to } => !matches!(to, Far::Mixer(_)) && known(*leg).is_none(),
         News::Answered { leg } | News::Ringing { leg } => known(*leg).is_some_and(|party| !party.talks()),
         News::Missed { leg, .. } | News::Ended { leg, .. } => known(*leg).is_some(),
         News::Held { leg } => known(*leg).is_some_and(|party| party.state == PartyState::Connected),

@@ -48,6 +48,8 @@ pub struct TCall {
     pub parties: SmallVec<[Party; 2]>,
     /// Calls beneath, with their `CallUUID`.
     pub keys: SmallVec<[(Key, u128); 1]>,
+    /// Who left last: whoever talks on alone had him. Not stored.
+    pub gone: Option<(Arc<str>, DnRole)>,
     /// Latest status that a leg failed with. Not stored.
     pub status: u16,
     /// `CallUUID`s of calls beneath, as a record names them until their keys are known again.
@@ -137,6 +139,7 @@ impl Record for TCall {
             mover: name(&mut fields)?,
             parties: SmallVec::new(),
             keys: SmallVec::new(),
+            gone: None,
             status: 0,
             beneath: Vec::new(),
         };
