@@ -116,3 +116,13 @@ fn since_counts_from_the_change_of_state() {
     assert_eq!(floor.anna().since_unix_ms, floor.now.unix_ms);
     assert_eq!(floor.anna().login_unix_ms, login);
 }
+
+#[test]
+fn a_business_call_that_takes_a_private_name_stays_business() {
+    let mut floor = anna(AutoIn);
+    floor.talk(1, true);
+    floor.began(2, false, None);
+    let merged = Work { conn: 2, business: false, wrap_up: None };
+    floor.act(|agents, desk| agents.call_became(desk, "1001", 1, merged));
+    assert_eq!((floor.anna().calls, floor.anna().state), (1, BusyReady));
+}
