@@ -75,7 +75,7 @@ fn write_json(value: &Json, depth: usize, out: &mut String) {
             write!(out, "\n{outer}]").unwrap();
         }
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) | Json::Object(_) => {
-            write!(out, "{value}").unwrap()
+            write!(out, "{value}").unwrap();
         }
     }
 }
@@ -122,7 +122,7 @@ fn write_yaml(value: &Json, depth: usize, out: &mut String) {
             }
         }
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {
-            writeln!(out, "{indent}{value}").unwrap()
+            writeln!(out, "{indent}{value}").unwrap();
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value as Json, json};
+use tandem_cti::limits::{MAX_NAME_BYTES, MAX_PASSWORD_BYTES};
 use tandem_cti::{Carries, Event, EventName, Request};
 
 /// The schema of everything that goes over the connection.
@@ -29,13 +30,15 @@ pub fn whole() -> Json {
     definitions
         .insert("Request".to_owned(), json!({"description": "What a client sends.", "oneOf": requests}));
     definitions.insert("Event".to_owned(), json!({"description": "What a client hears.", "oneOf": events}));
-    json!({
+    let mut whole = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Tandem CTI interface",
         "description": "One JSON object a WebSocket text frame: requests to the server, events from it.",
         "oneOf": [refer("Request"), refer("Event")],
         "$defs": definitions,
-    })
+    });
+    unwrap_lines(&mut whole);
+    whole
 }
 
 /// Each request with the member that names it.
@@ -47,9 +50,39 @@ pub fn requests(generator: &mut SchemaGenerator) -> Vec<(&'static str, Json)> {
         let needed: Vec<Json> = std::iter::once(json!("request")).chain(needed).collect();
         schema["required"] = json!(needed);
         schema.as_object_mut().unwrap().remove("$schema");
+        for (attribute, property) in schema["properties"].as_object_mut().unwrap() {
+            bound(attribute, property);
+        }
         (name, schema)
     };
     Request::schemas(generator).into_iter().map(named).collect()
+}
+
+/// The bounds of texts, which the types do not say.
+fn bound(attribute: &str, property: &mut Json) {
+    let is_text = property["type"] == "string" || property["type"][0] == "string";
+    if is_text {
+        let (least, most) =
+            if attribute == "Password" { (0, MAX_PASSWORD_BYTES) } else { (1, MAX_NAME_BYTES) };
+        property["minLength"] = json!(least);
+        property["maxLength"] = json!(most);
+    }
+}
+
+/// Comments are wrapped, descriptions are not.
+fn unwrap_lines(value: &mut Json) {
+    match value {
+        Json::Object(map) => {
+            for (key, value) in map.iter_mut() {
+                match value.as_str().filter(|_| key == "description") {
+                    Some(text) => *value = json!(text.replace('\n', " ")),
+                    None => unwrap_lines(value),
+                }
+            }
+        }
+        Json::Array(items) => items.iter_mut().for_each(unwrap_lines),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
+    }
 }
 
 /// An event with the attributes that it carries. Others may come with a later server.

@@ -75,6 +75,13 @@ fn a_client_may_change_how_it_has_registered_a_dn() {
     }
     desk.tell("1001");
     assert_eq!(desk.numbers(), [(1, 1)], "one registration, one event");
+    let (bob, _) = desk.open(BOB);
+    desk.register(alice, "1001", Private).unwrap();
+    assert!(desk.register(bob, "1001", Share).is_err(), "what counts is the mode that it has now");
+    assert_eq!(desk.sessions.count("1001", Role::Agent), 1);
+    desk.register(alice, "1001", Monitor).unwrap();
+    assert_eq!(desk.sessions.count("1001", Role::Agent), 0);
+    desk.register(bob, "1001", Private).unwrap();
     desk.fail_over();
     assert!(!desk.sessions.controls(alice, "1001"));
 }

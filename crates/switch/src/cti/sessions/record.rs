@@ -1,8 +1,9 @@
 //! What a backup knows of a client: three kinds of records, split by how often they change.
 //!
-//! Who the client is changes hardly ever, the number of its stream with every event, and a supervisor's registrations
-//! come by the thousand. In one record each event of a client with 10,000 DNs would write some 200 KB, and so would each of
-//! its registrations; apart, an event writes 44 bytes, and up to 88 more for a client that makes requests.
+//! Who the client is changes hardly ever, the number of its stream with every event, and a supervisor's registrations come
+//! by the thousand. In one record each event of a client with 10,000 DNs would write some 100 KB, and so would each of its
+//! registrations. Apart, an event writes 44 bytes for each client that hears it, up to 88 more for one that makes requests,
+//! and a registration some 55 bytes.
 
 use std::sync::Arc;
 
