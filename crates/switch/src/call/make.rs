@@ -2,6 +2,7 @@
 //! offers in its 2xx is answered inactively, and then the destination is called in its name.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tandem_sip::{Builder, HeaderName, Message};
 
@@ -11,7 +12,7 @@ use super::incoming::Answer;
 use super::leg::Leg;
 use super::news::{Far, News};
 use super::record::{EndReason, LegId};
-use super::setup::{Aim, Caller, Setup, Stage};
+use super::setup::{Caller, Setup, Stage};
 use super::{Call, Phase};
 use crate::arena::Key;
 use crate::cdr::EndedBy;
@@ -23,7 +24,9 @@ use crate::routing;
 /// Where a call goes once the caller's own phone has answered.
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
-    aim: Aim,
+    to: Box<[u8]>,
+    stages: Vec<Stage>,
+    ring_timeout: Duration,
     park: Option<Arc<str>>,
 }
 
@@ -41,7 +44,7 @@ impl Call {
         let request = invitation(rooms, &to, extension.number.as_bytes(), Some(extension)).ok_or(503u16)?;
         let number: Box<[u8]> = extension.number.as_bytes().into();
         let mut call = Self::blank(rooms, key, device, [number, to.clone(), Box::default()]);
-        let wanted = Wanted { aim: Aim { to, stages, ring_timeout }, park };
+        let wanted = Wanted { to, stages, ring_timeout, park };
         let mut setup = Setup::new(rooms, Caller::Nobody(Box::new(wanted)), request, ring_timeout);
         for (id, target) in (OWN_PHONE..=u8::MAX).zip(targets) {
             call.ring_own(rooms, &mut setup, id, target);
@@ -90,21 +93,21 @@ impl Call {
         let inactive = leg.inactive_answer(rooms, answer.message);
         leg.acknowledge_with(rooms, branch.txn, branch.cseq, None, inactive.as_deref());
         let number = self.from.clone();
-        let request = inactive.and_then(|_| invitation(rooms, &number, &wanted.aim.to, None));
+        let request = inactive.and_then(|_| invitation(rooms, &number, &wanted.to, None));
         let Some(request) = request else {
             let reason = EndReason::UnusableAnswer;
             self.leg_ended(rooms, 0, EndedBy::Server, reason);
             self.hang_up_on(rooms, &mut leg);
             return self.tell(rooms, News::Ended { leg: 0, by: EndedBy::Server, reason });
         };
-        let mut setup = Setup::new(rooms, Caller::Leg(0, Box::new(leg)), request, wanted.aim.ring_timeout);
+        let mut setup = Setup::new(rooms, Caller::Leg(0, Box::new(leg)), request, wanted.ring_timeout);
         match wanted.park {
             Some(at) => {
                 self.wait_at(rooms, setup, Arc::clone(&at));
                 self.tell(rooms, News::Parked { at });
             }
             None => {
-                setup.head_for(wanted.aim);
+                setup.stages = wanted.stages.into();
                 self.advance(rooms, setup);
             }
         }

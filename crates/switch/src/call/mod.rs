@@ -308,7 +308,7 @@ impl Call {
         };
         let asked = self.asked.take();
         self.done(rooms, asked, Err(0));
-        rooms.facts.push(Fact::Call(self.key, News::Over));
+        self.tell(rooms, News::Over);
         rooms.facts.push(Fact::Ended(Box::new(cdr)));
         let call_ids = self.call_ids();
         Explained {

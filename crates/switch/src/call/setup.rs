@@ -77,14 +77,6 @@ pub(super) enum Caller {
     Nobody(Box<Wanted>),
 }
 
-/// A number and what it leads to.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Aim {
-    pub(super) to: Box<[u8]>,
-    pub(super) stages: Vec<Stage>,
-    pub(super) ring_timeout: Duration,
-}
-
 /// See the module.
 #[derive(Debug)]
 pub struct Setup {
@@ -93,8 +85,6 @@ pub struct Setup {
     pub(super) request: Message,
     /// The queue or routing point at which the call waits for an offer, or for the next one.
     pub(super) waiting: Option<Box<Waiting>>,
-    /// Where a caller who is on the line is being connected to.
-    pub(super) aim: Option<Box<Aim>>,
     pub(super) stages: VecDeque<Stage>,
     pub(super) current: Option<Stage>,
     pub(super) branches: SmallVec<[Branch; 1]>,
@@ -117,7 +107,6 @@ impl Setup {
             caller,
             request,
             waiting: None,
-            aim: None,
             stages: VecDeque::new(),
             current: None,
             branches: SmallVec::new(),
@@ -129,16 +118,6 @@ impl Setup {
             rang: false,
             tag: rooms.ids.tag(),
         })
-    }
-
-    /// The places to try from now on.
-    pub(super) fn head_for(&mut self, aim: Aim) {
-        if matches!(self.caller, Caller::Leg(..)) {
-            self.stages = aim.stages.iter().cloned().collect();
-            self.aim = Some(Box::new(aim));
-        } else {
-            self.stages = aim.stages.into();
-        }
     }
 
     pub(super) fn poll_timeout(&self) -> Option<(Instant, CallTimer)> {
@@ -521,6 +500,9 @@ impl Call {
 
     /// The caller takes his INVITE back. Once it is answered that has no effect (RFC 3261 9.2).
     pub fn cancelled(&mut self, rooms: &mut Rooms, cancel: Option<&Message>) {
+        if !matches!(&self.phase, Phase::Setup(setup) if matches!(setup.caller, Caller::Invite(..))) {
+            return;
+        }
         let Some(mut setup) = self.take_setup() else { return };
         let why = match cancel.filter(|cancel| cancel.header(HeaderName::Reason).is_some()) {
             Some(cancel) => Why::Theirs(cancel),

@@ -13,7 +13,7 @@ use super::leg::{Ask, Leg, Own};
 use super::make::invitation;
 use super::news::{LegNo, News};
 use super::record::EndReason;
-use super::setup::{Aim, Caller, Setup};
+use super::setup::{Caller, Setup};
 use super::{Call, Phase};
 use crate::cdr::EndedBy;
 use crate::explain::What;
@@ -113,20 +113,12 @@ impl Call {
         Ok(())
     }
 
-    /// Where a leg that is on the line is being connected to, so that somebody else can be instead of it.
-    pub(super) fn onward(&self) -> Option<Onward> {
-        let Phase::Setup(setup) = &self.phase else { return None };
-        let Aim { to, stages, ring_timeout } = setup.aim.as_deref()?.clone();
-        let carried = self.carried.as_deref().cloned().unwrap_or_default();
-        Some(Onward { to, stages, steps: Vec::new(), ring_timeout, carried })
-    }
-
     fn go_on(&mut self, rooms: &mut Rooms, mut setup: Box<Setup>, onward: Onward) {
         for step in onward.steps {
             self.note(rooms, step);
         }
         self.carry(&onward.carried);
-        setup.head_for(Aim { to: onward.to, stages: onward.stages, ring_timeout: onward.ring_timeout });
+        setup.stages = onward.stages.into();
         self.advance(rooms, setup);
     }
 
@@ -170,12 +162,21 @@ impl Call {
         if leg == waits {
             return self.clear_early(rooms, EndedBy::Caller);
         }
-        let place = setup.branches.iter().position(|branch| branch.leg() == leg).ok_or(481u16)?;
+        let ringing = setup.branches.iter().find(|branch| branch.leg() == leg);
+        let device = ringing.map(|branch| branch.target.device).ok_or(481u16)?;
         let mut setup = self.take_setup().ok_or(481u16)?;
-        let mut branch = setup.branches.remove(place);
-        branch.cancel(rooms, &setup.request, &BY_REQUEST);
-        self.branch_ended(rooms, &branch, 480, EndedBy::Callee, EndReason::Request);
-        self.losers.push(branch);
+        // All contacts of a DN are one party.
+        let mut place = 0;
+        while let Some(branch) = setup.branches.get(place) {
+            if branch.target.device != device {
+                place += 1;
+                continue;
+            }
+            let mut branch = setup.branches.remove(place);
+            branch.cancel(rooms, &setup.request, &BY_REQUEST);
+            self.branch_ended(rooms, &branch, 480, EndedBy::Callee, EndReason::Request);
+            self.losers.push(branch);
+        }
         setup.offer_best(Best::own(480));
         self.branch_lost(rooms, setup, InPathOutcome::Status { code: 480, drain_marked: false });
         Ok(())

@@ -45,7 +45,7 @@ impl Call {
         self.note(rooms, What::Parked(Arc::clone(&at)));
         let code = treatment_of(&self.directory, &at).map_or(180, told);
         let speaks = setup.becomes_quiet(rooms);
-        if speaks && !self.tags.contains(&setup.tag) {
+        if matches!(setup.caller, Caller::Invite(..)) && !self.tags.contains(&setup.tag) {
             self.own_tag(rooms, setup.tag);
         }
         (setup.ring_until, setup.told_then) = (self.expires_at(&setup.request), 487);

@@ -10,21 +10,28 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod answered_by_request;
 mod audit;
 mod basic;
 mod cancel;
+mod carried;
 mod connections;
 mod disorder;
 mod early;
+mod floor;
 mod fork;
 mod forwarding;
 mod headers;
 mod hold;
 mod join;
+mod made;
+mod news;
 mod records;
 mod refusals;
 mod reinvite;
 mod setup;
+mod steered;
 mod teardown;
 mod transfer;
 mod trunks;
+mod waiting;
