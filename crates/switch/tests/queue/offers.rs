@@ -196,3 +196,20 @@ fn a_call_that_comes_to_another_queue_is_in_that_one_only() {
     assert_eq!((house.view("800").waiting, house.view("801").waiting), (0, 1));
     assert_eq!(house.stored().len(), 1);
 }
+
+#[test]
+fn each_agent_who_failed_a_call_has_his_own_pause() {
+    let mut house = House::of(vec![queue("800", &["a1", "a2"])]);
+    house.available("1");
+    house.arrive(1, "800");
+    house.failed(1);
+    house.available("2");
+    house.pass(2_000);
+    house.failed(1);
+    house.available("2");
+    house.wishes();
+    house.pass(PAUSE_AFTER_FAILED_MS - 2_000);
+    assert_eq!(house.wishes(), [""; 0], "agent 1 is not available");
+    house.pass(2_000);
+    assert_eq!(house.wishes(), ["1>2"]);
+}

@@ -213,3 +213,12 @@ fn a_call_from_a_routing_point_keeps_its_place_too() {
     assert_eq!(house.wishes(), ["1?900", "1!900>800 RouterTimeout"]);
     assert_eq!(house.queues.place(1), Some(1));
 }
+
+#[test]
+fn a_queue_full_of_calls_that_nobody_fits_still_gives_a_call_to_an_available_agent() {
+    let mut house = House::of(vec![Queue { max_length: 1, ..queue("800", &["a1"]) }]);
+    house.arrive_with(1, "800", 0, &[("german", 1)]);
+    house.available("1");
+    house.arrive(2, "800");
+    assert_eq!(house.wishes(), ["2>1"]);
+}
