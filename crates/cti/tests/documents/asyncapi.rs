@@ -38,12 +38,7 @@ pub fn whole() -> Json {
     };
     json!({
         "asyncapi": "3.0.0",
-        "info": {
-            "title": "Tandem CTI interface",
-            "version": env!("CARGO_PKG_VERSION"),
-            "description": "Requests and events of the T-Library as JSON, one message a WebSocket text frame.",
-            "license": {"name": "MIT OR Apache-2.0"},
-        },
+        "info": info(),
         "defaultContentType": "application/json",
         "servers": {
             "site": {
@@ -75,6 +70,15 @@ pub fn whole() -> Json {
             },
         },
         "components": {"messages": messages},
+    })
+}
+
+fn info() -> Json {
+    json!({
+        "title": "Tandem CTI interface",
+        "version": env!("CARGO_PKG_VERSION"),
+        "description": "Requests and events of the T-Library as JSON, one message a WebSocket text frame.",
+        "license": {"name": "MIT OR Apache-2.0"},
     })
 }
 
