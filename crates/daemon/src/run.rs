@@ -133,6 +133,7 @@ impl Shell {
                 }
             },
             Output::Cti(outgoing) => self.cti.send(outgoing),
+            Output::CtiClose(link) => self.cti.close(link),
             Output::Event(event) => log::event(&event),
             Output::Cdr(cdr) => {
                 log::call_over(&cdr);

@@ -101,6 +101,84 @@ pub struct Trunk {
     pub calls: usize,
 }
 
+/// `tandem agent list`: one agent who is logged in.
+#[derive(Clone, Debug, Serialize)]
+pub struct Agent {
+    /// AgentID.
+    pub agent_id: String,
+    /// DN at which he is logged in.
+    pub dn: String,
+    /// `NotReady`, `Ready`, `BusyReady` …
+    pub state: &'static str,
+    /// Work mode.
+    pub work_mode: &'static str,
+    /// `ReasonCode`, if he gave one.
+    pub reason: Option<String>,
+    /// Seconds in this state.
+    pub since_s: u64,
+    /// Seconds until a timed state ends.
+    pub until_s: Option<u64>,
+    /// Seconds since his login.
+    pub login_s: u64,
+    /// Calls at his DN.
+    pub calls: usize,
+    /// May a queue offer him a call now?
+    pub available: bool,
+    /// Queues that he named at his login.
+    pub queues: Vec<String>,
+}
+
+/// `tandem agent why`: why an agent gets the calls that he gets, or none.
+#[derive(Clone, Debug, Serialize)]
+pub struct AgentWhy {
+    /// What was asked for: an AgentID or a DN.
+    pub asked: String,
+    /// The agent, if one is logged in.
+    pub agent: Option<Agent>,
+    /// Steps in order; the last one is now.
+    pub steps: Vec<Step>,
+}
+
+/// `tandem queue list`: one ACD Queue or Routing Point.
+#[derive(Clone, Debug, Serialize)]
+pub struct Queue {
+    /// Number.
+    pub queue: String,
+    /// `acd-queue` or `routing-point`.
+    pub kind: &'static str,
+    /// Calls that wait.
+    pub waiting: usize,
+    /// Of these, calls that ring at an agent.
+    pub offered: usize,
+    /// Longest wait now, s.
+    pub longest_wait_s: u64,
+    /// Agents that serve it and are logged in.
+    pub agents: usize,
+    /// Of these, available now.
+    pub available: usize,
+}
+
+/// `tandem session list`: one session of a CTI client.
+#[derive(Clone, Debug, Serialize)]
+pub struct Session {
+    /// Its number, for people; what the client resumes it by is not shown.
+    pub session: u64,
+    /// User name.
+    pub person: String,
+    /// Role.
+    pub role: String,
+    /// What the client says it is.
+    pub application: String,
+    /// Is a connection open?
+    pub connected: bool,
+    /// DNs that it has registered.
+    pub dns: usize,
+    /// `EventSequenceNumber` of the last event.
+    pub last: u64,
+    /// Seconds since it was opened.
+    pub age_s: u64,
+}
+
 /// `tandem why`: what was decided about one call, and from what.
 #[derive(Clone, Debug, Serialize)]
 pub struct Why {

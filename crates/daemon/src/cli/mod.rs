@@ -3,6 +3,7 @@
 mod client;
 mod cti;
 mod show;
+mod show_floor;
 mod table;
 
 use std::io::IsTerminal;
@@ -100,6 +101,15 @@ Example:
     /// Trunks: gateways and the peer site
     #[command(subcommand)]
     Trunk(List),
+    /// Agents: who is logged in, in which state, and why he gets calls or none
+    #[command(subcommand)]
+    Agent(Agent),
+    /// ACD Queues and Routing Points: calls that wait, agents that serve them
+    #[command(subcommand)]
+    Queue(List),
+    /// Sessions of the CTI interface: who is connected
+    #[command(subcommand)]
+    Session(List),
     /// Why a call went where it went: every decision, and what was considered
     #[command(after_help = "\
 The Call-ID is that of any leg; logs and `tandem call list` show it. Calls that ended lately are still known.
@@ -177,6 +187,22 @@ enum List {
     List(Shape),
 }
 
+#[derive(Debug, Subcommand)]
+enum Agent {
+    /// List them
+    List(Shape),
+    /// Why an agent was, or was not, offered calls
+    #[command(after_help = "\
+Example:
+  tandem agent why 2001")]
+    Why {
+        /// AgentID, or the DN that he works at
+        agent: String,
+        #[command(flatten)]
+        shape: Shape,
+    },
+}
+
 #[derive(Clone, Copy, Debug, Args)]
 struct Shape {
     /// Print the server's answer as JSON
@@ -203,6 +229,12 @@ pub fn run() -> Exit {
         Command::Reg(List::List(shape)) => ask("/api/reg", shape, show::reg),
         Command::Call(List::List(shape)) => ask("/api/call", shape, show::call),
         Command::Trunk(List::List(shape)) => ask("/api/trunk", shape, show::trunk),
+        Command::Agent(Agent::List(shape)) => ask("/api/agent", shape, show_floor::agent),
+        Command::Agent(Agent::Why { agent, shape }) => {
+            ask(&format!("/api/agent/{}", client::escape(&agent)), shape, show_floor::agent_why)
+        }
+        Command::Queue(List::List(shape)) => ask("/api/queue", shape, show_floor::queue),
+        Command::Session(List::List(shape)) => ask("/api/session", shape, show_floor::session),
         Command::Why { call_id, shape } => {
             ask(&format!("/api/why/{}", client::escape(&call_id)), shape, show::why)
         }
@@ -313,7 +345,18 @@ mod tests {
 
     #[test]
     fn every_view_can_be_asked_as_json_and_of_another_server() {
-        for view in ["status", "dn list", "reg list", "call list", "trunk list", "why abc@host"] {
+        for view in [
+            "status",
+            "dn list",
+            "reg list",
+            "call list",
+            "trunk list",
+            "why abc@host",
+            "agent list",
+            "agent why 2001",
+            "queue list",
+            "session list",
+        ] {
             assert!(parse(&format!("tandem {view}")).is_ok(), "{view}");
             let cli = parse(&format!("tandem {view} --json --server http://127.0.0.2:8060")).unwrap();
             assert_eq!(cli.server, "http://127.0.0.2:8060");

@@ -10,7 +10,7 @@ use super::Exit;
 use super::client::{self, AskError};
 use super::table::{self, Tone, paint};
 
-type Row = Vec<(String, Tone)>;
+pub(super) type Row = Vec<(String, Tone)>;
 
 /// Asks the server and prints its answer; `show` makes text of it.
 pub fn ask(server: &str, path: &str, json: bool, show: fn(&Value, bool) -> String) -> Exit {
@@ -41,7 +41,7 @@ pub fn say(text: &str) {
 }
 
 /// A field as text; control characters of the wire do not reach the terminal.
-fn text(value: &Value, field: &str) -> String {
+pub(super) fn text(value: &Value, field: &str) -> String {
     let found = match value.get(field) {
         None | Some(Value::Null) => "-".to_owned(),
         Some(Value::String(text)) => text.clone(),
@@ -54,11 +54,11 @@ fn text(value: &Value, field: &str) -> String {
     found.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
-fn plain(value: &Value, field: &str) -> (String, Tone) {
+pub(super) fn plain(value: &Value, field: &str) -> (String, Tone) {
     (text(value, field), Tone::Plain)
 }
 
-fn items(answer: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn items(answer: &Value) -> impl Iterator<Item = &Value> {
     answer.as_array().into_iter().flatten()
 }
 
@@ -66,7 +66,7 @@ fn in_service(yes: bool) -> (String, Tone) {
     if yes { ("in-service".to_owned(), Tone::Good) } else { ("out-of-service".to_owned(), Tone::Bad) }
 }
 
-fn seconds(value: &Value, field: &str) -> (String, Tone) {
+pub(super) fn seconds(value: &Value, field: &str) -> (String, Tone) {
     let Some(total) = value.get(field).and_then(Value::as_u64) else { return ("-".to_owned(), Tone::Plain) };
     let (h, m, s) = (total / 3600, total / 60 % 60, total % 60);
     let text = match (h, m) {
@@ -77,7 +77,7 @@ fn seconds(value: &Value, field: &str) -> (String, Tone) {
     (text, Tone::Plain)
 }
 
-fn list(heads: &[&str], rows: &[Row], none: &str, colours: bool) -> String {
+pub(super) fn list(heads: &[&str], rows: &[Row], none: &str, colours: bool) -> String {
     if rows.is_empty() { format!("{none}\n") } else { table::render(heads, rows, colours) }
 }
 
@@ -171,6 +171,13 @@ pub fn why(answer: &Value, _colours: bool) -> String {
     let state = if alive { "alive" } else { "ended" };
     let mut out =
         format!("call {} ({state})\nlegs {}\n\n", text(answer, "call_uuid"), text(answer, "sip_call_ids"));
+    out.push_str(&steps(answer));
+    out
+}
+
+/// The steps of an explanation, each after the time since the first.
+pub(super) fn steps(answer: &Value) -> String {
+    let mut out = String::new();
     let steps: Vec<&Value> = answer.get("steps").into_iter().flat_map(items).collect();
     let start = steps.first().and_then(|step| step.get("unix_ms")?.as_u64()).unwrap_or_default();
     for step in steps {

@@ -44,6 +44,10 @@ const INDEX: &str = "tandem administration interface, read-only
 /api/reg             tandem reg list
 /api/call            tandem call list
 /api/trunk           tandem trunk list
+/api/agent           tandem agent list
+/api/agent/{id|dn}   tandem agent why
+/api/queue           tandem queue list
+/api/session         tandem session list
 /api/why/{call-id}   tandem why
 ";
 
@@ -67,6 +71,10 @@ fn router(sources: Sources) -> Router {
         .route("/api/reg", get(|state| view(state, |peek| peek.node.reg_list(peek.now))))
         .route("/api/call", get(|state| view(state, |peek| peek.node.call_list(peek.now))))
         .route("/api/trunk", get(|state| view(state, |peek| peek.node.trunk_list(peek.now))))
+        .route("/api/agent", get(|state| view(state, |peek| peek.node.agent_list(peek.now))))
+        .route("/api/agent/{asked}", get(agent_why))
+        .route("/api/queue", get(|state| view(state, |peek| peek.node.queue_list(peek.now))))
+        .route("/api/session", get(|state| view(state, |peek| peek.node.session_list(peek.now))))
         .route("/api/why/{call_id}", get(why))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "no such page; GET / lists them") })
         .layer(middleware::from_fn_with_state(places, one_place_each))
@@ -94,6 +102,14 @@ async fn why(State(sources): State<Sources>, Path(call_id): Path<String>) -> Res
     match sources.commands.ask(move |peek| peek.node.why(&call_id)).await {
         Ok(Some(why)) => Json(why).into_response(),
         Ok(None) => problem(StatusCode::NOT_FOUND, "no call with this Call-ID is known"),
+        Err(unanswered) => late(unanswered),
+    }
+}
+
+async fn agent_why(State(sources): State<Sources>, Path(asked): Path<String>) -> Response {
+    match sources.commands.ask(move |peek| peek.node.agent_why(&asked, peek.now)).await {
+        Ok(Some(why)) => Json(why).into_response(),
+        Ok(None) => problem(StatusCode::NOT_FOUND, "no Agent Login and no Extension has this name here"),
         Err(unanswered) => late(unanswered),
     }
 }

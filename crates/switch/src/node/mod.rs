@@ -6,6 +6,7 @@
 mod control;
 mod cti;
 mod floor;
+mod floor_views;
 mod orders;
 mod probes;
 mod register;

@@ -1,6 +1,6 @@
 //! What an operator may see.
 
-use super::Node;
+use super::{Node, floor_views};
 use crate::directory::{DnId, TrunkId};
 use crate::rooms::{Device, Rooms};
 use crate::routing;
@@ -131,15 +131,22 @@ impl Node {
         (0u32..).zip(directory.trunks()).filter_map(line).collect()
     }
 
-    /// `tandem why`: by a Call-ID of any leg, or the `CallUUID`.
+    /// `tandem why`: by a Call-ID of any leg, or the `CallUUID`; of a call at a queue also why it waits.
     #[must_use]
     pub fn why(&self, call_id: &str) -> Option<view::Why> {
         let alive = self
             .calls
             .iter()
-            .map(crate::call::Call::why)
-            .find(|why| why.call_uuid == call_id || why.sip_call_ids.iter().any(|id| id == call_id));
-        alive.or_else(|| self.archive.find(call_id).map(|explained| explained.view(false)))
+            .map(|call| (call.key(), call.why()))
+            .find(|(_, why)| why.call_uuid == call_id || why.sip_call_ids.iter().any(|id| id == call_id));
+        let Some((key, mut why)) = alive else {
+            return self.archive.find(call_id).map(|explained| explained.view(false));
+        };
+        if let Some(conn) = self.floor.tcalls.conn_of(key) {
+            why.steps.extend(self.floor.queues.why_call(conn).into_iter().map(floor_views::step));
+            why.steps.sort_by_key(|step| step.unix_ms);
+        }
+        Some(why)
     }
 
     /// The printed name of a device.

@@ -86,26 +86,18 @@ impl Doorkeeper {
         // Somebody else's hash takes as long, so that an answer does not tell who exists.
         let hash = person.or_else(|| directory.floor().persons.first());
         let hash = hash.map_or(NOBODY, |person| &person.password_hash.0).to_owned();
-        if let Some(person) = person
-            && self.is_known(&person.name, &hash, &password)
-        {
-            return Ok((Arc::clone(&person.name), person.role));
-        }
+        let known = person.is_some_and(|person| self.is_known(&person.name, &hash, &password));
         let tag = self.tag(&hash, &password);
-        let right = self.check(password, hash).await?;
-        match person {
-            Some(person) if right => {
-                if let Some(tag) = tag {
-                    self.proven.insert(Arc::clone(&person.name), tag);
-                }
-                self.failures.remove(&(source, Some(Box::from(user))));
-                Ok((Arc::clone(&person.name), person.role))
-            }
-            Some(_) | None => {
-                self.failed(source, user, now);
-                Err(Refused::Wrong)
-            }
+        let right = known || self.check(password, hash).await?;
+        let Some(person) = person.filter(|_| right) else {
+            self.failed(source, user, now);
+            return Err(Refused::Wrong);
+        };
+        if let Some(tag) = tag {
+            self.proven.insert(Arc::clone(&person.name), tag);
         }
+        self.failures.remove(&(source, Some(Box::from(user))));
+        Ok((Arc::clone(&person.name), person.role))
     }
 
     /// argon2, when its turn comes. Whoever goes away while waiting makes room.
@@ -167,5 +159,103 @@ impl Doorkeeper {
             failures.count = failures.count.saturating_add(1);
             failures.latest = now;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::config::{Origin, Site, load};
+
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    const THERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+
+    fn office() -> Directory {
+        load(&Origin::Demo(Site::SiteA), [7; 32]).unwrap().directory
+    }
+
+    async fn ask(keeper: &Doorkeeper, source: IpAddr, user: &str, secret: &str) -> Result<(), Refused> {
+        let admitted = keeper.admit(source, &office(), user, secret.to_owned()).await;
+        admitted.map(|(person, _)| assert_eq!(&*person, user))
+    }
+
+    #[tokio::test]
+    async fn the_right_password_opens_and_tells_the_role() {
+        let keeper = Doorkeeper::new();
+        let (person, role) = keeper.admit(HERE, &office(), "router", "secret-router".into()).await.unwrap();
+        assert_eq!((&*person, role), ("router", Role::RoutingApplication));
+        assert_eq!(ask(&keeper, HERE, "router", "secret-admin").await, Err(Refused::Wrong));
+        assert_eq!(ask(&keeper, HERE, "nobody", "secret-router").await, Err(Refused::Wrong));
+        assert_eq!(ask(&keeper, HERE, "router", "").await, Err(Refused::Wrong));
+    }
+
+    #[tokio::test]
+    async fn who_was_proven_needs_no_thread_again_and_everybody_else_does() {
+        let keeper = Doorkeeper::new();
+        ask(&keeper, HERE, "agent01", "secret-agent01").await.unwrap();
+        // Nobody gets a turn from here on: whoever needs one is told so.
+        keeper.threads.close();
+        assert_eq!(ask(&keeper, THERE, "agent01", "secret-agent01").await, Ok(()));
+        assert_eq!(ask(&keeper, HERE, "agent01", "secret-agent02").await, Err(Refused::Busy));
+        assert_eq!(ask(&keeper, HERE, "agent02", "secret-agent02").await, Err(Refused::Busy));
+        assert_eq!(ask(&keeper, HERE, "nobody", "x").await, Err(Refused::Busy), "the same effort for nobody");
+    }
+
+    #[tokio::test]
+    async fn a_new_password_ends_the_old_one_at_once() {
+        let keeper = Doorkeeper::new();
+        ask(&keeper, HERE, "agent01", "secret-agent01").await.unwrap();
+        let hash = password::hash("changed", 8, 1).unwrap();
+        assert!(!keeper.is_known(&"agent01".into(), &hash, "secret-agent01"));
+    }
+
+    #[tokio::test]
+    async fn five_failures_lock_a_user_out_at_his_source_alone() {
+        let keeper = Doorkeeper::new();
+        for _ in 0..CTI_USER_FAILURES {
+            assert_eq!(ask(&keeper, HERE, "agent01", "guess").await, Err(Refused::Wrong));
+        }
+        assert!(matches!(ask(&keeper, HERE, "agent01", "secret-agent01").await, Err(Refused::LockedOut(_))));
+        assert_eq!(ask(&keeper, THERE, "agent01", "secret-agent01").await, Ok(()));
+        assert_eq!(ask(&keeper, HERE, "agent02", "secret-agent02").await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn success_forgets_the_failures_before_it() {
+        let keeper = Doorkeeper::new();
+        for _ in 0..3 {
+            for _ in 1..CTI_USER_FAILURES {
+                assert_eq!(ask(&keeper, HERE, "agent01", "guess").await, Err(Refused::Wrong));
+            }
+            assert_eq!(ask(&keeper, HERE, "agent01", "secret-agent01").await, Ok(()));
+        }
+    }
+
+    #[test]
+    fn many_failures_lock_a_source_out_and_time_lets_it_in_again() {
+        let keeper = Doorkeeper::new();
+        let start = Instant::now();
+        for user in 0..CTI_SOURCE_FAILURES {
+            assert_eq!(keeper.locked_out(HERE, "somebody", start), None);
+            keeper.failed(HERE, &user.to_string(), start);
+        }
+        assert_eq!(keeper.locked_out(HERE, "somebody", start), Some(CTI_LOCKED_OUT));
+        assert_eq!(keeper.locked_out(THERE, "somebody", start), None);
+        let later = start + CTI_LOCKED_OUT;
+        assert_eq!(keeper.locked_out(HERE, "somebody", later), None);
+        keeper.failed(HERE, "somebody", later);
+        assert_eq!(keeper.locked_out(HERE, "somebody", later), None, "the count begins anew");
+    }
+
+    #[test]
+    fn failures_that_are_remembered_are_bounded() {
+        let keeper = Doorkeeper::new();
+        let start = Instant::now();
+        for number in 0..u32::try_from(MAX_CTI_FAILURES).unwrap() {
+            keeper.failed(IpAddr::V4(Ipv4Addr::from(number)), "x", start);
+        }
+        assert!(keeper.failures.len() <= MAX_CTI_FAILURES + 1, "{}", keeper.failures.len());
     }
 }

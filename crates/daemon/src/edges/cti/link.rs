@@ -20,10 +20,9 @@ use tokio_tungstenite::tungstenite::http::StatusCode;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message};
-use tokio_util::sync::CancellationToken;
 
 use super::doorkeeper::Refused;
-use super::{Acceptor, CtiEdge};
+use super::{Acceptor, CtiEdge, Ending};
 use crate::limits::{
     CTI_FAILURE_PAUSE, CTI_HANDSHAKE_WITHIN, CTI_IDLE, CTI_OPEN_WITHIN, CTI_PING_EVERY, CTI_READ_BUFFER,
     CTI_REQUESTS_PER_S, CTI_WRITE_CHUNK, MAX_CTI_EARLY, WRITE_WITHIN,
@@ -44,6 +43,8 @@ impl End {
     fn refusing(code: CloseCode, reason: &'static str, refusal: &Refusal, reference_id: Option<u32>) -> Self {
         let mut event = Event::error(refusal, reference_id);
         event.time = now().unix_ms;
+        // It is no part of any session's stream.
+        event.sequence = Some(0);
         Self::Close(code, reason, Some(Box::new(event)))
     }
 }
@@ -163,7 +164,7 @@ struct Open {
     input: CtiInput,
     link: LinkId,
     queue: mpsc::Receiver<Outgoing>,
-    drop: CancellationToken,
+    ending: Arc<Ending>,
     /// Requests that came before the answer.
     early: Vec<String>,
 }
@@ -206,9 +207,9 @@ where
     };
     match admitted {
         Ok((person, role)) => {
-            let (link, queue, drop) = edge.register();
+            let (link, queue, ending) = edge.register();
             let input = opening(link, person, role, asked);
-            Ok(Open { input, link, queue, drop, early })
+            Ok(Open { input, link, queue, ending, early })
         }
         Err(refused) => {
             let refusal = turned_away(edge, remote, &asked.user_name, refused);
@@ -271,7 +272,7 @@ async fn talk<S>(edge: &CtiEdge, socket: &mut Socket<S>, remote: SocketAddr, ope
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let Open { input, link, mut queue, drop, early } = open;
+    let Open { input, link, mut queue, ending, early } = open;
     let opened = async {
         pass_on(edge, input).await?;
         for text in early {
@@ -280,7 +281,7 @@ where
         Ok(())
     };
     let end = match opened.await {
-        Ok(()) => exchange(edge, socket, link, &mut queue, &drop).await,
+        Ok(()) => exchange(edge, socket, link, &mut queue, &ending).await,
         Err(end) => end,
     };
     edge.unregister(link);
@@ -302,6 +303,14 @@ async fn pass_on(edge: &CtiEdge, input: CtiInput) -> Result<(), End> {
     }
 }
 
+/// What the connection is ended for.
+fn ended(ending: &Ending) -> End {
+    if ending.replaced.load(Ordering::Relaxed) {
+        return End::Close(CloseCode::Policy, "another connection has taken this session over", None);
+    }
+    TOO_SLOW
+}
+
 const TOO_SLOW: End = End::Close(CloseCode::Again, "the client does not read its events", None);
 
 async fn exchange<S>(
@@ -309,7 +318,7 @@ async fn exchange<S>(
     socket: &mut Socket<S>,
     link: LinkId,
     queue: &mut mpsc::Receiver<Outgoing>,
-    drop: &CancellationToken,
+    ending: &Ending,
 ) -> End
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -320,10 +329,10 @@ where
     let mut pace = Pace::new(heard);
     loop {
         tokio::select! {
-            () = drop.cancelled() => return TOO_SLOW,
+            () = ending.now.cancelled() => return ended(ending),
             event = queue.recv() => {
                 let Some(event) = event else { return End::Gone };
-                if let Err(end) = write(edge, socket, event, queue, drop).await {
+                if let Err(end) = write(edge, socket, event, queue, ending).await {
                     return end;
                 }
             }
@@ -381,7 +390,7 @@ async fn write<S>(
     socket: &mut Socket<S>,
     first: Outgoing,
     queue: &mut mpsc::Receiver<Outgoing>,
-    drop: &CancellationToken,
+    ending: &Ending,
 ) -> Result<(), End>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -405,7 +414,7 @@ where
             Ok(Err(_)) => Err(End::Gone),
             Err(_) => Err(TOO_SLOW),
         },
-        () = drop.cancelled() => Err(TOO_SLOW),
+        () = ending.now.cancelled() => Err(ended(ending)),
     }
 }
 

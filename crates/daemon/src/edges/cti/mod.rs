@@ -9,7 +9,7 @@ mod tls;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -53,8 +53,15 @@ pub struct CtiCounters {
 /// How to reach one client.
 struct Writer {
     queue: mpsc::Sender<Outgoing>,
-    /// Cancelled when the client is to be dropped.
-    drop: CancellationToken,
+    ending: Arc<Ending>,
+}
+
+/// Tells a connection's task that it is to end.
+#[derive(Default)]
+struct Ending {
+    now: CancellationToken,
+    /// Because another connection has taken the session over, not because the client does not read.
+    replaced: AtomicBool,
 }
 
 /// Every connection of the CTI interface.
@@ -124,18 +131,26 @@ impl CtiEdge {
     pub fn send(&self, outgoing: Outgoing) {
         let Some(writer) = self.writers.get(&outgoing.link) else { return };
         if writer.queue.try_send(outgoing).is_err() {
-            writer.drop.cancel();
+            writer.ending.now.cancel();
+        }
+    }
+
+    /// Ends a client's connection: another one has taken its session over.
+    pub fn close(&self, link: LinkId) {
+        if let Some(writer) = self.writers.get(&link) {
+            writer.ending.replaced.store(true, Ordering::Relaxed);
+            writer.ending.now.cancel();
         }
     }
 
     /// A place in the table for a proven connection.
-    fn register(&self) -> (LinkId, mpsc::Receiver<Outgoing>, CancellationToken) {
+    fn register(&self) -> (LinkId, mpsc::Receiver<Outgoing>, Arc<Ending>) {
         let id = LinkId(self.next_id.fetch_add(1, Ordering::Relaxed));
         let (sender, queue) = mpsc::channel(CTI_WRITER_QUEUE);
-        let drop = CancellationToken::new();
-        self.writers.insert(id, Writer { queue: sender, drop: drop.clone() });
+        let ending = Arc::new(Ending::default());
+        self.writers.insert(id, Writer { queue: sender, ending: Arc::clone(&ending) });
         self.counters.proven.fetch_add(1, Ordering::Relaxed);
-        (id, queue, drop)
+        (id, queue, ending)
     }
 
     fn unregister(&self, id: LinkId) {
