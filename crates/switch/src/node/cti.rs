@@ -388,15 +388,8 @@ impl Node {
         };
         self.asks(who, request.reference_id, &dn);
         let queue = request.this_queue.as_deref();
-        let watches = self.floor.sessions.has(who.session, &dn);
         let (reasons, extensions) = (request.reasons.clone(), request.extensions.clone());
-        self.floor.agents.logout(&mut desk!(self, agent), &dn, by, queue, reasons, extensions)?;
-        if !watches {
-            // Who does not hear the DN's events is told that it was done.
-            let event = Told { this_dn: Some(dn.to_string()), ..Told::new(EventName::Ack) };
-            self.answer(who.session, request.reference_id, event);
-        }
-        Ok(())
+        self.floor.agents.logout(&mut desk!(self, agent), &dn, by, queue, reasons, extensions)
     }
 
     fn agent_dn(&mut self, who: &Who, dn: &str, reference_id: Option<u32>) -> Result<Arc<str>, Refusal> {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tandem_cti::{Event as Told, EventName, KvList, Refusal, Value};
+use tandem_cti::{AgentState, Event as Told, EventName, KvList, Refusal, Value};
 use tandem_peer::continuity::forced_logout_applies;
 
 use super::Node;
@@ -140,9 +140,12 @@ impl Node {
 
     fn happening(&mut self, happening: Happening) {
         match happening {
-            Happening::Event { dn, event, asked } => {
+            Happening::Event { dn, mut event, asked } => {
                 if event.event == EventName::Ringing {
                     self.supervise(&dn, &event);
+                }
+                if event.event == EventName::Established {
+                    self.announce_wrap_up(&dn, &mut event);
                 }
                 self.tell(&dn, *event, asked);
             }
@@ -224,6 +227,7 @@ impl Node {
             AgentNews::NotReady(told) => self.tell_agent(EventName::AgentNotReady, told),
             AgentNews::LoggedOut(told) => {
                 self.floor.queues.agent_out(&mut desk!(self, queue), &told.dn);
+                self.agent_leaves_offer(&told.dn);
                 self.tell_agent(EventName::AgentLogout, told);
             }
             AgentNews::Available { dn } => {
@@ -235,6 +239,31 @@ impl Node {
                 self.floor.queues.unavailable(&mut desk!(self, queue), &dn);
             }
         }
+    }
+
+    /// A queue's call rings at somebody who was logged out: it goes back to where it waited.
+    fn agent_leaves_offer(&mut self, dn: &str) {
+        let Some(conn) = self.floor.supervision.offer_at(dn) else { return };
+        self.floor.supervision.take_back(conn, OfferEnd::AgentGone);
+        if let Some(key) = self.floor.tcalls.key_of(conn) {
+            let _ = self.operate(key, Operation::TakeBack);
+        }
+    }
+
+    /// `WrapUpTime`: the after-call work that an agent is to expect of a business call.
+    fn announce_wrap_up(&self, dn: &str, event: &mut Told) {
+        let Some(agent) = self.floor.agents.at(dn) else { return };
+        let business = matches!(
+            agent.state,
+            AgentState::BusyReady | AgentState::BusyNotReady | AgentState::BusyAfterCallWork
+        );
+        if !business {
+            return;
+        }
+        let own = agent::wrap_up_of(&event.user_data);
+        let wrap_up =
+            own.unwrap_or_else(|| self.rooms.directory.agent_options(dn, &agent.agent_id).wrap_up_time);
+        event.extensions.insert("WrapUpTime".to_owned(), agent::wrap_up_value(wrap_up));
     }
 
     fn tell_agent(&mut self, name: EventName, told: agent::Told) {
@@ -386,6 +415,8 @@ impl Node {
 
     /// A new configuration is in force.
     pub(super) fn floor_adopts(&mut self) {
+        let grace = self.rooms.directory.floor().logout_on_disconnect_grace;
+        self.floor.sessions.set_disconnect_grace(grace);
         self.floor.agents.adopt(&mut desk!(self, agent));
         self.settle_agents();
         self.floor.queues.adopt(&mut desk!(self, queue));

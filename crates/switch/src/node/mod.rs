@@ -86,13 +86,15 @@ impl Node {
         let mode = rooms.trunks.mode(&rooms.directory);
         // The upper half of every ConnID of this life of the server.
         let high = u32::try_from(rooms.ids.below(u64::from(u32::MAX))).unwrap_or(0);
+        let mut floor = Floor::new(high);
+        floor.sessions.set_disconnect_grace(rooms.directory.floor().logout_on_disconnect_grace);
         Self {
             rooms,
             calls,
             archive: Archive::default(),
             outbox: Outbox::default(),
             mode,
-            floor: Floor::new(high),
+            floor,
             asking: None,
             spare: Vec::new(),
             told: Vec::new(),

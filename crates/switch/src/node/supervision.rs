@@ -22,6 +22,7 @@ pub(super) struct Supervision {
     due: BTreeSet<(u64, u64, Arc<str>)>,
     taken_back: BTreeMap<u64, OfferEnd>,
     offers: BTreeMap<u64, Arc<str>>,
+    offered_at: BTreeMap<Arc<str>, u64>,
 }
 
 impl Supervision {
@@ -44,11 +45,19 @@ impl Supervision {
     /// A queue offers a call to the agent at this DN.
     pub(super) fn offered(&mut self, conn: u64, dn: &Arc<str>) {
         self.offers.insert(conn, Arc::clone(dn));
+        self.offered_at.insert(Arc::clone(dn), conn);
     }
 
     /// The offer is over; at whose DN it was.
     pub(super) fn offer_over(&mut self, conn: u64) -> Option<Arc<str>> {
-        self.offers.remove(&conn)
+        let dn = self.offers.remove(&conn)?;
+        self.offered_at.remove(&dn);
+        Some(dn)
+    }
+
+    /// The call that a queue offers to the agent at this DN.
+    pub(super) fn offer_at(&self, dn: &str) -> Option<u64> {
+        self.offered_at.get(dn).copied()
     }
 
     /// An offer is being taken back for this reason.
