@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tandem_cti::Role;
 use tandem_peer::trunk::TrunkOptions;
 use tandem_sip::Message;
+use tandem_switch::Input;
 use tandem_switch::arena::Key;
 use tandem_switch::call::control::{Begun, Make, Onward, Operation};
 use tandem_switch::call::{Carried, Stage, Ticket};
+use tandem_switch::cti::{CtiInput, LinkId};
 use tandem_switch::directory::floor::{Distribution, Queue, RoutingPoint, Treatment};
 use tandem_switch::directory::{Directory, DnId, Floor, Options, TrunkId};
 
@@ -51,8 +54,28 @@ pub fn with_floor(change: impl FnOnce(&mut Options)) -> Arc<Directory> {
 /// A bed with that floor and no peer; 1001 to 1004 as usual, the first two registered where the constants say.
 pub fn bed() -> Bed {
     let mut bed = Bed::with(with_floor(|options| options.dr_peer_trunk = None));
+    route(&mut bed);
     bed.node.overhear();
     bed
+}
+
+/// A routing application listens at the routing point, and says nothing.
+fn route(bed: &mut Bed) {
+    let link = LinkId(1);
+    let open = CtiInput::Open {
+        link,
+        person: "router".into(),
+        role: Role::RoutingApplication,
+        application: "test".into(),
+        resume: None,
+        reference_id: None,
+    };
+    let register = format!(r#"{{"request":"TRegisterAddress","ThisDN":"{POINT}"}}"#);
+    let request = Box::new(tandem_cti::decode(&register).unwrap());
+    for input in [open, CtiInput::Request { link, request }] {
+        bed.node.handle_input(Input::Cti(input), bed.now);
+        bed.drain();
+    }
 }
 
 impl Bed {

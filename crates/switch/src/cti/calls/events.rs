@@ -65,6 +65,11 @@ impl Out {
         ticket
     }
 
+    /// Whether a ticket was given out here; other calls are made without a client.
+    pub fn issued(&self, ticket: Ticket) -> bool {
+        ticket.0 <= self.last_ticket
+    }
+
     /// The request waits for something at this call, too.
     pub fn attach(&mut self, ticket: Ticket, conn: u64) {
         let Some(pending) = self.pending.get_mut(&ticket) else { return };

@@ -157,8 +157,10 @@ impl TCalls {
     fn asked_for(&mut self, key: Key, opening: &Opening) -> (Carried, Option<u64>) {
         let Some(ticket) = opening.ticket else { return (opening.carried.clone(), None) };
         let Some(pending) = self.out.pending.get(&ticket) else {
-            // Nobody wants it any more.
-            self.out.orders.push_back(Order::Clear { ticket: NOBODY, key });
+            if self.out.issued(ticket) {
+                // Nobody wants it any more.
+                self.out.orders.push_back(Order::Clear { ticket: NOBODY, key });
+            }
             return (opening.carried.clone(), None);
         };
         let previous = (!matches!(pending.work, Work::Make(_))).then_some(pending.conn);
