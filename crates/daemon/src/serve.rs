@@ -245,9 +245,7 @@ impl Control<'_> {
                 _ = &mut ended => return Err(anyhow!("the node's thread ended unasked")),
                 _ = signals.hangup.recv() => {
                     self.cdrs.reopen();
-                    if self.reload().await {
-                        self.publish.send_replace(Arc::clone(&self.directory));
-                    }
+                    self.reload().await;
                     continue;
                 }
             };
@@ -257,8 +255,8 @@ impl Control<'_> {
         }
     }
 
-    /// All or nothing: true if a new configuration is in force.
-    async fn reload(&mut self) -> bool {
+    /// All or nothing.
+    async fn reload(&mut self) {
         // Reading many Extensions takes a while; the edge threads have other work.
         let (origin, secret) = (self.origin.clone(), self.directory.server.nonce_secret);
         let read = tokio::task::spawn_blocking(move || config::load(&origin, secret)).await;
@@ -281,14 +279,13 @@ impl Control<'_> {
                 let (extensions, trunks) = (self.directory.extensions().len(), self.directory.trunks().len());
                 let taken = self.commands.input(Input::Directory(Arc::clone(&self.directory))).await;
                 if taken {
+                    self.publish.send_replace(Arc::clone(&self.directory));
                     // Said when it is in force for whoever asks after reading this line: the node's queue keeps order.
                     tracing::info!(config = %self.origin, extensions, trunks, "configuration reloaded");
                 }
-                taken
             }
             Err(why) => {
                 tracing::error!(config = %self.origin, %why, "not reloaded: the configuration stays as it was");
-                false
             }
         }
     }

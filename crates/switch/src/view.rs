@@ -166,7 +166,7 @@ pub struct Session {
     /// User name.
     pub person: String,
     /// Role.
-    pub role: String,
+    pub role: tandem_cti::Role,
     /// What the client says it is.
     pub application: String,
     /// Is a connection open?

@@ -66,6 +66,38 @@ fn an_agent_logs_in_and_is_seen() {
     desktop.send(&json!({ "request": "TAgentLogin", "ReferenceID": 3, "ThisDN": "1001", "AgentID": "2001" }));
     assert_eq!(desktop.event()["event"], "EventAgentLogin");
     assert_eq!(desktop.event()["event"], "EventAgentNotReady");
+    let agents = server.ask_json(&["agent", "list"]);
+    assert_eq!((&agents[0]["agent_id"], &agents[0]["dn"]), (&json!("2001"), &json!("1001")));
+    assert_eq!((&agents[0]["state"], &agents[0]["available"]), (&json!("NotReady"), &json!(false)));
+    let queues = server.ask_json(&["queue", "list"]);
+    assert_eq!((&queues[0]["queue"], &queues[0]["agents"]), (&json!("7000"), &json!(1)));
+    let sessions = server.ask_json(&["session", "list"]);
+    assert_eq!((&sessions[0]["person"], &sessions[0]["role"]), (&json!("jane"), &json!("agent")));
+    assert_eq!(sessions[0]["connected"], true);
+    for asked in ["2001", "1001"] {
+        let why = server.ask_json(&["agent", "why", asked]);
+        let last = why["steps"].as_array().unwrap().last().unwrap();
+        assert!(last["text"].as_str().unwrap().contains("not available"), "{why}");
+    }
+    assert!(server.ask_json(&["agent", "why", "2002"])["agent"].is_null());
+    assert_eq!(server.ask(&["agent", "why", "4711"]).status.code(), Some(5));
+}
+
+#[test]
+fn a_second_connection_takes_the_session_over_and_the_first_is_told() {
+    let server = Server::start();
+    let (mut first, link) = connected(&server, "jane");
+    let mut second = Desktop::connect(server.cti);
+    let mut open = Desktop::open_request("jane");
+    open["Session"] = link["Session"].clone();
+    open["After"] = link["EventSequenceNumber"].clone();
+    second.send(&open);
+    assert_eq!(second.event()["Resumed"], "Continued");
+    let (_, (code, reason)) = first.until_end();
+    assert_eq!(code, 1008);
+    assert!(reason.contains("another connection"), "{reason}");
+    second.send(&query(2));
+    assert_eq!(second.event()["event"], "EventServerInfo");
 }
 
 #[test]

@@ -24,10 +24,20 @@ fn every_view_answers_as_table_and_as_json() {
     let server = Server::start();
     assert_eq!(server.ask_json(&["status"])["server"], "site-t");
     assert_eq!(server.ask_json(&["dn", "list"]).as_array().unwrap().len(), 10);
-    for view in ["reg", "call", "trunk"] {
+    for view in ["reg", "call", "trunk", "agent", "session"] {
         assert!(server.ask_json(&[view, "list"]).as_array().unwrap().is_empty(), "{view}");
     }
-    for view in [&["status"][..], &["dn", "list"], &["reg", "list"], &["call", "list"], &["trunk", "list"]] {
+    for view in [
+        &["status"][..],
+        &["dn", "list"],
+        &["reg", "list"],
+        &["call", "list"],
+        &["trunk", "list"],
+        &["agent", "list"],
+        &["agent", "why", "1001"],
+        &["queue", "list"],
+        &["session", "list"],
+    ] {
         let output = server.ask(view);
         assert!(output.status.success() && !output.stdout.is_empty(), "{view:?}");
     }
@@ -40,7 +50,18 @@ fn every_view_answers_as_table_and_as_json() {
 fn no_answer_of_the_administration_interface_holds_a_password() {
     let server = Server::start();
     assert_eq!(Phone::udp("1001", server.sip).register(server.sip, "secret-1001"), 200);
-    for page in ["/", "/metrics", "/api/status", "/api/dn", "/api/reg", "/api/call", "/api/trunk"] {
+    for page in [
+        "/",
+        "/metrics",
+        "/api/status",
+        "/api/dn",
+        "/api/reg",
+        "/api/call",
+        "/api/trunk",
+        "/api/agent",
+        "/api/queue",
+        "/api/session",
+    ] {
         assert!(!server.get(page).1.contains("secret-"), "{page}");
     }
 }

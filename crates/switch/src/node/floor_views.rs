@@ -67,7 +67,7 @@ impl Node {
         let line = |session: crate::cti::sessions::View| view::Session {
             session: session.session.0,
             person: session.person.to_string(),
-            role: format!("{:?}", session.role),
+            role: session.role,
             application: session.application.to_string(),
             connected: session.link.is_some(),
             dns: session.dns,
