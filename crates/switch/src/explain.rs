@@ -65,6 +65,10 @@ pub enum What {
     Audited(Side),
     /// An operation by INVITEs of this server's own ended so, with the status that it met.
     Arranged(Aim, Option<u16>),
+    /// A side's phone put the other party on hold (true), or took it back.
+    HeldByPhone(Side, bool),
+    /// A party was sent a request of this server's own.
+    Told(Side, &'static str),
     /// A leg of another call came, over this device.
     TookOver(Device),
     /// The party goes to the conference mixer.
@@ -233,6 +237,9 @@ fn render(step: &Step, directory: &Directory) -> view::Step {
         What::Failed(status) => format!("caller answered with {status}"),
         What::Arranged(aim, None) => aim.to_string(),
         What::Arranged(aim, Some(status)) => format!("in vain ({status}): {aim}"),
+        What::HeldByPhone(side, true) => format!("the {side} phone put the other party on hold"),
+        What::HeldByPhone(side, false) => format!("the {side} phone took the other party back"),
+        What::Told(side, what) => format!("the {side} phone was sent {what}, by request"),
         What::TookOver(device) => format!("{} came from another call, by request", name(*device)),
         What::ToMixer(mixer) => format!("the party goes to mixer {mixer}"),
         What::Audited(side) => format!("the {side} leg was audited: its trunk is out of service"),

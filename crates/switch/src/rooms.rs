@@ -138,7 +138,7 @@ pub struct Rooms {
     pub counters: Counters,
     /// What the node must be told.
     pub facts: Vec<Fact>,
-    /// What calls have told, kept for who overhears it.
+    /// What calls have told, kept for who drives them in the floor's place.
     pub(crate) overheard: Option<Vec<(Key, crate::call::News)>>,
     /// Buffer in which messages are printed.
     pub scratch: Vec<u8>,

@@ -12,6 +12,7 @@ use super::leg::Side;
 use super::news::{LegNo, News, Ticket};
 use super::session::description;
 use super::{Call, Phase};
+use crate::explain::What;
 use crate::rooms::{Device, Rooms};
 
 /// How a party holds the other one.
@@ -117,7 +118,11 @@ impl Call {
     pub(super) fn hold_by_phone(&mut self, rooms: &mut Rooms, side: Side, request: &Message) {
         let Phase::Talk(talking) = &self.phase else { return };
         let Some(described) = description(request).filter(|_| !talking.talk.is_parked()) else { return };
-        self.set_hold(rooms, side, if described.is_hold() { Hold::Phone } else { Hold::No });
+        let (was, holds) = (talking.talk.leg(side).holds != Hold::No, described.is_hold());
+        if was != holds {
+            self.note(rooms, What::HeldByPhone(side, holds));
+        }
+        self.set_hold(rooms, side, if holds { Hold::Phone } else { Hold::No });
     }
 
     pub(super) fn set_hold(&mut self, rooms: &mut Rooms, side: Side, holds: Hold) {

@@ -269,10 +269,10 @@ impl Call {
     }
 
     fn tell(&self, rooms: &mut Rooms, news: News) {
-        if let Some(overheard) = &mut rooms.overheard {
-            overheard.push((self.key, news.clone()));
+        match &mut rooms.overheard {
+            Some(overheard) => overheard.push((self.key, news)),
+            None => rooms.facts.push(Fact::Call(self.key, news)),
         }
-        rooms.facts.push(Fact::Call(self.key, news));
     }
 
     fn note(&mut self, rooms: &Rooms, what: What) {

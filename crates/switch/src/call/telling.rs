@@ -11,6 +11,7 @@ use super::news::{LegNo, Ticket};
 use super::record::EndReason;
 use super::talk::ends_dialog;
 use super::{Call, Phase};
+use crate::explain::What;
 use crate::limits::{MAX_DIGITS, MAX_TELLINGS};
 use crate::rooms::{Rooms, Use};
 
@@ -34,6 +35,16 @@ enum Told {
     Digits(Vec<u8>),
     /// `Event` of a NOTIFY.
     Event(&'static [u8]),
+}
+
+impl Told {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Digits(_) => "digits",
+            Self::Event(b"hold") => "NOTIFY to hold",
+            Self::Event(_) => "NOTIFY to talk",
+        }
+    }
 }
 
 impl Call {
@@ -87,6 +98,7 @@ impl Call {
             rooms.counters.refused_full += 1;
             return Err(503);
         }
+        self.note(rooms, What::Told(side, what.name()));
         let id = self.next_pending;
         self.next_pending = self.next_pending.wrapping_add(1);
         let mut telling =

@@ -73,6 +73,14 @@ impl Calls {
         leg.flatten().map(|leg| (Begun::Later, leg)).ok_or(481)
     }
 
+    /// Whether a leg of an answered call could leave it now.
+    ///
+    /// # Errors
+    /// As [`Calls::to_mixer`].
+    pub fn may_leave(&self, (key, leg): (Key, LegNo)) -> Result<(), u16> {
+        self.get(key).ok_or(481_u16)?.free_side(leg).map(|_| ())
+    }
+
     /// Connects one leg of an answered call with the mixer, in a call of its own beneath the same conference name. Each
     /// party of a conference is such a call. Gives the key of the new call; the leg keeps nothing of the old one. A party
     /// that is left alone in the old call is released unless it leaves for the mixer at once, too.

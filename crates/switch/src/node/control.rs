@@ -1,4 +1,5 @@
-//! Call control without a desktop: what requests do to calls, and what calls tell. Tools and tests drive calls so.
+//! Call control without a floor: what requests do to calls, and what calls tell. Whoever drives calls so takes the place
+//! of agents, queues and desktops, which hear nothing of calls from then on.
 
 use super::Node;
 use crate::arena::Key;
@@ -10,6 +11,7 @@ impl Node {
     /// Does something to calls; then drain [`Node::poll_output`].
     pub fn control<T>(&mut self, now: Now, act: impl FnOnce(&mut Calls, &mut Rooms) -> T) -> T {
         self.rooms.now = now;
+        self.rooms.overheard.get_or_insert_default();
         let outcome = act(&mut self.calls, &mut self.rooms);
         while let Some(over) = self.calls.poll_over() {
             self.keep(Some(over));
@@ -18,7 +20,7 @@ impl Node {
         outcome
     }
 
-    /// What calls have told since this was asked last; nothing is kept before it is asked for the first time.
+    /// What calls have told since this was asked last, from the first time on that this or [`Node::control`] is used.
     pub fn overhear(&mut self) -> Vec<(Key, News)> {
         self.rooms.overheard.replace(Vec::new()).unwrap_or_default()
     }

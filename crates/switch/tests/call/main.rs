@@ -11,6 +11,7 @@
 mod support;
 
 mod answered_by_request;
+mod arrange;
 mod audit;
 mod basic;
 mod cancel;

@@ -13,7 +13,7 @@ use crate::support::{
 const SECOND: &str = "10.0.0.98:5060";
 
 /// Two gateways, one after the other, for everything that begins with 9; the first has credentials if `login`.
-fn gateways(login: bool) -> Arc<Directory> {
+pub fn gateways(login: bool) -> Arc<Directory> {
     let base = alone();
     let mut first = trunk("first", GATEWAY);
     first.credentials = login.then(|| ("user".into(), "secret".into()));
@@ -27,7 +27,7 @@ fn gateways(login: bool) -> Arc<Directory> {
 }
 
 /// 1001 dials out: the INVITE that the first gateway gets.
-fn dialled(bed: &mut Bed) -> Message {
+pub fn dialled(bed: &mut Bed) -> Message {
     bed.register("1001", CALLER);
     bed.receive(CALLER, &invite("1001", CALLER, "9123", "out"));
     bed.take(CALLER);
@@ -93,7 +93,7 @@ fn a_cancel_between_two_gateways_reaches_the_one_that_is_asked() {
     bed.nothing_stays();
 }
 
-const CHALLENGE: &str =
+pub const CHALLENGE: &str =
     "WWW-Authenticate: Digest realm=\"carrier\", nonce=\"abc\", algorithm=MD5, qop=\"auth\"";
 
 #[test]
