@@ -10,7 +10,7 @@
 //! | `branch` | one INVITE to one possible callee |
 //! | `carried` | user data and ConnID, to and from the peer site |
 //! | `early` | early dialogs, one of ours for each of theirs |
-//! | `best` | which refusal the caller is told |
+//! | `best`, `reply` | which refusal the caller is told, and how |
 //! | `talk`, `exchange` | the answered call: two dialogs, and the INVITE that is under way within them |
 //! | `arrange`, `join`, `hold` | what this server brings about within it by request |
 //! | `transfer` | legs that leave one call for another: transfer, conference |
@@ -40,6 +40,7 @@ mod news;
 mod operate;
 mod record;
 mod relay;
+mod reply;
 mod session;
 mod setup;
 mod steer;

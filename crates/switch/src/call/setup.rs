@@ -8,20 +8,20 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 use tandem_peer::continuity::InPathOutcome;
 use tandem_peer::trunk::CallFailure;
-use tandem_sip::{Builder, Flow, HeaderName, Message, TxnId, response_to};
+use tandem_sip::{Flow, HeaderName, Message, TxnId};
 
 use super::best::{Best, mapped};
 use super::branch::{Branch, Stranger, Target, Why};
 use super::early::Early;
 use super::exchange::Answered;
-use super::hide::hide;
 use super::incoming::Answer;
 use super::leg::{Leg, Side};
 use super::make::Wanted;
 use super::news::{Carried, Far, LegNo, News};
 use super::record::{EndReason, LegFacts, LegId};
+use super::reply::print_response;
 use super::waiting::Waiting;
-use super::{Call, CallTimer, Phase, branch, carried, headers};
+use super::{Call, CallTimer, Phase, branch, carried};
 use crate::arena::Key;
 use crate::cdr::EndedBy;
 use crate::directory::{DnId, TrunkId};
@@ -29,7 +29,7 @@ use crate::explain::{KnownBy, Trace, What};
 use crate::ids::Tag;
 use crate::limits::{MAX_BRANCHES, MAX_LEGS};
 use crate::reject::Reject;
-use crate::rooms::{Device, Fact, Rooms, Use, own_headers};
+use crate::rooms::{Device, Fact, Rooms, Use};
 use crate::routing::{self, Way};
 
 /// A place the call is tried at; the next one follows when this one cannot take it.
@@ -640,56 +640,6 @@ impl Call {
 
 const ELSEWHERE: &[u8] = b"SIP;cause=200;text=\"Call completed elsewhere\"";
 const DECLINED: &[u8] = b"SIP;cause=603;text=\"Declined elsewhere\"";
-
-impl Setup {
-    /// The final response to the caller's INVITE when nobody answers.
-    fn print_refusal(&self, rooms: &mut Rooms, best: &Best, flow: Flow) -> Option<bytes::Bytes> {
-        let ours = rooms.lines.sent_by.as_bytes();
-        let code = mapped(best.status);
-        // What was mapped spoke of the callee's own affairs, its headers and body too.
-        let like = best.message.as_ref().filter(|like| like.code() == Some(code));
-        let mut builder = head(&mut rooms.scratch, &self.request, flow, code, like, self.refusal_tag())?;
-        let Some(like) = like else { return Some(builder.finish(b"")) };
-        headers::relay(&mut builder, like, ours);
-        if (300..400).contains(&code) {
-            for contact in like.lines(HeaderName::Contact) {
-                builder.header(HeaderName::Contact, &hide(contact, &best.hosts, ours));
-            }
-        }
-        Some(builder.finish(like.body()))
-    }
-}
-
-/// A response to the caller's INVITE, with what `like` carries passed on.
-pub(super) fn print_response(
-    rooms: &mut Rooms,
-    request: &Message,
-    flow: Flow,
-    code: u16,
-    like: Option<&Message>,
-    tag: Tag,
-) -> Option<bytes::Bytes> {
-    let lines = &rooms.lines;
-    let mut builder = head(&mut rooms.scratch, request, flow, code, like, tag)?;
-    builder.copy(request, HeaderName::RecordRoute);
-    own_headers(&mut builder, lines.contact(flow.transport));
-    let Some(like) = like else { return Some(builder.finish(b"")) };
-    headers::relay(&mut builder, like, lines.sent_by.as_bytes());
-    Some(builder.finish(like.body()))
-}
-
-fn head<'b>(
-    scratch: &'b mut Vec<u8>,
-    request: &Message,
-    flow: Flow,
-    code: u16,
-    like: Option<&Message>,
-    tag: Tag,
-) -> Option<Builder<'b>> {
-    let env = request.envelope().ok()?;
-    let reason = like.and_then(Message::reason).unwrap_or_else(|| crate::rooms::phrase(code).as_bytes());
-    Some(response_to(scratch, request, &env, code, reason, Some(&tag.text()), Some(flow.remote)))
-}
 
 /// How long a call may ring, and what its caller is told then: `ring-timeout`, or the INVITE's own Expires if that is
 /// shorter.

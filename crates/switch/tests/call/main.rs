@@ -27,6 +27,7 @@ mod hold;
 mod join;
 mod made;
 mod news;
+mod onward;
 mod records;
 mod refusals;
 mod reinvite;

@@ -1,0 +1,60 @@
+//! What the caller's INVITE is answered with: a callee's response passed on, or this server's own.
+
+use tandem_sip::{Builder, Flow, HeaderName, Message, response_to};
+
+use super::best::{Best, mapped};
+use super::headers;
+use super::hide::hide;
+use super::setup::Setup;
+use crate::ids::Tag;
+use crate::rooms::{Rooms, own_headers};
+
+impl Setup {
+    /// The final response to the caller's INVITE when nobody answers.
+    pub(super) fn print_refusal(&self, rooms: &mut Rooms, best: &Best, flow: Flow) -> Option<bytes::Bytes> {
+        let ours = rooms.lines.sent_by.as_bytes();
+        let code = mapped(best.status);
+        // What was mapped spoke of the callee's own affairs, its headers and body too.
+        let like = best.message.as_ref().filter(|like| like.code() == Some(code));
+        let mut builder = head(&mut rooms.scratch, &self.request, flow, code, like, self.refusal_tag())?;
+        let Some(like) = like else { return Some(builder.finish(b"")) };
+        headers::relay(&mut builder, like, ours);
+        if (300..400).contains(&code) {
+            for contact in like.lines(HeaderName::Contact) {
+                builder.header(HeaderName::Contact, &hide(contact, &best.hosts, ours));
+            }
+        }
+        Some(builder.finish(like.body()))
+    }
+}
+
+/// A response to the caller's INVITE, with what `like` carries passed on.
+pub(super) fn print_response(
+    rooms: &mut Rooms,
+    request: &Message,
+    flow: Flow,
+    code: u16,
+    like: Option<&Message>,
+    tag: Tag,
+) -> Option<bytes::Bytes> {
+    let lines = &rooms.lines;
+    let mut builder = head(&mut rooms.scratch, request, flow, code, like, tag)?;
+    builder.copy(request, HeaderName::RecordRoute);
+    own_headers(&mut builder, lines.contact(flow.transport));
+    let Some(like) = like else { return Some(builder.finish(b"")) };
+    headers::relay(&mut builder, like, lines.sent_by.as_bytes());
+    Some(builder.finish(like.body()))
+}
+
+fn head<'b>(
+    scratch: &'b mut Vec<u8>,
+    request: &Message,
+    flow: Flow,
+    code: u16,
+    like: Option<&Message>,
+    tag: Tag,
+) -> Option<Builder<'b>> {
+    let env = request.envelope().ok()?;
+    let reason = like.and_then(Message::reason).unwrap_or_else(|| crate::rooms::phrase(code).as_bytes());
+    Some(response_to(scratch, request, &env, code, reason, Some(&tag.text()), Some(flow.remote)))
+}
