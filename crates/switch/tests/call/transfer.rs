@@ -299,6 +299,10 @@ fn three_parties_of_two_calls_meet_at_the_mixer() {
     assert_eq!(confer(&mut bed, &[(0, 0), (0, 1), (1, 1)]), [Ok(0), Ok(0), Ok(0)]);
     bed.pass(Duration::ZERO);
     assert_eq!(count(&bed.lines(CALLER), "BYE "), 1, "the asker's leg of the consultation is released");
+    assert!(
+        bed.take(OTHER).is_empty() && bed.take(CALLEE).is_empty(),
+        "who has left hears nothing of the old calls"
+    );
     let invites = bed.take(MIXER);
     assert_eq!(invites.len(), 3);
     for (invite, (tag, at)) in invites.iter().zip([("m1", CALLER), ("m2", CALLEE), ("m3", OTHER)]) {
