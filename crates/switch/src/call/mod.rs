@@ -12,7 +12,8 @@
 //! | `early` | early dialogs, one of ours for each of theirs |
 //! | `best`, `reply` | which refusal the caller is told, and how |
 //! | `talk`, `exchange` | the answered call: two dialogs, and the INVITE that is under way within them |
-//! | `arrange`, `join`, `hold` | what this server brings about within it by request |
+//! | `operate` | what requests do to it |
+//! | `arrange`, `join`, `hold`, `telling` | INVITEs, INFO and NOTIFY of this server's own within it |
 //! | `transfer` | legs that leave one call for another: transfer, conference |
 //! | `relay` | other requests within the dialogs, passed to the other side |
 //! | `session`, `stored` | descriptions of this server's own, and the record of an answered call |
