@@ -5,9 +5,10 @@ use std::time::Duration;
 use tandem_switch::call::control::Operation;
 use tandem_switch::call::{EndReason, News};
 use tandem_switch::cdr::EndedBy;
+use tandem_switch::routing::Onwards;
 
 use crate::floor::{QUEUE, bed, on_to};
-use crate::support::{CALLEE, CALLER, OTHER, answer, codes, in_dialog, invite, line};
+use crate::support::{CALLEE, CALLER, OTHER, answer, cancel_of, codes, in_dialog, invite, line};
 
 #[test]
 fn a_ringing_call_is_redirected_and_the_caller_hears_the_new_phone() {
@@ -155,4 +156,21 @@ fn why_tells_every_step_of_a_waiting_call() {
     {
         assert!(steps.contains(&wanted), "{wanted} in {steps:?}");
     }
+}
+
+#[test]
+fn a_cancel_that_comes_after_the_answer_does_not_end_what_the_call_goes_on_to() {
+    let mut bed = bed();
+    bed.established();
+    bed.register("1004", OTHER);
+    let key = bed.key();
+    bed.steer(key, Operation::Replace(1, Onwards::To(on_to(3)))).unwrap();
+    let second = bed.one(OTHER);
+    bed.receive(OTHER, &answer(&second, 180, "other", OTHER, ""));
+    bed.receive(CALLER, &cancel_of(&invite("1001", CALLER, "1002", "call1")));
+    assert!(bed.take(OTHER).is_empty(), "it goes on ringing (RFC 3261 9.2)");
+    bed.steer(key, Operation::Release(0)).unwrap();
+    assert!(line(&bed.one(OTHER)).starts_with("CANCEL "));
+    bed.receive(OTHER, &answer(&second, 487, "other", OTHER, ""));
+    bed.nothing_stays();
 }
