@@ -124,3 +124,48 @@ pub const RESOLVE_EVERY: Duration = Duration::from_secs(30);
 pub const RESOLVE_WITHIN: Duration = Duration::from_secs(5);
 /// Largest answer the command line reads from a server, bytes.
 pub const MAX_ANSWER: usize = 256 * 1024 * 1024;
+
+/// Servers that the statistics service is a client of; more is a configuration error.
+pub const MAX_STAT_SITES: usize = 16;
+/// Longest `history-days`; more is a configuration error.
+pub const MAX_HISTORY_DAYS: u64 = 3_660;
+/// Time for a CTI server to answer a connection and its opening; then the next attempt.
+pub const CTI_ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// First and longest pause between attempts; it doubles in between.
+pub const CTI_BACKOFF: Duration = Duration::from_millis(250);
+/// See [`CTI_BACKOFF`].
+pub const CTI_BACKOFF_MOST: Duration = Duration::from_secs(10);
+/// How often a CTI server is asked whether it is there.
+pub const CTI_PING_EVERY: Duration = Duration::from_secs(5);
+/// Such questions in a row without a word from it; then the connection is given up.
+pub const CTI_UNHEARD_PINGS: u32 = 3;
+/// Largest event of a CTI server, bytes; a larger one ends the connection.
+pub const MAX_CTI_EVENT: usize = 16 * 1024 * 1024;
+/// DNs asked for whose answers are not there yet; the others wait.
+pub const MAX_UNANSWERED_REGISTRATIONS: usize = 64;
+/// Events that wait for the model of statistics; a connection that finds it full waits.
+pub const MAX_CTI_EVENTS: usize = 4_096;
+/// How often history is written.
+pub const HISTORY_COMMIT_EVERY: Duration = Duration::from_millis(250);
+/// Rows written at once; with so many, a write does not wait for its time.
+pub const MAX_BATCH: usize = 1_000;
+/// How long a failed database, or a file of JSON lines that cannot be written, is left alone.
+pub const DATABASE_AGAIN: Duration = Duration::from_secs(10);
+/// Rows read from the database at once for the JSON lines; the rest follows with the next write.
+pub const MAX_LINES_AT_ONCE: i64 = 1_000;
+/// Longest JSON line looked for at the end of a file, bytes.
+pub const MAX_JSON_LINE: u64 = 64 * 1024;
+/// How often old history is removed, and how many rows at once.
+pub const FORGET_EVERY: Duration = Duration::from_secs(3_600);
+/// See [`FORGET_EVERY`].
+pub const FORGET_AT_ONCE: i64 = 1_000;
+/// How often changed statistics are shown.
+pub const PUBLISH_EVERY: Duration = Duration::from_secs(1);
+/// Silence of the model after which `/health` answers 503.
+pub const HEALTHY_WITHIN: Duration = Duration::from_secs(5);
+/// Subscribers of statistics at once; a further one is answered 503.
+pub const MAX_SUBSCRIBERS: usize = 256;
+/// Names in one subscription; more is refused.
+pub const MAX_SUBSCRIBED: usize = 10_000;
+/// Largest subscription, bytes; a larger one ends the connection.
+pub const MAX_SUBSCRIPTION: usize = 1024 * 1024;

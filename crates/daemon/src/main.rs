@@ -13,6 +13,7 @@ mod password;
 mod reload;
 mod run;
 mod serve;
+mod stat;
 
 use std::process::ExitCode;
 

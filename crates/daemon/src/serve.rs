@@ -23,6 +23,7 @@ use crate::edges::{cti, resolve, tcp, udp};
 use crate::limits::{MAX_COMMANDS, MAX_CONNECTIONS, MAX_CTI_LINKS, MAX_HTTP_REQUESTS, MAX_LISTEN};
 use crate::reload;
 use crate::run::{Shell, now};
+use crate::stat;
 
 /// Thirty-two bytes from the operating system.
 ///
@@ -84,6 +85,9 @@ pub fn serve(origin: &Origin, config: Config) -> Result<()> {
     };
     let (node, ended) = start_node(shell)?;
     announce(origin, &directory, &settings);
+    if settings.stat.is_some() {
+        stat::start_beside(origin);
+    }
     let control = Control { origin, commands, cdrs: sources.cdrs, settings, directory, publish };
     let stopped = edges.block_on(control.run(signals, ended));
     let joined = node.join().map_err(|_| anyhow!("the node's thread ended by a fault"));

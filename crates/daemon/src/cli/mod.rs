@@ -4,6 +4,7 @@ mod client;
 mod cti;
 mod show;
 mod show_floor;
+mod stat;
 mod table;
 
 use std::io::IsTerminal;
@@ -125,6 +126,16 @@ Example:
     /// Talk to the CTI interface by hand: JSON requests from standard input, events to standard output
     #[command(after_help = cti::HELP)]
     Cti(cti::Line),
+    /// Statistics: run the service, or show what it knows
+    #[command(after_help = "\
+The service is a client of the CTI servers that [stat] names. Several may run with the same file: the one that holds the
+lock beside the database writes the history, and another goes on when it ends.
+
+Examples:
+  tandem stat --config /etc/tandem/stat.toml
+  tandem stat show
+  tandem stat show --json --stat http://127.0.0.1:8070")]
+    Stat(stat::Stat),
     /// Hash a password for `password-hash` of a [[person]]
     #[command(
         name = "hash-password",
@@ -239,6 +250,7 @@ pub fn run() -> Exit {
             ask(&format!("/api/why/{}", client::escape(&call_id)), shape, show::why)
         }
         Command::Cti(line) => cti::run(&line),
+        Command::Stat(arguments) => stat::run(arguments),
         Command::HashPassword { memory, iterations } => run_hash_password(memory, iterations),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "tandem", &mut std::io::stdout());
@@ -363,6 +375,14 @@ mod tests {
         }
         assert!(parse("tandem why").is_err());
         assert!(parse("tandem dn").is_err());
+    }
+
+    #[test]
+    fn statistics_run_by_a_file_or_are_shown() {
+        assert!(parse("tandem stat --config stat.toml").is_ok());
+        assert!(parse("tandem stat show --json").is_ok());
+        assert!(parse("tandem stat").is_err());
+        assert!(parse("tandem stat --config stat.toml show").is_err());
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod numbers;
 mod objects;
 mod reader;
 mod source;
+mod stat;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -28,7 +29,9 @@ use tandem_switch::Directory;
 use toml::de::{DeTable, Error};
 
 pub use fault::ConfigError;
+pub use numbers::expand;
 pub use source::{Origin, Site};
+pub use stat::{PasswordAt, StatConfig, StatSettings, StatSite, load as load_stat};
 
 use crate::limits::MAX_INCLUDES;
 use fault::{At, SourceFile};
@@ -56,6 +59,8 @@ pub struct Settings {
     pub log_level: String,
     /// Shape of a log line.
     pub log_format: LogFormat,
+    /// The statistics service within this process.
+    pub stat: Option<StatSettings>,
 }
 
 /// Where the CTI interface answers, and how.
@@ -157,6 +162,9 @@ fn join(files: &[SourceFile], reader: &Reader, nonce_secret: [u8; 32]) -> Option
         if file == 0 {
             let _ = root.list("include", "a file name", |name| Ok(name.to_owned()));
             own = application::read(reader, &mut root, nonce_secret);
+            if let Some(own) = &mut own {
+                own.settings.stat = stat::read(reader, &mut root);
+            }
             untimed = own.as_ref().map_or(untimed, |own| own.agents.untimed);
         }
         objects.read(reader, &mut root, untimed);
