@@ -136,9 +136,9 @@ pub const CTI_BACKOFF: Duration = Duration::from_millis(250);
 /// See [`CTI_BACKOFF`].
 pub const CTI_BACKOFF_MOST: Duration = Duration::from_secs(10);
 /// How often a CTI server is asked whether it is there.
-pub const CTI_PING_EVERY: Duration = Duration::from_secs(5);
+pub const STAT_PING_EVERY: Duration = Duration::from_secs(5);
 /// Such questions in a row without a word from it; then the connection is given up.
-pub const CTI_UNHEARD_PINGS: u32 = 3;
+pub const STAT_UNHEARD_PINGS: u32 = 3;
 /// Largest event of a CTI server, bytes; a larger one ends the connection.
 pub const MAX_CTI_EVENT: usize = 16 * 1024 * 1024;
 /// DNs asked for whose answers are not there yet; the others wait.

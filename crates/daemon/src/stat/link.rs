@@ -14,8 +14,8 @@ use tokio::time::timeout;
 use super::wire::{Wire, WireError};
 use crate::config::{PasswordAt, StatSite};
 use crate::limits::{
-    CTI_ANSWER_WITHIN, CTI_BACKOFF, CTI_BACKOFF_MOST, CTI_PING_EVERY, CTI_UNHEARD_PINGS,
-    MAX_UNANSWERED_REGISTRATIONS,
+    CTI_ANSWER_WITHIN, CTI_BACKOFF, CTI_BACKOFF_MOST, MAX_UNANSWERED_REGISTRATIONS, STAT_PING_EVERY,
+    STAT_UNHEARD_PINGS,
 };
 
 /// What a site's connection tells.
@@ -163,7 +163,7 @@ impl Link {
         let mut wanted: Vec<Arc<str>> =
             self.dns.iter().rev().filter(|dn| !self.registered.contains(*dn)).cloned().collect();
         let mut asked: BTreeMap<u32, Arc<str>> = BTreeMap::new();
-        let mut pings = tokio::time::interval(CTI_PING_EVERY);
+        let mut pings = tokio::time::interval(STAT_PING_EVERY);
         let mut unheard = 0;
         let shared = Arc::clone(&self.shared);
         loop {
@@ -179,7 +179,7 @@ impl Link {
                 () = shared.reopen.notified() => return Err(LinkError::Hole),
                 _ = pings.tick() => {
                     unheard = if wire.take_heard() { 0 } else { unheard + 1 };
-                    if unheard >= CTI_UNHEARD_PINGS {
+                    if unheard >= STAT_UNHEARD_PINGS {
                         return Err(LinkError::Silent);
                     }
                     wire.ping().await?;

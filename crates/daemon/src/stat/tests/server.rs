@@ -1,6 +1,7 @@
 //! A CTI server as small as the service needs it: it keeps one numbered stream, tells it to whoever opens a session, and
 //! can be cut off and forget.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -19,6 +20,7 @@ struct Book {
     events: Vec<Event>,
     opened: Vec<Value>,
     registered: Vec<String>,
+    described: BTreeMap<String, Event>,
     connections: u32,
 }
 
@@ -55,6 +57,11 @@ impl Server {
         book.events.push(event);
         let count = book.events.len();
         self.bell.send_modify(|(known, _)| *known = count);
+    }
+
+    /// How a DN is described to who registers it from now on.
+    pub fn describe(&self, dn: &str, event: Event) {
+        self.book.lock().unwrap().described.insert(dn.to_owned(), event);
     }
 
     /// Cuts every connection.
@@ -142,12 +149,14 @@ impl Server {
             Request::TRegisterAddress(register) => {
                 book.registered.push(register.this_dn.clone());
                 let sequence = Some(book.events.len() as u64 + 1);
+                let described = book.described.get(&register.this_dn).cloned();
+                let described = described.unwrap_or_else(|| Event::new(EventName::Registered));
                 book.events.push(Event {
                     sequence,
                     reference_id: register.reference_id,
                     this_dn: Some(register.this_dn),
                     in_service: Some(true),
-                    ..Event::new(EventName::Registered)
+                    ..described
                 });
                 Vec::new()
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
-use tandem_cti::{Event, EventName};
+use tandem_cti::{AgentState, CallType, DnRole, Event, EventName, KvList, PartyInfo, PartyState};
 use tandem_stat::{Layout, PlaceLayout, QueueKind, QueueLayout, SiteLayout};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -209,9 +209,26 @@ async fn another_process_takes_over_and_writes_every_row_once() {
         for service in [&primary, &backup] {
             service.until_shown("agent:anna", "/total/handled", 1.into()).await;
         }
+        let talking = PartyInfo {
+            conn_id: format!("{:016x}", 77),
+            dn: "1001".into(),
+            role: DnRole::Destination,
+            state: PartyState::Connected,
+            other_dn: None,
+            call_type: CallType::Inbound,
+            this_queue: Some("7000".into()),
+            user_data: KvList::new(),
+        };
+        let busy = Event {
+            agent_state: Some(AgentState::BusyNotReady),
+            parties: vec![talking],
+            ..event(EventName::Registered, "1001")
+        };
+        a.describe("1001", busy);
         primary.until("the first row", |_| lines(folder.path()).len() == 1).await;
         drop(primary);
         backup.until_role(Role::Primary).await;
+        backup.until("the DNs are described again", |_| a.registered().len() == 9).await;
         a.tell(event(EventName::Released, "1001"));
         a.tell(event(EventName::AgentLogout, "1001"));
         backup.until("all rows", |_| lines(folder.path()).len() == 3).await;
