@@ -1,3 +1,5 @@
+//! What is read of session descriptions, and what is written, with damage and by property.
+
 use proptest::prelude::*;
 
 use super::*;
