@@ -86,9 +86,8 @@ impl Shell {
     }
 
     fn commands(&mut self, first: Command) -> ControlFlow<()> {
-        let mut next = Some(first);
-        for _ in 0..COMMAND_BUDGET {
-            let Some(command) = next else { break };
+        let mut command = first;
+        for left in (0..COMMAND_BUDGET).rev() {
             match command {
                 Command::Input(input) => self.handle(input, now()),
                 Command::Ask(question) => {
@@ -96,7 +95,9 @@ impl Shell {
                 }
                 Command::Stop => return ControlFlow::Break(()),
             }
-            next = self.commands.try_recv().ok();
+            // One that is taken out of the queue is carried out: the budget is asked first.
+            let Some(next) = (left > 0).then(|| self.commands.try_recv().ok()).flatten() else { break };
+            command = next;
         }
         ControlFlow::Continue(())
     }

@@ -18,8 +18,6 @@ mod stat;
 mod target;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tests_floor;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

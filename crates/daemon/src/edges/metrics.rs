@@ -74,10 +74,10 @@ fn cti(page: &mut Page, links: &CtiCounters) {
     page.gauge("tandem_cti_connections", "CTI connections open", links.open.load(Relaxed));
     page.gauge("tandem_cti_sessions_connected", "CTI connections with a session", links.proven.load(Relaxed));
     for (name, help, counter) in [
-        ("tandem_cti_accepted_total", "CTI connections accepted", &links.accepted),
-        ("tandem_cti_refused_total", "CTI connections refused: too many", &links.refused),
-        ("tandem_cti_requests_total", "CTI requests read", &links.requests),
-        ("tandem_cti_events_total", "CTI events written", &links.events),
+        ("tandem_cti_connections_accepted_total", "CTI connections accepted", &links.accepted),
+        ("tandem_cti_connections_refused_total", "CTI connections refused: too many", &links.refused),
+        ("tandem_cti_frames_read_total", "CTI frames read from clients", &links.requests),
+        ("tandem_cti_frames_written_total", "CTI frames written to clients", &links.events),
         ("tandem_cti_too_slow_total", "CTI connections closed: slow reader", &links.too_slow),
         ("tandem_cti_unreadable_total", "CTI connections closed: unreadable frame", &links.unreadable),
         ("tandem_cti_auth_failures_total", "CTI logins with a wrong user or password", &links.failures),

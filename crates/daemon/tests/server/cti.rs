@@ -162,3 +162,18 @@ fn the_line_client_prints_what_comes() {
     assert_eq!(events[0]["event"], "EventLinkConnected");
     assert_eq!((&events[1]["event"], &events[1]["ReferenceID"]), (&json!("EventServerInfo"), &json!(9)));
 }
+
+#[test]
+fn of_many_requests_at_once_each_is_answered() {
+    let server = Server::start();
+    let mut desktops: Vec<Desktop> = (0..8).map(|_| connected(&server, "jane").0).collect();
+    for reference in 0..100 {
+        for desktop in &mut desktops {
+            desktop.send(&query(100 + reference));
+        }
+    }
+    for desktop in &mut desktops {
+        let answers = (0..100).map(|_| desktop.event()["ReferenceID"].as_u64().unwrap());
+        assert_eq!(answers.collect::<Vec<_>>(), (100..200).collect::<Vec<_>>());
+    }
+}

@@ -247,7 +247,7 @@ pub struct Directory {
     by_number: HashMap<Arc<str>, DnId, foldhash::fast::RandomState>,
     floor: Floor,
     floor_dns: HashMap<Arc<str>, FloorDn, foldhash::fast::RandomState>,
-    logins: HashMap<Arc<str>, usize, foldhash::fast::RandomState>,
+    by_agent_id: HashMap<Arc<str>, usize, foldhash::fast::RandomState>,
 }
 
 /// Why the parts do not make a directory.
@@ -334,7 +334,7 @@ impl Directory {
             by_number,
             floor: Floor::default(),
             floor_dns: HashMap::default(),
-            logins: HashMap::default(),
+            by_agent_id: HashMap::default(),
         })
     }
 
@@ -353,7 +353,7 @@ impl Directory {
             }
         }
         for (place, login) in floor.logins.iter().enumerate() {
-            if self.logins.insert(Arc::clone(&login.id), place).is_some() {
+            if self.by_agent_id.insert(Arc::clone(&login.id), place).is_some() {
                 return Err(DirectoryFault::DuplicateLogin(Box::from(&*login.id)));
             }
         }
@@ -394,7 +394,7 @@ impl Directory {
     /// The Agent Login with this AgentID.
     #[must_use]
     pub fn login(&self, id: &str) -> Option<&floor::AgentLogin> {
-        self.floor.logins.get(*self.logins.get(id)?)
+        self.floor.logins.get(*self.by_agent_id.get(id)?)
     }
 
     /// The person with this user name.

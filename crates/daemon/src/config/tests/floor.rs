@@ -7,8 +7,8 @@ use tandem_switch::directory::floor::{
     Distribution, NoAnswerAction, NoAnswerOverflow, OnUnregister, StrictId, Treatment, WrapUp,
 };
 
-use super::tests::{load_text, place, report};
-use super::*;
+use super::{load_text, place, report};
+use crate::config::*;
 
 const HASH: &str = "password-hash = \"$argon2id$v=19$m=8,t=1,p=1$AO0ntorvWamP6kThMyJNcg\
                     $XmcqFAdxR6Jh4EH9lAuKOB9LAjU7k6tIeNTSUGRpAO4\"\n";

@@ -1,5 +1,7 @@
 //! What a configuration may hold, and what is said about one that is wrong.
 
+mod floor;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -31,17 +33,17 @@ fn load_files(files: &[(&str, &str)]) -> Result<Config, ConfigError> {
     load(&Origin::File(folder.path().join(files[0].0)), SECRET)
 }
 
-pub fn load_text(extra: &str) -> Result<Config, ConfigError> {
+fn load_text(extra: &str) -> Result<Config, ConfigError> {
     load_files(&[("site.toml", &format!("{MINIMAL}{extra}"))])
 }
 
 /// The report on MINIMAL with `extra` behind it.
-pub fn report(extra: &str) -> String {
+fn report(extra: &str) -> String {
     load_text(extra).unwrap_err().report
 }
 
 /// Line of `needle` in MINIMAL with `extra` behind it, and its column.
-pub fn place(extra: &str, needle: &str) -> String {
+fn place(extra: &str, needle: &str) -> String {
     let text = format!("{MINIMAL}{extra}");
     let (line, column) = fault::line_and_column(&text, text.rfind(needle).unwrap());
     format!("site.toml:{line}:{column}: error: ")
