@@ -114,8 +114,9 @@ fn each_state_of_an_agent_that_took_time_is_one_row() {
     let mut lunch = agent_event(EventName::AgentNotReady, "1001", "anna");
     lunch.reasons.insert("Break".into(), Value::from("lunch"));
     floor.tell(A, lunch.clone());
+    floor.pass(1_000);
     floor.tell(A, lunch);
-    floor.pass(4_000);
+    floor.pass(3_000);
     floor.ready(A, "1001", "anna");
     floor.pass(5_000);
     floor.not_ready(A, "1001", "anna", WorkMode::AfterCallWork);
@@ -127,6 +128,26 @@ fn each_state_of_an_agent_that_took_time_is_one_row() {
     let Row::AgentState { reason, .. } = &floor.rows[1] else { panic!() };
     assert_eq!(reason.as_deref(), Some("Break=lunch"));
     assert_eq!(floor.view("agent:anna").total.counts.wrap_up_ms, 6_000);
+}
+
+#[test]
+fn a_state_that_took_no_time_is_no_row() {
+    let mut floor = floor();
+    floor.login(A, "1001", "anna");
+    floor.ready(A, "1001", "anna");
+    floor.pass(1_000);
+    floor.tell(A, agent_event(EventName::AgentLogout, "1001", "anna"));
+    assert_eq!(states(&floor.rows), [("Ready".to_owned(), 1_000)]);
+}
+
+#[test]
+fn bca_19_a_login_at_a_lost_site_is_not_masked_by_the_idle_dn_of_the_other() {
+    let mut floor = floor();
+    floor.login(A, "1001", "anna");
+    floor.tell(B, Event { this_dn: Some("1001".into()), ..Event::new(EventName::DnBackInService) });
+    floor.stat.link(A, false, floor.now_ms);
+    let place = floor.view("place:desk-1");
+    assert_eq!((place.agent.as_deref(), place.stale), (Some("anna"), true));
 }
 
 #[test]

@@ -64,6 +64,7 @@ fn who_gives_up_in_the_queue_or_while_it_rings_has_abandoned() {
     floor.offered("7000", 2, "1001");
     floor.pass(25_000);
     floor.says(EventName::Abandoned, "1001", 2);
+    assert_eq!(counts(&floor, "queue:site-a:7000").abandoned, 2);
     floor.says(EventName::Abandoned, "7000", 2);
     let queue = counts(&floor, "queue:site-a:7000");
     assert_eq!((queue.offered, queue.abandoned, queue.longest_wait_ms), (2, 2, 30_000));
