@@ -284,7 +284,15 @@ fn mixer_target(rooms: &Rooms, conference: &str) -> Result<SmallVec<[Target; 2]>
     let addr = mixer.contact.addr.ok_or((device, Absent::Unresolved))?;
     let uri = mixer.contact.uri.replace("{conference}", conference).into_bytes().into_boxed_slice();
     let flow = rooms.flow_to(mixer.contact.transport, addr);
-    Ok(smallvec::smallvec![Target { device, uri, flow, nat: false, marked: false, carried: None }])
+    Ok(smallvec::smallvec![Target {
+        device,
+        uri,
+        flow,
+        nat: false,
+        marked: false,
+        carried: None,
+        answers: None
+    }])
 }
 
 fn extension_targets(
@@ -312,7 +320,8 @@ fn extension_targets(
             flow,
             nat: false,
             marked: false,
-            carried: None
+            carried: None,
+            answers: None
         }]);
     }
     let target = |binding: &crate::registrar::Binding| {
@@ -325,6 +334,7 @@ fn extension_targets(
             nat: named != Some(flow.remote),
             marked: false,
             carried: None,
+            answers: None,
         }
     };
     let found: SmallVec<[Target; 2]> = rooms
@@ -356,7 +366,7 @@ fn trunk_target(
     let addr = rooms.trunks.addr(now).ok_or((device, Absent::Unresolved))?;
     let uri = with_user(&trunk.contact.uri, number).into_boxed_slice();
     let flow = rooms.flow_to(trunk.contact.transport, addr);
-    Ok(smallvec::smallvec![Target { device, uri, flow, nat: false, marked, carried: None }])
+    Ok(smallvec::smallvec![Target { device, uri, flow, nat: false, marked, carried: None, answers: None }])
 }
 
 /// The URI with another user part.

@@ -1,5 +1,7 @@
 //! One INVITE to one possible callee.
 
+use std::sync::Arc;
+
 use tandem_sip::{Dialog, Envelope, Flow, HeaderName, Message, Method, TxnId};
 
 use super::carried::Printed;
@@ -9,7 +11,7 @@ use super::incoming::hops;
 use super::leg::{Ask, Leg};
 use super::news::LegNo;
 use crate::arena::Key;
-use crate::directory::{Directory, DnId};
+use crate::directory::{Directory, DnClass, DnId};
 use crate::ids::{LegCallId, Tag};
 use crate::limits::MAX_LEGS;
 use crate::rooms::{Device, Rooms, Use, own_headers};
@@ -29,6 +31,8 @@ pub struct Target {
     pub marked: bool,
     /// What the call carries, printed: for the peer only.
     pub carried: Option<Box<Printed>>,
+    /// The phone is to answer by itself: its Alert-Info and Call-Info say so.
+    pub answers: Option<Arc<DnClass>>,
 }
 
 /// See the module.
@@ -166,6 +170,9 @@ impl Branch {
         }
         if let Some(carried) = &self.target.carried {
             carried.print(&mut builder);
+        }
+        if let Some(class) = &self.target.answers {
+            class.answer.print(&mut builder);
         }
         headers::relay(&mut builder, request, ours);
         Some(builder.finish(request.body()))

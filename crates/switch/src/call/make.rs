@@ -142,12 +142,8 @@ pub(super) fn invitation(
         .parts(HeaderName::To, &[b"<", &uri, b">"])
         .header(HeaderName::CallId, &call_id)
         .cseq(1, b"INVITE");
-    let answer = own.map(|extension| &extension.class.answer);
-    if let Some(value) = answer.and_then(|answer| answer.make_call_alert_info.as_ref()) {
-        builder.header(HeaderName::AlertInfo, value.as_bytes());
-    }
-    if let Some(value) = answer.and_then(|answer| answer.make_call_call_info.as_ref()) {
-        builder.header(HeaderName::CallInfo, value.as_bytes());
+    if let Some(extension) = own {
+        extension.class.answer.print(&mut builder);
     }
     Message::parse(builder.finish(b"")).ok()
 }

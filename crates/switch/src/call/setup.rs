@@ -260,7 +260,7 @@ impl Call {
         self.nobody_took_it(rooms, setup, EndedBy::Server);
     }
 
-    fn ring(&mut self, rooms: &mut Rooms, setup: &mut Setup, mut target: Target) {
+    pub(super) fn ring(&mut self, rooms: &mut Rooms, setup: &mut Setup, mut target: Target) {
         let id = self.legs.len() - 1;
         let Some(id) = u8::try_from(id).ok().filter(|id| *id < MAX_LEGS) else { return };
         if setup.branches.len() >= MAX_BRANCHES {
@@ -565,12 +565,24 @@ impl Call {
         reason: EndReason,
         why: &Why<'_>,
     ) {
-        for mut branch in std::mem::take(&mut setup.branches) {
-            branch.cancel(rooms, &setup.request, why);
-            let by = if reason == EndReason::CallerGone { EndedBy::Caller } else { EndedBy::Server };
-            self.leg_missed(rooms, &branch, 487, by, reason);
-            self.losers.push(branch);
+        for branch in std::mem::take(&mut setup.branches) {
+            self.drop_branch(rooms, setup, branch, reason, why);
         }
+    }
+
+    /// Cancels one branch, which stays until its final response.
+    pub(super) fn drop_branch(
+        &mut self,
+        rooms: &mut Rooms,
+        setup: &Setup,
+        mut branch: Branch,
+        reason: EndReason,
+        why: &Why<'_>,
+    ) {
+        branch.cancel(rooms, &setup.request, why);
+        let by = if reason == EndReason::CallerGone { EndedBy::Caller } else { EndedBy::Server };
+        self.leg_missed(rooms, &branch, 487, by, reason);
+        self.losers.push(branch);
     }
 
     pub(super) fn branch_ended(

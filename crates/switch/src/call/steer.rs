@@ -7,7 +7,7 @@ use tandem_peer::continuity::InPathOutcome;
 use tandem_sip::HeaderName;
 
 use super::best::Best;
-use super::branch::Why;
+use super::branch::{Target, Why};
 use super::control::{Onward, Operation};
 use super::leg::{Ask, Leg, Own};
 use super::make::invitation;
@@ -16,6 +16,7 @@ use super::record::EndReason;
 use super::setup::{Caller, Setup};
 use super::{Call, Phase};
 use crate::cdr::EndedBy;
+use crate::directory::DnClass;
 use crate::explain::What;
 use crate::limits::MAX_LEGS;
 use crate::rooms::{Device, Rooms, Use};
@@ -196,8 +197,14 @@ impl Call {
         let Phase::Setup(setup) = &mut self.phase else { return Err(481) };
         let branch = setup.branches.iter().find(|branch| branch.leg() == leg).ok_or(481u16)?;
         let Device::Extension(dn) = branch.target.device else { return Err(501) };
-        if !self.directory.extension(dn).is_some_and(|extension| extension.class.answer.notify_talk) {
-            return Err(501);
+        let class =
+            self.directory.extension(dn).map(|extension| Arc::clone(&extension.class)).ok_or(501u16)?;
+        if !class.answer.notify_talk {
+            return if class.answer.answers_by_itself() {
+                self.ring_to_answer(rooms, leg, class)
+            } else {
+                Err(501)
+            };
         }
         let own: Vec<u8> = setup.branches.iter().filter(|b| b.leg() == leg).map(|b| b.id).collect();
         let early = setup.pairs.iter_mut().find(|pair| own.contains(&pair.branch) && pair.callee.is_some());
@@ -208,5 +215,28 @@ impl Call {
         callee.ask(rooms, &ask, Use::Nobody).ok_or(503u16)?;
         self.note(rooms, What::AskedToAnswer(Device::Extension(dn)));
         Ok(())
+    }
+
+    /// A phone that is not told to talk in its dialog, but answers by itself when its INVITE says so, gets such an INVITE
+    /// in place of the one that it rings for. It takes it up as one more leg of its DN.
+    fn ring_to_answer(&mut self, rooms: &mut Rooms, leg: LegNo, class: Arc<DnClass>) -> Result<(), u16> {
+        let Phase::Setup(setup) = &self.phase else { return Err(481) };
+        let rings = setup.branches.iter().find(|branch| branch.leg() == leg && branch.place().is_some());
+        let target = rings.map(|branch| branch.target.clone()).ok_or(501u16)?;
+        if target.answers.is_some() {
+            return Err(491);
+        }
+        let mut setup = self.take_setup().ok_or(481u16)?;
+        let device = target.device;
+        let known = self.legs.len();
+        self.ring(rooms, &mut setup, Target { answers: Some(class), ..target });
+        let rang = self.legs.len() > known;
+        if rang && let Some(place) = setup.branches.iter().position(|branch| branch.leg() == leg) {
+            let branch = setup.branches.remove(place);
+            self.drop_branch(rooms, &setup, branch, EndReason::TakenBack, &TAKEN_BACK);
+            self.note(rooms, What::AskedToAnswer(device));
+        }
+        self.phase = Phase::Setup(setup);
+        if rang { Ok(()) } else { Err(503) }
     }
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tandem_peer::{DrForward, TrunkOptions, TrunkRole};
-use tandem_sip::Transport;
 use tandem_sip::auth::{Algorithm, Ha1, Offer};
+use tandem_sip::{Builder, HeaderName, Transport};
 
 pub use floor::{AgentOptions, Floor, FloorDn, Mixer};
 
@@ -149,11 +149,33 @@ pub struct AnswerMode {
     pub notify_talk: bool,
     /// `sip-cti-control` names `hold`: a NOTIFY with `Event: hold` puts the phone on hold.
     pub notify_hold: bool,
-    /// `make-call-alert-info`: Alert-Info of the INVITE to the phone that makes a call by request; with it most phones
-    /// answer by themselves. Without this and the next the phone rings first.
+    /// `make-call-alert-info`: Alert-Info with which the phone answers by itself. It stands in the INVITE to the phone that
+    /// makes a call by request (without this and the next it rings first), and, unless `notify_talk`, in the INVITE that
+    /// takes the place of the ringing one when a request answers.
     pub make_call_alert_info: Option<Box<str>>,
     /// `make-call-call-info`: Call-Info of it, e.g. `<sip:local>;answer-after=0`.
     pub make_call_call_info: Option<Box<str>>,
+}
+
+impl AnswerMode {
+    /// Whether the phone answers by itself when its INVITE says so.
+    #[must_use]
+    pub fn answers_by_itself(&self) -> bool {
+        self.make_call_alert_info.is_some() || self.make_call_call_info.is_some()
+    }
+
+    /// Writes what makes the phone answer by itself.
+    pub fn print(&self, builder: &mut Builder<'_>) {
+        let lines = [
+            (HeaderName::AlertInfo, &self.make_call_alert_info),
+            (HeaderName::CallInfo, &self.make_call_call_info),
+        ];
+        for (name, value) in lines {
+            if let Some(value) = value {
+                builder.header(name, value.as_bytes());
+            }
+        }
+    }
 }
 
 /// What Extension DNs have in common: DNs that are declared alike share one.
