@@ -239,9 +239,9 @@ def queue_call(floor):
     agent.log_in("1001", "2001")
     first = floor.call("7000")
     first.was_told(182)
-    waiting = [queue for queue in floor.site.ask("queue", "list") if queue["number"] == "7000"]
+    waiting = [line for line in floor.site.ask("queue", "list") if line["queue"] == "7000"]
     expect(waiting[0]["waiting"] == 1, f"`tandem queue list` shows a call at 7000, but {waiting}")
-    agent.ask("TAgentSetReady", "EventAgentReady", ThisDN="1001")
+    agent.ask("TAgentSetReady", "EventAgentReady", ThisDN="1001", WorkMode="AutoIn")
     call = agent.hear("EventRinging", ThisDN="1001", ThisQueue="7000")["ConnID"]
     agent.hear("EventEstablished", ConnID=call)
     first.hears(PHONES["1001"])
@@ -276,8 +276,8 @@ def no_answer(floor):
     call = one.hear("EventRinging", ThisQueue="7000")["ConnID"]
     later = floor.call("7000")
     later.was_told(182)
+    one.hear("EventAgentNotReady", ThisDN="1001", Reasons={"Cause": "agent-no-answer-action"})
     one.hear("EventReleased", ConnID=call, CallState="Redirected")
-    one.hear("EventAgentNotReady", ThisDN="1001")
     two.log_in("1002", "2002", mode="AutoIn")
     two.hear("EventRinging", ConnID=call, ThisQueue="7000")
     two.hear("EventEstablished", ConnID=call)
@@ -321,7 +321,8 @@ def supervisor(floor):
     floor.phone("1001", AT_ONCE)
     agent, boss = floor.desktop("agent01"), floor.desktop("supervisor")
     agent.log_in("1001", "2001")
-    boss.ask("TRegisterAddress", "EventRegistered", ThisDN="1001", AgentID="2001")
+    registered = boss.ask("TRegisterAddress", "EventRegistered", ThisDN="1001")
+    expect(registered["AgentID"] == "2001", f"the supervisor sees the agent at 1001, but {registered}")
     boss.ask("TAgentLogout", "EventAgentLogout", ThisDN="1001", Reasons={"ReasonCode": "shift-over"})
     told = agent.hear("EventAgentLogout", ThisDN="1001", AgentID="2001")
     expect(told["Reasons"] == {"ReasonCode": "shift-over"}, f"the agent is told the reason, but {told}")
@@ -356,7 +357,7 @@ def resume(floor):
     floor.phone("1001", AT_ONCE)
     tape = floor.tapes.new("resume")
     agent = floor.desktop("agent01", tape=tape)
-    agent.ask("TRegisterAddress", "EventRegistered", ThisDN="1001")
+    registered = agent.ask("TRegisterAddress", "EventRegistered", ThisDN="1001")
     agent.kill()
     caller = floor.call("1001", talk_ms=200)
     caller.done()
@@ -366,19 +367,26 @@ def resume(floor):
     call = back.hear("EventRinging", CallType="Inbound")["ConnID"]
     back.hear("EventEstablished", ConnID=call)
     back.hear("EventReleased", ConnID=call)
+    missed = f"{agent.last + 1} to {back.last}"
+    back.reference = agent.reference - 1
+    back.send("TRegisterAddress", ThisDN="1001")
+    again = back.events.get(timeout=5)
+    back.note("<", again)
+    expect(again == registered, f"a repeated request gets the answer that it had, but {again}")
     back.ask("TQueryAddress", "EventAddressInfo", ThisDN="1001")
     back.silent()
     back.close()
-    return f"events {agent.last + 1} to {back.last - 1} missed and told, in order, once"
+    return f"events {missed} missed and told, in order, once"
 
 
 def bad_input(floor):
     """Whatever a client sends gets an answer; what is no request ends the connection and nothing else."""
     agent = floor.desktop("agent01", tape=floor.tapes.new("error"))
-    agent.ask("TAgentSetReady", "EventError", ThisDN="1001")
-    agent.ask("TAgentSetRedy", "EventError", ThisDN="1001")
-    error = agent.ask("TRegisterAddress", "EventError", ThisDn="1001")
-    expect(error["ErrorCode"] == 53 and "ThisDn" in error["ErrorMessage"], f"53 names the attribute, but {error}")
+    for request, code in (("TAgentSetReady", 41), ("TAgentSetRedy", 51)):
+        error = agent.ask(request, "EventError", ThisDN="1001")
+        expect(error["ErrorCode"] == code, f"{request} gets {code}, but {error}")
+    error = agent.ask("TRegisterAddress", "EventError", ThisDN="1001", RegisterMod="Share")
+    expect(error["ErrorCode"] == 53 and "RegisterMod" in error["ErrorMessage"], f"53 names the attribute, but {error}")
     agent.ask("TRegisterAddress", "EventRegistered", ThisDN="1001")
     agent.close()
     codes = []
