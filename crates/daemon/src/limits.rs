@@ -68,9 +68,10 @@ pub const WRITE_WITHIN: Duration = Duration::from_secs(10);
 /// Bytes read from a connection at a time.
 pub const READ_CHUNK: usize = 16 * 1024;
 
-/// Connections of the CTI interface at once; a further one is closed on arrival. Each takes a file descriptor and,
-/// idle and without TLS, 14 KiB with its session, beside the kernel's buffers.
-pub const MAX_CTI_LINKS: usize = 10_000;
+/// Connections of the CTI interface at once, room for ten thousand desktops and those who watch them; a further one is
+/// closed on arrival. Each takes a file descriptor and, idle and without TLS, 14 KiB with its session, beside the
+/// kernel's buffers.
+pub const MAX_CTI_LINKS: usize = 12_000;
 /// Connections of it that have not proven yet who they are; further ones wait in the kernel.
 pub const MAX_CTI_UNPROVEN: usize = 1_024;
 /// Kernel buffer asked for towards a CTI client, bytes: what a client that does not read can hold there.

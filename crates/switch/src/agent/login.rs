@@ -22,7 +22,7 @@ pub(super) fn extension(directory: &Directory, dn: &str) -> Result<Arc<str>, Ref
     }
     let id = directory.find(dn.as_bytes()).and_then(|id| directory.extension(id));
     let extension = id.ok_or(ErrorCode::NotConfigured)?;
-    if directory.floor().ports.iter().any(|port| &*port.number == dn) {
+    if directory.is_port(dn) {
         return Err(not_here("a Call Processing Port"));
     }
     Ok(Arc::clone(&extension.number))

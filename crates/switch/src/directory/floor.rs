@@ -222,6 +222,14 @@ pub struct Person {
     pub logins: Vec<Arc<str>>,
 }
 
+impl Person {
+    /// Whether he names this Agent Login as his.
+    #[must_use]
+    pub fn has_login(&self, agent_id: &str) -> bool {
+        self.logins.iter().any(|id| **id == *agent_id)
+    }
+}
+
 /// A place: the DNs that one agent works at, one on each switch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {

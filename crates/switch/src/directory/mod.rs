@@ -3,7 +3,7 @@
 
 pub mod floor;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -270,6 +270,10 @@ pub struct Directory {
     floor: Floor,
     floor_dns: HashMap<Arc<str>, FloorDn, foldhash::fast::RandomState>,
     by_agent_id: HashMap<Arc<str>, usize, foldhash::fast::RandomState>,
+    by_person: HashMap<Arc<str>, usize, foldhash::fast::RandomState>,
+    /// AgentIDs that some person names as his.
+    owned: HashSet<Arc<str>, foldhash::fast::RandomState>,
+    port_numbers: HashSet<Arc<str>, foldhash::fast::RandomState>,
 }
 
 /// Why the parts do not make a directory.
@@ -357,6 +361,9 @@ impl Directory {
             floor: Floor::default(),
             floor_dns: HashMap::default(),
             by_agent_id: HashMap::default(),
+            by_person: HashMap::default(),
+            owned: HashSet::default(),
+            port_numbers: HashSet::default(),
         })
     }
 
@@ -379,6 +386,11 @@ impl Directory {
                 return Err(DirectoryFault::DuplicateLogin(Box::from(&*login.id)));
             }
         }
+        for (place, person) in floor.persons.iter().enumerate() {
+            self.by_person.entry(Arc::clone(&person.name)).or_insert(place);
+            self.owned.extend(person.logins.iter().map(Arc::clone));
+        }
+        self.port_numbers.extend(floor.ports.iter().map(|port| Arc::clone(&port.number)));
         self.floor = floor;
         Ok(self)
     }
@@ -422,7 +434,19 @@ impl Directory {
     /// The person with this user name.
     #[must_use]
     pub fn person(&self, name: &str) -> Option<&floor::Person> {
-        self.floor.persons.iter().find(|person| &*person.name == name)
+        self.floor.persons.get(*self.by_person.get(name)?)
+    }
+
+    /// Whether any person names this Agent Login as his.
+    #[must_use]
+    pub fn login_has_owner(&self, agent_id: &str) -> bool {
+        self.owned.contains(agent_id)
+    }
+
+    /// Whether this Extension is a Call Processing Port.
+    #[must_use]
+    pub fn is_port(&self, number: &str) -> bool {
+        self.port_numbers.contains(number)
     }
 
     /// Options in force for an agent at a DN: Agent Login, then DN, then Application.

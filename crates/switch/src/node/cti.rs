@@ -184,8 +184,11 @@ impl Node {
         let unknown = || Refusal::because(ErrorCode::NotConfigured, format!("DN {dn} is not configured"));
         if let Some(id) = directory.find(dn.as_bytes()) {
             let number = directory.extension(id).map(|e| Arc::clone(&e.number)).ok_or_else(unknown)?;
-            let port = directory.floor().ports.iter().any(|port| *port.number == *number);
-            let kind = if port { AddressType::CallProcessingPort } else { AddressType::Extension };
+            let kind = if directory.is_port(&number) {
+                AddressType::CallProcessingPort
+            } else {
+                AddressType::Extension
+            };
             let foreign = who.role == Role::Agent && !self.is_own_seat(who, &number);
             return if foreign { Err(ErrorCode::NoRight.into()) } else { Ok((number, kind)) };
         }
@@ -216,25 +219,17 @@ impl Node {
     /// Whether an Agent Login is a person's own: named for him, or for nobody.
     fn owns_login(&self, person: &str, agent_id: &str) -> bool {
         let directory = &self.rooms.directory;
-        let names =
-            |person: &crate::directory::floor::Person| person.logins.iter().any(|id| **id == *agent_id);
         match directory.person(person) {
-            Some(person) if !person.logins.is_empty() => names(person),
-            Some(_) | None => !directory.floor().persons.iter().any(names),
+            Some(person) if !person.logins.is_empty() => person.has_login(agent_id),
+            Some(_) | None => !directory.login_has_owner(agent_id),
         }
     }
 
     /// Another agent sits down: clients of other persons must not hear his calls.
     pub(super) fn evict_others(&mut self, dn: &str, agent_id: &str) {
         let directory = Arc::clone(&self.rooms.directory);
-        let persons = &directory.floor().persons;
-        let owned = |name: &str| {
-            persons
-                .iter()
-                .find(|p| *p.name == *name)
-                .is_some_and(|p| p.logins.iter().any(|id| **id == *agent_id))
-        };
-        let anybodys = !persons.iter().any(|p| p.logins.iter().any(|id| **id == *agent_id));
+        let owned = |name: &str| directory.person(name).is_some_and(|person| person.has_login(agent_id));
+        let anybodys = !directory.login_has_owner(agent_id);
         let client = self.asking.as_ref().map(|asking| asking.session);
         let keep = |who: &Who| {
             who.role > Role::Agent
@@ -279,7 +274,7 @@ impl Node {
         let extension = directory.find(dn.as_bytes());
         let (kind, in_service) = match (extension, directory.floor_dn(dn.as_bytes())) {
             (Some(id), _) => {
-                let port = directory.floor().ports.iter().any(|port| *port.number == *dn);
+                let port = directory.is_port(dn);
                 let kind = if port { AddressType::CallProcessingPort } else { AddressType::Extension };
                 (kind, routing::in_service(&self.rooms, directory, id))
             }
