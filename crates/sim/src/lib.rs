@@ -7,9 +7,11 @@
 //! fails tells more with `TANDEM_SIM_TRACE=1 cargo test -p tandem-sim NAME -- --nocapture`.
 
 pub mod chaos;
+pub mod desktop;
 pub mod dice;
 pub mod look;
 pub mod net;
+pub mod office;
 pub mod oracle;
 pub mod queue;
 pub mod scene;
@@ -22,6 +24,7 @@ pub mod trace;
 pub mod ua;
 pub mod wire;
 
+pub use desktop::DeskId;
 pub use net::Refusal;
 pub use scene::CallId;
 pub use sim::{Failure, Sim, UaId};

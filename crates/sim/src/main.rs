@@ -18,6 +18,9 @@ struct Arguments {
     /// Simulated minutes of calls and faults before the peace at the end.
     #[arg(long, default_value_t = 1.0)]
     minutes: f64,
+    /// With agents, desktops and queues, and whatever their clients may ask.
+    #[arg(long)]
+    floor: bool,
     /// Print every line of the trace.
     #[arg(long)]
     trace: bool,
@@ -30,18 +33,21 @@ fn parse_range(text: &str) -> Result<Range<u64>, String> {
 }
 
 fn main() -> ExitCode {
-    let Arguments { seed, seeds, minutes, trace } = Arguments::parse();
+    let Arguments { seed, seeds, minutes, floor, trace } = Arguments::parse();
     let seeds = seeds.unwrap_or(seed..seed + 1);
     let (mut broken, mut sum) = (Vec::new(), Totals::default());
     for seed in seeds {
-        match chaos::run(seed, minutes, trace) {
+        match chaos::run(seed, minutes, floor, trace) {
             Ok(summary) => sum.add(&summary),
             Err(failure) => {
                 if !trace {
                     print!("{failure}");
                 }
                 println!("seed {seed}: {}", failure.violation.text);
-                println!("replay: cargo run -p tandem-sim -- --seed {seed} --minutes {minutes} --trace\n");
+                let with = if floor { " --floor" } else { "" };
+                println!(
+                    "replay: cargo run -p tandem-sim -- --seed {seed} --minutes {minutes}{with} --trace\n"
+                );
                 broken.push(seed);
             }
         }

@@ -4,6 +4,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use tandem_switch::FloorCounts;
+
 use crate::net::Refusal;
 use crate::oracle::leak;
 use crate::sim::{Failure, Sim, UaId};
@@ -393,6 +395,13 @@ impl Sim {
             let found = leak::check(&node.status(now), calls.len(), &self.setup, registrations);
             if let Some(text) = found.into_iter().next() {
                 return Some(format!("{text}: {calls:?}"));
+            }
+            let counts = node.floor_counts();
+            if counts != FloorCounts::default() {
+                return Some(format!("{}: the floor holds {counts:?}", site.id.name()));
+            }
+            if let Some(text) = self.oracles.floor_left_over(site.id) {
+                return Some(format!("{}: {text}", site.id.name()));
             }
         }
         // A phone cannot end a call with a server that is dead: nobody answers its BYE.

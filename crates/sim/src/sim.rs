@@ -6,7 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use tandem_switch::Input;
+use tandem_switch::cti::{CtiInput, LinkId, Outgoing};
 
+use crate::desktop::Desktop;
+use crate::desktop::link::Links;
 use crate::net::{Fate, Net, Refusal};
 use crate::oracle::{Oracles, Violation};
 use crate::queue::Queue;
@@ -25,12 +28,15 @@ pub const TRACE_VARIABLE: &str = "TANDEM_SIM_TRACE";
 pub struct UaId(pub usize);
 
 /// Something that will happen.
-enum Coming {
+pub(crate) enum Coming {
     Arrives(Packet),
     Refused { over: Over, from: SocketAddr, to: SocketAddr },
     SiteTimer(SiteId),
     UaTimer(UaId),
     Persisted { site: SiteId, incarnation: u32, seq: u64 },
+    CtiToSite { link: LinkId, input: CtiInput },
+    CtiToDesk(Outgoing),
+    CtiLost(LinkId),
     Act(Box<dyn FnOnce(&mut Sim)>),
 }
 
@@ -72,6 +78,8 @@ pub struct Sim {
     queue: Queue<Coming>,
     pub(crate) sites: Vec<Site>,
     pub(crate) uas: Vec<Ua>,
+    pub(crate) desks: Vec<Desktop>,
+    pub(crate) links: Links,
     by_addr: BTreeMap<SocketAddr, UaId>,
     armed: Vec<Option<At>>,
     pub(crate) oracles: Oracles,
@@ -104,14 +112,19 @@ impl Sim {
             queue: Queue::default(),
             sites,
             uas: Vec::new(),
+            desks: Vec::new(),
+            links: Links::default(),
             by_addr: BTreeMap::new(),
             armed: Vec::new(),
-            oracles: Oracles::new(ids.clone()),
+            oracles: Oracles::new(ids.clone(), &setup),
             next_label: 1,
             spins: (At::START, 0),
             setup,
         };
-        ids.for_each(|id| sim.drain(id));
+        for id in ids {
+            sim.drain(id);
+            sim.overhear(id);
+        }
         sim
     }
 
@@ -134,6 +147,11 @@ impl Sim {
     /// Does something later.
     pub fn at(&mut self, after: Duration, act: impl FnOnce(&mut Self) + 'static) {
         self.queue.push(self.now + after, Coming::Act(Box::new(act)));
+    }
+
+    /// Something will happen at that moment.
+    pub(crate) fn come(&mut self, at: At, coming: Coming) {
+        self.queue.push(at, coming);
     }
 
     /// Lets time pass.
@@ -194,6 +212,9 @@ impl Sim {
             Coming::SiteTimer(site) => self.site_timer(site),
             Coming::UaTimer(ua) => self.ua_timer(ua),
             Coming::Persisted { site, incarnation, seq } => self.persisted(site, incarnation, seq),
+            Coming::CtiToSite { link, input } => self.cti_arrives(link, input),
+            Coming::CtiToDesk(outgoing) => self.cti_heard(&outgoing),
+            Coming::CtiLost(link) => self.cti_lost(link),
             Coming::Act(act) => act(self),
         }
     }
@@ -383,6 +404,8 @@ impl Sim {
                     self.oracles.sent(id, packet.to, &packet.wire, held, now);
                     self.transmit(packet);
                 }
+                Asked::Tell(outgoing) => self.cti_told(id, outgoing),
+                Asked::Close(link) => self.cti_closed_by_site(link),
                 Asked::NoConnection(flow) => {
                     let gone = Coming::Refused { over: Over::Tcp, from: id.addr(), to: flow.remote };
                     self.queue.push(now, gone);
@@ -428,6 +451,7 @@ impl Sim {
             site.die();
         }
         self.net.take_down(id.addr().ip(), how);
+        self.cti_site_died(id, how);
         self.oracles.forget(id);
         self.note(&format!("{} crashes", id.name()));
     }
@@ -443,6 +467,7 @@ impl Sim {
         site.start(now);
         self.note(&format!("{} starts", id.name()));
         self.drain(id);
+        self.overhear(id);
     }
 
     /// The process of a site is stopped (SIGSTOP): packets wait for it, its clock runs on.
@@ -462,6 +487,12 @@ impl Sim {
         self.note(&format!("{} goes on", id.name()));
         for packet in waiting {
             self.deliver_to_site(id, packet);
+        }
+        let now = self.now;
+        while let Some(site) = self.sites.get_mut(id.0) {
+            let Some(input) = site.cti_inbox.pop_front() else { break };
+            site.handle(Input::Cti(input), now);
+            self.drain(id);
         }
         self.drain(id);
     }

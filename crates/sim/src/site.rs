@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tandem_sip::{Flow, Message, Transport};
+use tandem_switch::cti::{CtiInput, LinkId, Outgoing};
 use tandem_switch::{Cdr, Directory, Event, Input, Node, Now, Output};
 
 use crate::dice::Dice;
@@ -48,8 +49,8 @@ pub struct Site {
     pub events: Vec<(At, Event)>,
     /// Its call records.
     pub cdrs: Vec<Cdr>,
-    /// What clients of the CTI interface are told.
-    pub told: Vec<tandem_switch::cti::Outgoing>,
+    /// What clients of the CTI interface ask of a stopped process.
+    pub cti_inbox: VecDeque<CtiInput>,
     /// When its timer is to fire next, as far as the queue knows.
     pub armed: Option<At>,
     /// Datagrams that nobody could read.
@@ -70,6 +71,10 @@ pub enum Asked {
     Send(Packet),
     /// A connection it wants to use is gone.
     NoConnection(Flow),
+    /// Tell a client of the CTI interface.
+    Tell(Outgoing),
+    /// Close a client's connection.
+    Close(LinkId),
 }
 
 impl Site {
@@ -88,7 +93,7 @@ impl Site {
             dies_at_store: false,
             events: Vec::new(),
             cdrs: Vec::new(),
-            told: Vec::new(),
+            cti_inbox: VecDeque::new(),
             armed: None,
             unreadable: 0,
             inbox: VecDeque::new(),
@@ -116,6 +121,7 @@ impl Site {
         self.dies_at_store = false;
         self.uncommitted = (0, Duration::ZERO);
         self.inbox.clear();
+        self.cti_inbox.clear();
         self.connections.clear();
         self.armed = None;
     }
@@ -235,8 +241,8 @@ impl Site {
             match self.node.as_mut()?.poll_output()? {
                 Output::Store(batch) => return Some(Asked::Store(batch.seq().0)),
                 Output::Event(event) => self.events.push((now, event)),
-                Output::Cti(told) => self.told.push(told),
-                Output::CtiClose(_) => {}
+                Output::Cti(told) => return Some(Asked::Tell(told)),
+                Output::CtiClose(link) => return Some(Asked::Close(link)),
                 Output::Cdr(cdr) => self.cdrs.push(*cdr),
                 Output::Transmit(transmit) => {
                     return Some(self.send(transmit.flow, Wire::read(transmit.payload)));

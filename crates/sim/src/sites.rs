@@ -7,11 +7,13 @@ use std::time::Duration;
 use tandem_peer::{DrForward, TrunkOptions, TrunkRole};
 use tandem_sip::Transport;
 use tandem_switch::Directory;
+use tandem_switch::directory::floor::{AgentOptions, Floor};
 use tandem_switch::directory::{
     Authenticate, DialRule, DnClass, Extension, Listen, Options, Secret, Server, StaticContact, Trunk,
     TrunkId,
 };
 
+use crate::office;
 use crate::time::secs;
 
 /// A site by number.
@@ -70,6 +72,11 @@ pub struct Setup {
     pub max_calls: usize,
     /// Gateways, by their addresses; the dial plan sends 9… to them in this order.
     pub gateways: Vec<SocketAddr>,
+    /// The contact-centre floor of both sites, if there is one.
+    pub floor: Option<Floor>,
+    /// Whether the oracles listen to every DN, by a client of their own. Without one a server tells only what somebody
+    /// else has asked for.
+    pub overheard: bool,
 }
 
 impl Default for Setup {
@@ -87,6 +94,8 @@ impl Default for Setup {
             dialog_audit_timeout: secs(5),
             max_calls: 1_000,
             gateways: vec![gateway_addr(1), gateway_addr(2)],
+            floor: None,
+            overheard: true,
         }
     }
 }
@@ -98,6 +107,12 @@ pub fn gateway_addr(n: u8) -> SocketAddr {
 }
 
 impl Setup {
+    /// Sites with the [`office`]'s floor and these options of agents.
+    #[must_use]
+    pub fn with_floor(sites: usize, options: AgentOptions) -> Self {
+        Self { sites, floor: Some(office::floor(options)), ..Self::default() }
+    }
+
     /// The directory of one site.
     ///
     /// # Errors
@@ -115,6 +130,8 @@ impl Setup {
         }
         let rule = DialRule { prefix: "9".into(), strip: 1, add: "".into(), trunks: to_gateways };
         let directory = Directory::new(server(site), options, self.all_extensions(), trunks, vec![rule]);
+        let floor = self.floor.clone().unwrap_or_default();
+        let directory = directory.and_then(|directory| directory.with_floor(floor));
         directory.map(Arc::new).map_err(|fault| fault.to_string())
     }
 
@@ -131,14 +148,16 @@ impl Setup {
 
     fn all_extensions(&self) -> Vec<Extension> {
         let secret = || Secret::Password("secret-{number}".into());
-        let alike = Arc::new(DnClass { secret: secret(), ..DnClass::default() });
+        let answer = || self.floor.as_ref().map(|_| office::answers_by_request()).unwrap_or_default();
+        let alike = Arc::new(DnClass { secret: secret(), answer: answer(), ..DnClass::default() });
         let numbers = (1..=self.extensions).map(|n| (1000 + n).to_string());
         let extension = |number: String| {
             let special = self.dn_forward.iter().find(|(dn, _)| *dn == number);
             let class = special.map_or_else(
                 || alike.clone(),
                 |(_, forward)| {
-                    Arc::new(DnClass { secret: secret(), dr_forward: Some(*forward), ..DnClass::default() })
+                    let dr_forward = Some(*forward);
+                    Arc::new(DnClass { secret: secret(), answer: answer(), dr_forward, ..DnClass::default() })
                 },
             );
             Extension { number: number.into(), class }

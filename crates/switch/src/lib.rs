@@ -34,6 +34,8 @@ pub use directory::Directory;
 pub use event::Event;
 pub use input::Input;
 pub use metrics::Counters;
+#[doc(hidden)]
+pub use node::FloorCounts;
 pub use node::{Node, Reason};
 pub use output::Output;
 pub use reject::Reject;

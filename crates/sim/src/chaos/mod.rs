@@ -1,12 +1,14 @@
 //! Random calls and random faults, then peace, then a look for what is left.
 
 mod faults;
+mod floor;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tandem_peer::DrForward;
 
+use crate::desktop::DeskId;
 use crate::dice::Dice;
 use crate::net::nat::Nat;
 use crate::net::{Refusal, Weather};
@@ -42,6 +44,7 @@ pub struct Chaos {
     dice: Dice,
     phones: Vec<UaId>,
     gateways: Vec<UaId>,
+    desks: Vec<DeskId>,
     calls: Vec<(UaId, CallId)>,
     faults: u32,
     /// A phone without power forgets its calls; two of them in one call would leave it to nobody.
@@ -52,8 +55,8 @@ pub struct Chaos {
 ///
 /// # Errors
 /// The first rule that was broken, with what led to it.
-pub fn run(seed: u64, minutes: f64, print: bool) -> Result<Summary, Box<Failure>> {
-    let mut chaos = Chaos::new(seed, print);
+pub fn run(seed: u64, minutes: f64, floor: bool, print: bool) -> Result<Summary, Box<Failure>> {
+    let mut chaos = Chaos::new(seed, floor, print);
     let end = crate::At::START + secs(60).mul_f64(minutes);
     chaos.sim.try_run_for(secs(8))?;
     while chaos.sim.now() < end {
@@ -68,9 +71,9 @@ pub fn run(seed: u64, minutes: f64, print: bool) -> Result<Summary, Box<Failure>
 }
 
 impl Chaos {
-    fn new(seed: u64, print: bool) -> Self {
+    fn new(seed: u64, floor: bool, print: bool) -> Self {
         let mut dice = Dice::new(seed, "chaos");
-        let mut sim = Sim::new(seed, setup(&mut dice));
+        let mut sim = Sim::new(seed, setup(&mut dice, floor));
         if print {
             sim.trace.print();
         }
@@ -80,11 +83,13 @@ impl Chaos {
             dice,
             phones: Vec::new(),
             gateways: Vec::new(),
+            desks: Vec::new(),
             calls: Vec::new(),
             faults: 0,
             power_cut: false,
         };
         chaos.add_devices();
+        chaos.add_desktops();
         chaos
     }
 
@@ -139,6 +144,9 @@ impl Chaos {
     }
 
     fn act(&mut self) {
+        if !self.desks.is_empty() && self.dice.chance(550) {
+            return self.act_at_desks();
+        }
         match self.dice.below(100) {
             0..45 => self.call(),
             45..60 => self.hang_up(),
@@ -154,8 +162,17 @@ impl Chaos {
         let callers = if from_outside { &self.gateways } else { &self.phones };
         let Some(caller) = self.dice.pick(callers).copied() else { return };
         let numbers = ["1001", "1002", "1003", "1004", "1005", "1006", "1007", "1008", "1010", "4711"];
-        let outside = !from_outside && self.dice.chance(200);
-        let number = if outside { "95550100" } else { self.dice.pick(&numbers).copied().unwrap_or("1001") };
+        let waits = self.sim.setup.floor.is_some() && self.dice.chance(500);
+        let outside = !waits && !from_outside && self.dice.chance(200);
+        let queues = ["7000", "7001", "7900"];
+        let queue = self.dice.pick(&queues).copied().filter(|_| waits);
+        let number = if let Some(queue) = queue {
+            queue
+        } else if outside {
+            "95550100"
+        } else {
+            self.dice.pick(&numbers).copied().unwrap_or("1001")
+        };
         // A phone that calls itself and loses its power would leave both ends of the call to nobody.
         if self.sim.ua(caller).is_some_and(|ua| ua.profile.number == number) {
             return;
@@ -240,10 +257,10 @@ impl Chaos {
     }
 }
 
-fn setup(dice: &mut Dice) -> Setup {
+fn setup(dice: &mut Dice, with_floor: bool) -> Setup {
     let forwards = [DrForward::Off, DrForward::Oos, DrForward::Oos, DrForward::NoAgent];
     let dn_forward = dice.pick(&forwards).map(|forward| ("1003".to_owned(), *forward));
-    Setup {
+    let setup = Setup {
         dn_forward: dn_forward.into_iter().collect(),
         oos_check_s: u16::try_from(2 + dice.below(7)).unwrap_or(5),
         oos_force_s: u16::try_from(1 + dice.below(4)).unwrap_or(2),
@@ -254,7 +271,8 @@ fn setup(dice: &mut Dice) -> Setup {
         challenge_calls: dice.chance(500),
         ring_timeout: dice.between(secs(10), secs(40)),
         ..Setup::default()
-    }
+    };
+    if with_floor { floor::setup(dice, setup) } else { setup }
 }
 
 fn refusal(dice: &mut Dice) -> Refusal {

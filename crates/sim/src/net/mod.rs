@@ -120,6 +120,15 @@ impl Net {
         self.down.retain(|(ip, _)| *ip != host);
     }
 
+    /// Whether anything is cut between two hosts, or one of them is dead.
+    #[must_use]
+    pub fn is_cut(&self, one: IpAddr, other: IpAddr) -> bool {
+        let cut =
+            |from: &IpAddr, to: &IpAddr| self.cuts.iter().any(|c| c.from.contains(from) && c.to.contains(to));
+        let dead = |host| self.refusal_of(host).is_some();
+        cut(&one, &other) || cut(&other, &one) || dead(one) || dead(other)
+    }
+
     /// How a host refuses, if it is dead.
     #[must_use]
     pub fn refusal_of(&self, host: IpAddr) -> Option<Refusal> {

@@ -3,6 +3,7 @@
 
 pub mod calls;
 pub mod client_side;
+pub mod floor;
 pub mod leak;
 pub mod server_side;
 pub mod shape;
@@ -11,13 +12,14 @@ pub mod stored;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::sites::SiteId;
+use crate::sites::{Setup, SiteId};
 use crate::text::Text;
 use crate::time::At;
 use crate::wire::{Over, Packet, Wire};
 
 use calls::Calls;
 use client_side::ClientSide;
+use floor::Floor;
 use server_side::ServerSide;
 use stored::Stored;
 
@@ -46,20 +48,40 @@ struct Watch {
     client: ClientSide,
     server: ServerSide,
     stored: Stored,
+    floor: Floor,
 }
 
 impl Oracles {
     /// Oracles that have seen nothing.
     #[must_use]
-    pub fn new(sites: impl Iterator<Item = SiteId>) -> Self {
+    pub fn new(sites: impl Iterator<Item = SiteId>, setup: &Setup) -> Self {
+        let persons = setup.floor.iter().flat_map(|floor| &floor.persons);
+        let owned = persons.flat_map(|p| p.logins.iter().map(|id| (id.to_string(), p.name.clone())));
+        let owners: std::collections::BTreeMap<_, _> = owned.collect();
         let sites = sites.map(|id| Watch {
             name: id.name(),
             addr: id.addr(),
             client: ClientSide::default(),
             server: ServerSide::default(),
             stored: Stored::default(),
+            floor: Floor::new(owners.clone()),
         });
         Self { sites: sites.collect(), calls: Calls::default(), violations: Vec::new() }
+    }
+
+    /// The oracle of a site's floor.
+    ///
+    /// # Panics
+    /// If there is no such site.
+    #[expect(clippy::indexing_slicing, reason = "there is an oracle for each site")]
+    pub fn floor(&mut self, site: SiteId) -> &mut Floor {
+        &mut self.sites[site.0].floor
+    }
+
+    /// Parties and calls that the floor of a site has not let go.
+    #[must_use]
+    pub fn floor_left_over(&self, site: SiteId) -> Option<String> {
+        self.sites.get(site.0)?.floor.left_over()
     }
 
     /// Rules broken so far.
@@ -170,8 +192,12 @@ impl Oracles {
         watch.client.overdue(slack, now, &mut found);
         watch.server.overdue(slack, now, &mut found);
         let name = watch.name;
+        let floor = watch.floor.take_found();
         for text in found {
             self.report(now, format!("{name}: {text}"));
+        }
+        for (at, text) in floor {
+            self.report(at, format!("{name}: {text}"));
         }
     }
 

@@ -66,6 +66,7 @@ impl Ua {
             number: number.to_owned(),
             site,
             others,
+            answers_at_once: false,
             superseded: false,
             redirected,
             challenged: 0,

@@ -80,6 +80,8 @@ pub struct Leg {
     pub site: SocketAddr,
     /// Sites still to be tried when this one does not answer.
     pub others: Vec<SocketAddr>,
+    /// The INVITE asks the phone to answer by itself (`answer-after` in Call-Info).
+    pub answers_at_once: bool,
     /// It was given up for another site: whatever still comes is refused.
     pub superseded: bool,
     /// Redirections followed so far.

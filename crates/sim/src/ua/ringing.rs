@@ -36,6 +36,7 @@ impl Ua {
             number: user_of(uri_of(from)).to_owned(),
             site: packet.from,
             others: Vec::new(),
+            answers_at_once: request.get("Call-Info").is_some_and(|info| info.contains("answer-after=0")),
             superseded: false,
             redirected: 0,
             challenged: 0,
@@ -93,6 +94,9 @@ impl Ua {
         let Some(at) = self.pending_invite(id) else { return };
         let Some(leg) = self.legs.get_mut(&id) else { return };
         leg.enter(Phase::Ringing, now);
+        if leg.answers_at_once {
+            return self.answer(id, now);
+        }
         match self.profile.on_call {
             OnCall::Answer { after } => leg.act_at = Some(now + after),
             OnCall::Refuse { code, after } if after <= self.profile.ring_after => {

@@ -139,6 +139,12 @@ impl Ua {
                 let contact = self.contact();
                 self.respond(at, 200, |r| r.with("Contact", contact), now);
             }
+            "NOTIFY" if request.get("Event") == Some("talk") => {
+                self.respond(at, 200, |r| r.with("Allow", offer::ALLOW), now);
+                if self.legs.get(&id).is_some_and(|leg| leg.phase == Phase::Ringing) {
+                    self.answer(id, now);
+                }
+            }
             _ => self.respond(at, 200, |r| r.with("Allow", offer::ALLOW), now),
         }
     }

@@ -1,3 +1,5 @@
+//! Agents, places and groups: states, logins, and the DN that carries the login.
+
 use tandem_cti::{CallType, DnRole, Event, EventName, Value, WorkMode};
 use tandem_stat::{Outcome, Row};
 

@@ -1,3 +1,5 @@
+//! Gaps in the stream of events: snapshots, and what is not counted twice.
+
 use tandem_cti::{AgentState, Event, EventName, PartyState, Resumed, WorkMode};
 use tandem_stat::{Heard, Outcome, Position, Row};
 

@@ -1,3 +1,5 @@
+//! Queues: offered, handled, abandoned, overflowed, waits and service levels.
+
 use tandem_cti::{Event, EventName};
 use tandem_stat::{Counts, Outcome, Row};
 

@@ -403,6 +403,11 @@ impl Agents {
         self.seats.dn_of(agent_id).cloned()
     }
 
+    /// Calls at all DNs.
+    pub(crate) fn calls_at_dns(&self) -> usize {
+        self.seats.by_dn.values().map(|seat| seat.calls.len()).sum()
+    }
+
     /// Every agent, by DN.
     #[must_use]
     pub fn list(&self) -> Vec<View> {

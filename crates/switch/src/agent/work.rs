@@ -163,11 +163,22 @@ impl Turn<'_> {
             reasons = asked.reasons;
         }
         if wrap_up != NO_WRAP_UP {
+            self.ready_after_timed(wrap_up);
             let extensions = KvList::from([("WrapUpTime".to_owned(), wrap_up_value(wrap_up))]);
             self.begin_wrap_up(wrap_up, reasons, extensions);
         } else if !self.begin_guard() && self.agent.told != (self.agent.stance.ready, self.agent.stance.mode)
         {
             self.tell_stance();
+        }
+    }
+
+    /// Timed after-call work ends in Ready with `ManualIn` too: that mode alone asks for NotReady only where no work
+    /// stands between one call and the next. What he has set himself holds.
+    fn ready_after_timed(&mut self, wrap_up: WrapUp) {
+        let agent = &mut *self.agent;
+        let manual = !agent.stance.ready && agent.stance.mode == WorkMode::ManualIn;
+        if manual && agent.manner == WorkMode::ManualIn && wrap_up != WrapUp::Untimed {
+            agent.stance = Stance::ready(agent.manner);
         }
     }
 

@@ -50,6 +50,8 @@ pub struct Branch {
     pub(super) authorization: Option<Box<Authorization>>,
     /// A CANCEL was asked for.
     pub(super) cancelled: bool,
+    /// Highest CSeq of a request in its early dialogs, once they are given up: a BYE after a late 2xx goes beyond it.
+    pub(super) spent: u32,
     /// The request outgrew UDP and went by TCP; should TCP fail, UDP is tried (RFC 3261 18.1.1).
     pub(super) by_tcp_for_size: bool,
 }
@@ -91,6 +93,7 @@ impl Branch {
             cseq: 1,
             authorization: None,
             cancelled: false,
+            spent: 0,
             by_tcp_for_size: false,
         };
         branch.start(rooms, key, request, name.as_ref(), false).then_some(branch)
@@ -250,13 +253,15 @@ pub struct Stranger {
     pub flow: Flow,
     /// Its Contact is not where it is reached.
     pub nat: bool,
+    /// Highest CSeq that it was sent before its answer.
+    pub spent: u32,
 }
 
 impl Stranger {
     /// Somebody of whom nothing is left but his answer: he is reached where it came from.
     #[must_use]
     pub fn unknown(flow: Flow) -> Self {
-        Self { device: Device::Extension(DnId(u32::MAX)), flow, nat: true }
+        Self { device: Device::Extension(DnId(u32::MAX)), flow, nat: true, spent: 0 }
     }
 
     /// Acknowledges a 2xx whose dialog is being ended, or is not known any more: every 2xx gets its ACK (RFC 3261
@@ -273,7 +278,10 @@ impl Stranger {
     /// False: there is no BYE whose answer will come.
     pub fn hang_up(self, rooms: &mut Rooms, invite: TxnId, response: &Message, used_for: Use) -> bool {
         let Some(mut leg) = self.acknowledge(rooms, invite, response) else { return false };
-        let bye = leg.dialog.next_cseq();
+        let mut bye = leg.dialog.next_cseq();
+        while bye <= self.spent {
+            bye = leg.dialog.next_cseq();
+        }
         leg.ask(rooms, &Ask::own(b"BYE", bye), used_for).is_some()
     }
 }

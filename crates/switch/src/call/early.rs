@@ -27,6 +27,13 @@ pub(super) struct Early {
 }
 
 impl Setup {
+    /// Highest CSeq of a request of ours in the early dialogs of a branch; 0 if there was none.
+    pub(super) fn spent(&self, branch: u8) -> u32 {
+        let callees =
+            self.pairs.iter().filter(|pair| pair.branch == branch).filter_map(|pair| pair.callee.as_ref());
+        callees.map(|leg| leg.dialog.local_cseq()).max().unwrap_or(0)
+    }
+
     /// The early dialogs behind a tag of ours: by the caller's view, or by a branch's and the callee's own tag.
     pub(super) fn early(&mut self, to: Tag, from: Option<&[u8]>) -> Option<(Side, [&mut Leg; 2])> {
         let branch = self.branches.iter().find(|branch| branch.tag == to).map(|branch| branch.id);

@@ -579,6 +579,7 @@ impl Call {
         reason: EndReason,
         why: &Why<'_>,
     ) {
+        branch.spent = setup.spent(branch.id);
         branch.cancel(rooms, &setup.request, why);
         let by = if reason == EndReason::CallerGone { EndedBy::Caller } else { EndedBy::Server };
         self.leg_missed(rooms, &branch, 487, by, reason);
@@ -644,7 +645,9 @@ impl Call {
         };
         let leg = branch::place(id).and_then(|place| self.legs.get(place)).or(self.legs.first());
         match leg {
-            Some(leg) => Stranger { device: leg.device, flow, nat },
+            Some(leg) => {
+                Stranger { device: leg.device, flow, nat, spent: loser.map_or(0, |loser| loser.spent) }
+            }
             None => Stranger::unknown(flow),
         }
     }

@@ -90,13 +90,17 @@ impl Call {
     /// Takes an offer back: the call waits again.
     pub(super) fn take_back(&mut self, rooms: &mut Rooms) -> Result<(), u16> {
         let mut setup = self.take_setup().ok_or(501u16)?;
-        let waits = setup.waiting.is_some();
-        if waits {
-            self.drop_branches(rooms, &mut setup, EndReason::TakenBack, &TAKEN_BACK);
-            setup.rest();
+        if setup.waiting.is_none() {
+            self.phase = Phase::Setup(setup);
+            return Err(501);
         }
-        self.phase = Phase::Setup(setup);
-        if waits { Ok(()) } else { Err(501) }
+        if setup.branches.is_empty() {
+            self.phase = Phase::Setup(setup);
+        } else {
+            self.drop_branches(rooms, &mut setup, EndReason::TakenBack, &TAKEN_BACK);
+            self.unplaced(rooms, setup, 487);
+        }
+        Ok(())
     }
 
     /// Sends a ringing or waiting call on, for good.
@@ -175,6 +179,7 @@ impl Call {
             }
             let mut branch = setup.branches.remove(place);
             branch.cancel(rooms, &setup.request, &BY_REQUEST);
+            branch.spent = setup.spent(branch.id);
             self.branch_ended(rooms, &branch, 480, EndedBy::Callee, EndReason::Request);
             self.losers.push(branch);
         }

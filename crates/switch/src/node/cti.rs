@@ -162,6 +162,9 @@ impl Node {
     fn call_request(&mut self, who: &Who, request: &Request) -> Result<(), Refusal> {
         let dn = request.this_dn().unwrap_or_default();
         self.controlled(who, dn)?;
+        if calls_itself(request) {
+            return Err(Refusal::because(ErrorCode::InvCaldDn, "OtherDN is the DN itself"));
+        }
         let order = with_calls!(self, |tcalls, desk| tcalls.request(desk, who.session, request))?;
         if let Some(order) = order {
             self.order(order);
@@ -402,4 +405,19 @@ impl Node {
         let text = format!("private service {} is not offered", request.service_id);
         Err(Refusal::because(ErrorCode::UnsupOper, text))
     }
+}
+
+/// Whether a request would connect a DN with itself.
+#[expect(clippy::wildcard_enum_match_arm, reason = "no other request names a second DN to be connected")]
+fn calls_itself(request: &Request) -> bool {
+    let (this, other) = match request {
+        Request::TMakeCall(r) => (&r.this_dn, &r.other_dn),
+        Request::TInitiateTransfer(r) => (&r.this_dn, &r.other_dn),
+        Request::TInitiateConference(r) => (&r.this_dn, &r.other_dn),
+        Request::TMuteTransfer(r) => (&r.this_dn, &r.other_dn),
+        Request::TSingleStepTransfer(r) => (&r.this_dn, &r.other_dn),
+        Request::TRedirectCall(r) => (&r.this_dn, &r.other_dn),
+        _ => return false,
+    };
+    this == other
 }

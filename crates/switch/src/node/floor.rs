@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tandem_cti::{AgentState, Event as Told, EventName, KvList, Refusal, Value};
+use tandem_cti::{CallType, Event as Told, EventName, KvList, Refusal, Value};
 use tandem_peer::continuity::forced_logout_applies;
 
 use super::Node;
@@ -12,7 +12,7 @@ use crate::call::control::Operation;
 use crate::cti::calls::{Happening, TCalls};
 use crate::cti::sessions::{Gone, Sessions};
 use crate::cti::{SessionId, agent_event, device_event};
-use crate::directory::floor::NoAnswerOverflow;
+use crate::directory::floor::{AgentOptions, NoAnswerOverflow};
 use crate::event::Event;
 use crate::output::Output;
 use crate::queue::{Arrival, Candidate, OfferEnd, Queues, Wish};
@@ -153,9 +153,18 @@ impl Node {
             Happening::Refused { to, reference_id, refusal } => {
                 self.refuse_request(to, reference_id, &refusal);
             }
-            Happening::Began { dn, conn, business, wrap_up } => {
-                let work = Work { conn, business, wrap_up };
+            Happening::Began { dn, conn, kind, queued, wrap_up } => {
+                let work = Work { conn, business: queued || self.is_business(&dn, kind), wrap_up };
                 self.floor.agents.call_began(&mut desk!(self, agent), &dn, work);
+                self.settle_agents();
+            }
+            Happening::Became { dn, old, conn, kind, queued, wrap_up } => {
+                let work = Work { conn, business: queued || self.is_business(&dn, kind), wrap_up };
+                self.floor.agents.call_became(&mut desk!(self, agent), &dn, old, work);
+                self.settle_agents();
+            }
+            Happening::WrapUp { dn, conn, wrap_up } => {
+                self.floor.agents.set_wrap_up(&mut desk!(self, agent), &dn, conn, wrap_up);
                 self.settle_agents();
             }
             Happening::Established { dn, conn } => {
@@ -196,6 +205,24 @@ impl Node {
                 self.floor.agents.offer_over(&mut desk!(self, agent), &dn, conn);
             }
         }
+    }
+
+    /// Whether a direct call is a business call, by the options in force at the DN: of the Agent Login first, then of
+    /// the DN, then of the Application.
+    fn is_business(&self, dn: &str, kind: CallType) -> bool {
+        let directory = &self.rooms.directory;
+        let seated = if self.floor.agents.is_logged_in(dn) { self.floor.agents.at(dn) } else { None };
+        let login = seated.and_then(|agent| directory.login(&agent.agent_id)).map(|login| &login.options);
+        let at_dn = directory.find(dn.as_bytes()).and_then(|id| directory.extension(id));
+        let levels =
+            login.into_iter().chain(at_dn.map(|e| &e.class.agent)).chain([&directory.floor().options]);
+        let of = |options: &AgentOptions| match kind {
+            CallType::Internal => options.internal_bsns_calls,
+            CallType::Inbound => options.inbound_bsns_calls,
+            CallType::Outbound => options.outbound_bsns_calls,
+            CallType::Consult | CallType::Unknown => None,
+        };
+        levels.into_iter().find_map(of).unwrap_or(false)
     }
 
     /// Tells everybody who has registered the DN.
@@ -252,18 +279,11 @@ impl Node {
 
     /// `WrapUpTime`: the after-call work that an agent is to expect of a business call.
     fn announce_wrap_up(&self, dn: &str, event: &mut Told) {
-        let Some(agent) = self.floor.agents.at(dn) else { return };
-        let business = matches!(
-            agent.state,
-            AgentState::BusyReady | AgentState::BusyNotReady | AgentState::BusyAfterCallWork
-        );
-        if !business {
-            return;
+        let Some(conn) = event.conn_id.as_deref().and_then(calls::parse_conn_id) else { return };
+        let expected = self.floor.agents.expected_wrap_up(&self.rooms.directory, dn, conn);
+        if let Some(wrap_up) = expected {
+            event.extensions.insert("WrapUpTime".to_owned(), agent::wrap_up_value(wrap_up));
         }
-        let own = agent::wrap_up_of(&event.user_data);
-        let wrap_up =
-            own.unwrap_or_else(|| self.rooms.directory.agent_options(dn, &agent.agent_id).wrap_up_time);
-        event.extensions.insert("WrapUpTime".to_owned(), agent::wrap_up_value(wrap_up));
     }
 
     fn tell_agent(&mut self, name: EventName, told: agent::Told) {
@@ -328,9 +348,20 @@ impl Node {
                 let _ = self.operate(key, Operation::Clear);
             }
             Some(NoAnswerOverflow::To(to)) => {
-                self.floor.queues.leave(&mut desk!(self, queue), conn);
+                self.leaves_queue(conn, &to);
                 self.send_on(conn, &to, 480);
             }
+        }
+    }
+
+    /// A waiting or offered call is sent on from outside the queue: what happens to it from now on is not the queue's.
+    pub(super) fn leaves_queue(&mut self, conn: u64, to: &str) {
+        let Some(at) = self.floor.tcalls.waits_at(conn) else { return };
+        with_calls!(self, |tcalls, desk| tcalls.diverted(desk, conn, &at, Some(to)));
+        self.floor.queues.leave(&mut desk!(self, queue), conn);
+        self.floor.supervision.why_taken_back(conn);
+        if let Some(dn) = self.floor.supervision.offer_over(conn) {
+            self.floor.agents.offer_over(&mut desk!(self, agent), &dn, conn);
         }
     }
 

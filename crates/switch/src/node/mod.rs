@@ -6,6 +6,7 @@
 mod control;
 mod cti;
 mod floor;
+mod floor_counts;
 mod floor_views;
 mod orders;
 mod probes;
@@ -33,6 +34,9 @@ use crate::output::Output;
 use crate::rooms::{Fact, Rooms};
 use crate::time::Now;
 use tandem_peer::continuity::Mode;
+
+#[doc(hidden)]
+pub use floor_counts::FloorCounts;
 
 /// See the module.
 #[derive(Debug)]

@@ -37,6 +37,9 @@ impl Node {
             Order::Replace { ticket, key, leg, to } => (ticket, self.replace(ticket, key, leg, &to)),
             Order::Redirect { ticket, key, to } => {
                 let sent = self.onward_for(key, &to);
+                if let (Ok(_), Some(conn)) = (&sent, self.floor.tcalls.conn_of(key)) {
+                    self.leaves_queue(conn, &to);
+                }
                 (ticket, sent.map_err(refusal).and_then(|operation| self.simply(key, ticket, operation)))
             }
             Order::Route { ticket, key, to: Some(to) } => {

@@ -70,6 +70,10 @@ impl Supervision {
         self.taken_back.remove(&conn)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.rings.len() + self.due.len() + self.taken_back.len() + self.offers.len()
+    }
+
     pub(super) fn poll_timeout(&self) -> Option<Deadline> {
         self.due.first().map(|(at, ..)| Deadline::at_unix_ms(*at))
     }

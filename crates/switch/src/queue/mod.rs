@@ -245,6 +245,11 @@ impl Queues {
         self.timers.next()
     }
 
+    /// Calls that wait at queues and routing points, those that are being offered included.
+    pub(crate) fn waiting(&self) -> usize {
+        self.calls.len() + self.parked.len()
+    }
+
     /// What is to be done, oldest first, until there is nothing.
     pub fn poll_wish(&mut self) -> Option<Wish> {
         self.wishes.pop_front()

@@ -32,6 +32,23 @@ fn timed_work_follows_a_business_call_and_ends_in_ready() {
 }
 
 #[test]
+fn gm_10_timed_work_ends_in_ready_with_manual_in_too() {
+    let mut floor = Floor::with_anna(wrap(seconds(30)), ManualIn);
+    floor.ready(ManualIn).unwrap();
+    floor.talk(1, true);
+    floor.end(1);
+    floor.news();
+    floor.pass(30);
+    assert_eq!(floor.news(), ["ready ManualIn", "available"]);
+    let mut floor = Floor::with_anna(wrap(WrapUp::Untimed), ManualIn);
+    floor.ready(ManualIn).unwrap();
+    floor.talk(1, true);
+    floor.end(1);
+    floor.not_ready(AuxWork).unwrap();
+    assert_eq!(state(&floor), (NotReady, AuxWork), "untimed work ends as he says");
+}
+
+#[test]
 fn untimed_work_ends_by_request_only() {
     let mut floor = Floor::with_anna(wrap(WrapUp::Untimed), AutoIn);
     floor.talk(1, true);

@@ -490,6 +490,10 @@ impl Model {
             wrap = UNTIMED;
         }
         if wrap > 0 {
+            let manual = (false, WorkMode::ManualIn);
+            if wrap != UNTIMED && agent.manner == WorkMode::ManualIn && agent.chose == manual {
+                agent.chose = (true, WorkMode::ManualIn);
+            }
             self.wrap_up(dn, agent, wrap);
         } else if !self.guard(dn, agent) && agent.told != agent.chose {
             let chose = agent.chose;

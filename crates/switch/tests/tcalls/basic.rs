@@ -167,11 +167,11 @@ fn a_conn_id_that_is_in_use_is_not_taken_over() {
 }
 
 #[test]
-fn inbound_calls_are_business_calls_where_the_options_say_so() {
+fn a_direct_call_is_no_business_call_by_itself_but_tells_its_type() {
     let mut office = Office::new();
     let key = office.open_as(Far::Trunk("gw".into()), "0301", "1001", None, Carried::default());
     office.offered(key, 1, "1001");
-    assert_eq!(office.told(), ["c1 +1001 business"]);
+    assert_eq!(office.told(), ["c1 +1001 from Inbound"]);
 }
 
 #[test]

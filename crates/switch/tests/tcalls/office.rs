@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tandem_cti::{CallState, ErrorCode, Event, KvList, Refusal, Request, Value};
+use tandem_cti::{CallState, CallType, ErrorCode, Event, KvList, Refusal, Request, Value};
 use tandem_peer::ChangeLog;
 use tandem_sip::Transport;
 use tandem_switch::Now;
@@ -314,9 +314,11 @@ fn line(happening: &Happening) -> String {
             format!("refused {} #{}", refusal.code.number(), reference_id.unwrap_or(0))
         }
         Happening::Answer { event, .. } => format!("answer {:?}", event.event),
-        Happening::Began { dn, conn, business, .. } => {
-            format!("c{conn} +{dn}{}", if *business { " business" } else { "" })
-        }
+        Happening::Began { dn, conn, queued: true, .. } => format!("c{conn} +{dn} business"),
+        Happening::Began { dn, conn, kind: CallType::Inbound, .. } => format!("c{conn} +{dn} from Inbound"),
+        Happening::Began { dn, conn, .. } => format!("c{conn} +{dn}"),
+        Happening::Became { dn, old, conn, .. } => format!("c{old} {dn} is c{conn}"),
+        Happening::WrapUp { dn, conn, wrap_up } => format!("c{conn} {dn} {wrap_up:?}"),
         Happening::Established { dn, conn } => format!("c{conn} ={dn}"),
         Happening::Ended { dn, conn } => format!("c{conn} -{dn}"),
         Happening::Waits { conn, at, .. } => format!("c{conn} waits {at}"),

@@ -224,7 +224,9 @@ impl TCalls {
                 }
             }
             Work::Mute(Mute { moved: None, .. }) if conn != pending.conn => {
-                let rings = call.other(place).filter(|other| other.told || other.talks());
+                // A call that a queue offers is the queue's until an agent has answered it.
+                let placed = call.other(place).filter(|_| call.waits.is_none());
+                let rings = placed.filter(|other| other.told || other.talks());
                 let Some(moved) = rings.and_then(super::party::Party::reached) else { return };
                 self.transfer_mutely(ticket, moved);
             }

@@ -82,7 +82,9 @@ impl TCalls {
         self.keys.insert(to.0, conn);
         let joining = Joining { by, consult, moved };
         self.change(desk, conn, |call, out, sight| {
+            let before = data::wrap_up(&call.user_data);
             data::merge(&mut call.user_data, data);
+            out.data_changed(call, before);
             call.know(to.0);
             if in_conference {
                 call.confer(out, sight, joining);
@@ -131,7 +133,7 @@ impl TCall {
             consult.leave(out, sight, 0, left);
         }
         moved.role = DnRole::NewParty;
-        let place = self.take_in(out, sight, consult.conn, moved);
+        let place = self.take_in(out, consult.conn, moved);
         let changed = |event: &mut Event| {
             event.call_state = Some(CallState::Transferred);
             event.third_party_dn = Some(by.as_ref().to_owned());
@@ -159,7 +161,7 @@ impl TCall {
         }
         moved.role = DnRole::ConferenceMember;
         let added = moved.name.as_ref().to_owned();
-        let place = self.take_in(out, sight, consult.conn, moved);
+        let place = self.take_in(out, consult.conn, moved);
         let how = |event: &mut Event| {
             event.call_state = Some(CallState::Conferenced);
             event.third_party_dn = Some(by.as_ref().to_owned());
@@ -177,21 +179,15 @@ impl TCall {
         });
     }
 
-    /// A party of the consultation joins this call. It has both for a moment, so that no after-call work begins between
-    /// them.
-    fn take_in(&mut self, out: &mut Out, sight: Sight<'_>, from: u64, party: Party) -> usize {
+    /// A party of the consultation joins this call.
+    fn take_in(&mut self, out: &mut Out, from: u64, party: Party) -> usize {
         if self.parties.len() >= MAX_PARTIES {
             self.parties.truncate(MAX_PARTIES - 1);
         }
-        let (name, inside, talks) = (Arc::clone(&party.name), party.inside, party.talks());
+        let (name, inside) = (Arc::clone(&party.name), party.inside);
         self.parties.push(party);
         if inside {
-            out.began(sight, self, &name);
-            if talks {
-                let dn = Arc::clone(&name);
-                out.happenings.push_back(super::Happening::Established { dn, conn: self.conn });
-            }
-            out.ended(from, &name);
+            out.became(self, &name, from);
         }
         self.parties.len() - 1
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use smallvec::SmallVec;
-use tandem_cti::{CallState, CallType, DnRole, Event, EventName, Refusal};
+use tandem_cti::{CallState, DnRole, Event, EventName, Refusal};
 
 use super::compound::Work;
 use super::happening::Happening;
@@ -15,6 +15,7 @@ use super::{conn_id, data};
 use crate::call::Ticket;
 use crate::cti::SessionId;
 use crate::directory::Directory;
+use crate::directory::floor::WrapUp;
 
 /// What a call may look at while it changes.
 #[derive(Clone, Copy)]
@@ -173,45 +174,63 @@ impl Out {
     }
 
     /// A party came to a call.
-    pub fn began(&mut self, sight: Sight<'_>, call: &TCall, dn: &Arc<str>) {
-        let calls = self.at.entry(Arc::clone(dn)).or_default();
-        if !calls.contains(&call.conn) {
-            calls.push(call.conn);
-        }
-        let business = call.business || is_business(sight.directory, dn, call.kind);
-        let wrap_up = data::wrap_up(&call.user_data);
+    pub fn began(&mut self, call: &TCall, dn: &Arc<str>) {
+        self.note_at(dn, call.conn);
         self.happenings.push_back(Happening::Began {
             dn: Arc::clone(dn),
             conn: call.conn,
-            business,
-            wrap_up,
+            kind: call.kind,
+            queued: call.business,
+            wrap_up: data::wrap_up(&call.user_data),
         });
+    }
+
+    /// A party came to this call out of another, which it leaves.
+    pub fn became(&mut self, call: &TCall, dn: &Arc<str>, old: u64) {
+        self.note_at(dn, call.conn);
+        self.forget_at(dn, old);
+        self.happenings.push_back(Happening::Became {
+            dn: Arc::clone(dn),
+            old,
+            conn: call.conn,
+            kind: call.kind,
+            queued: call.business,
+            wrap_up: data::wrap_up(&call.user_data),
+        });
+    }
+
+    /// User data of a call changed: parties hear of after-call work that they change.
+    pub fn data_changed(&mut self, call: &TCall, before: Option<WrapUp>) {
+        let wrap_up = data::wrap_up(&call.user_data);
+        if wrap_up == before {
+            return;
+        }
+        for party in call.parties.iter().filter(|party| party.inside) {
+            let (dn, conn) = (Arc::clone(&party.name), call.conn);
+            self.happenings.push_back(Happening::WrapUp { dn, conn, wrap_up });
+        }
+    }
+
+    fn note_at(&mut self, dn: &Arc<str>, conn: u64) {
+        let calls = self.at.entry(Arc::clone(dn)).or_default();
+        if !calls.contains(&conn) {
+            calls.push(conn);
+        }
+    }
+
+    fn forget_at(&mut self, dn: &Arc<str>, conn: u64) {
+        let Some(calls) = self.at.get_mut(dn) else { return };
+        calls.retain(|known| *known != conn);
+        if calls.is_empty() {
+            self.at.remove(dn);
+        }
     }
 
     /// It left.
     pub fn ended(&mut self, conn: u64, dn: &Arc<str>) {
-        if let Some(calls) = self.at.get_mut(dn) {
-            calls.retain(|known| *known != conn);
-            if calls.is_empty() {
-                self.at.remove(dn);
-            }
-        }
+        self.forget_at(dn, conn);
         self.happenings.push_back(Happening::Ended { dn: Arc::clone(dn), conn });
     }
-}
-
-/// Whether a call that came through no queue is a business call at a DN.
-fn is_business(directory: &Directory, dn: &str, kind: CallType) -> bool {
-    let application = &directory.floor().options;
-    let at_dn = directory.find(dn.as_bytes()).and_then(|id| directory.extension(id)).map(|e| &e.class.agent);
-    let mut levels = at_dn.into_iter().chain([application]);
-    let first = match kind {
-        CallType::Internal => levels.find_map(|options| options.internal_bsns_calls),
-        CallType::Inbound => levels.find_map(|options| options.inbound_bsns_calls),
-        CallType::Outbound => levels.find_map(|options| options.outbound_bsns_calls),
-        CallType::Consult | CallType::Unknown => None,
-    };
-    first.unwrap_or(false)
 }
 
 impl TCall {

@@ -66,7 +66,7 @@ impl TCall {
         };
         self.parties.push(party);
         if inside {
-            out.began(sight, self, &name);
+            out.began(self, &name);
         }
     }
 
@@ -242,9 +242,12 @@ impl TCall {
         if self.waits.take_if(|at| *at == *from).is_none() {
             return;
         }
-        self.offered = None;
         if let Some(to) = to {
             self.dialled = Arc::from(to);
+        }
+        // An offer has diverted it from there already.
+        if self.offered.take().is_some() {
+            return;
         }
         out.tell_at(sight, self, from, EventName::Diverted, |event| {
             event.third_party_dn = to.map(str::to_owned);

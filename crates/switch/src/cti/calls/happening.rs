@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tandem_cti::{Event, KvList, Refusal};
+use tandem_cti::{CallType, Event, KvList, Refusal};
 
 use crate::cti::SessionId;
 use crate::directory::floor::WrapUp;
@@ -43,9 +43,35 @@ pub enum Happening {
         dn: Arc<str>,
         /// Call.
         conn: u64,
-        /// By the options of the DN or the Application, or because it came through a queue or routing point.
-        business: bool,
+        /// `CallType`: what decides, with the options in force, whether a direct call is a business call.
+        kind: CallType,
+        /// It came through a queue or routing point, which makes it a business call in any case.
+        queued: bool,
         /// `WrapUpTime` of its user data: after-call work of this call.
+        wrap_up: Option<WrapUp>,
+    },
+    /// A transfer or conference was completed: the call at the Extension is another one from now on.
+    Became {
+        /// DN.
+        dn: Arc<str>,
+        /// The call that it was.
+        old: u64,
+        /// The call that it is.
+        conn: u64,
+        /// `CallType` of that.
+        kind: CallType,
+        /// It came through a queue or routing point.
+        queued: bool,
+        /// `WrapUpTime` of its user data.
+        wrap_up: Option<WrapUp>,
+    },
+    /// `WrapUpTime` in the user data of a call at the Extension changed.
+    WrapUp {
+        /// DN.
+        dn: Arc<str>,
+        /// Call.
+        conn: u64,
+        /// What it says now.
         wrap_up: Option<WrapUp>,
     },
     /// It was answered there.

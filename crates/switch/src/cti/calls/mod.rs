@@ -105,6 +105,11 @@ impl TCalls {
         self.out.orders.pop_front()
     }
 
+    /// Calls, keys that lead to them, and requests that wait for an outcome.
+    pub(crate) fn counts(&self) -> (usize, usize, usize) {
+        (self.calls.len(), self.keys.len(), self.out.pending.len())
+    }
+
     fn call(&self, conn: u64) -> Option<&TCall> {
         self.calls.get(&conn).map(Slot::call)
     }

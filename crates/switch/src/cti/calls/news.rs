@@ -175,7 +175,7 @@ impl TCalls {
             let caller = call.parties.first().filter(|party| party.inside);
             let (dn, told) = (caller.map(|party| Arc::clone(&party.name)), caller.is_some_and(|p| p.told));
             if let Some(dn) = dn {
-                out.began(sight, call, &dn);
+                out.began(call, &dn);
             }
             if told {
                 out.tell(sight, call, 0, EventName::Dialing, |_| {});
@@ -203,6 +203,10 @@ impl TCalls {
             return;
         }
         self.change(desk, conn, |call, out, sight| {
+            if let Some(before) = call.waits.clone() {
+                call.divert(out, sight, &before, Some(&at));
+                out.happenings.push_back(Happening::Left { conn, at: before });
+            }
             call.business = true;
             call.park(out, sight, at);
         });

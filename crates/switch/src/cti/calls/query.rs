@@ -1,5 +1,7 @@
 //! What others may know of calls: the data of `EventRegistered`, `EventAddressInfo` and `EventPartyInfo`.
 
+use std::sync::Arc;
+
 use tandem_cti::{DnRole, ErrorCode, Event, EventName, KvList, PartyInfo, PartyState, Refusal};
 use tandem_peer::Replicated;
 use tandem_peer::replica::Change;
@@ -15,6 +17,12 @@ impl TCalls {
     #[must_use]
     pub fn key_of(&self, conn: u64) -> Option<Key> {
         self.call(conn)?.keys.first().map(|(key, _)| *key)
+    }
+
+    /// The queue or routing point that a call waits at or is offered from.
+    #[must_use]
+    pub fn waits_at(&self, conn: u64) -> Option<Arc<str>> {
+        self.call(conn)?.waits.clone()
     }
 
     /// The ConnID above a call.
@@ -125,7 +133,7 @@ impl TCalls {
             self.keys.insert(*key, stored.conn);
         }
         for party in stored.parties.iter().filter(|party| party.inside) {
-            let calls = self.out.at.entry(std::sync::Arc::clone(&party.name)).or_default();
+            let calls = self.out.at.entry(Arc::clone(&party.name)).or_default();
             calls.push(stored.conn);
         }
         self.calls.insert(stored.conn, Slot::Stored(Box::new(stored)));

@@ -306,6 +306,9 @@ impl TCalls {
     fn joined(&self, by: Asking<'_>, conn: &str, consult: &str) -> Result<(At<'_>, At<'_>), Refusal> {
         let (consult, at) = self.two(by, consult, conn)?;
         let other = consult.other()?;
+        if consult.call.waits.is_some() {
+            return Err(state("the consulted queue has not found an agent yet"));
+        }
         if !other.told && other.inside {
             return Err(state("the consulted party does not ring yet"));
         }
@@ -456,7 +459,11 @@ impl TCalls {
         let mut all = self.user_data(conn);
         all.extend(more.clone());
         data::check(&all)?;
-        self.change(desk, conn, |call, _, _| call.user_data = all);
+        self.change(desk, conn, |call, out, _| {
+            let before = data::wrap_up(&call.user_data);
+            call.user_data = all;
+            out.data_changed(call, before);
+        });
         Ok(())
     }
 
@@ -479,7 +486,9 @@ impl TCalls {
         let by = |event: &mut Event| event.third_party_dn = Some(by.dn.to_owned());
         let user_data = all.clone();
         self.change(desk, conn, |call, out, sight| {
+            let before = data::wrap_up(&call.user_data);
             call.user_data = all;
+            out.data_changed(call, before);
             for place in 0..call.parties.len() {
                 if call.parties.get(place).is_some_and(|party| party.told) {
                     out.tell(sight, call, place, EventName::AttachedDataChanged, by);
@@ -489,8 +498,24 @@ impl TCalls {
                 out.tell_at(sight, call, &at, EventName::AttachedDataChanged, by);
             }
         });
-        self.out.take(ticket);
+        self.acknowledge(ticket);
         Ok(Some(Order::Attach { key, user_data }))
+    }
+
+    /// A request is carried out: whoever has heard no event of it is told so.
+    fn acknowledge(&mut self, ticket: Ticket) {
+        let Some(pending) = self.out.take(ticket) else { return };
+        if pending.answered {
+            return;
+        }
+        let mut event = Event::new(EventName::Ack);
+        event.this_dn = Some(pending.dn.as_ref().to_owned());
+        event.conn_id = Some(super::conn_id(pending.conn));
+        self.out.happenings.push_back(super::Happening::Answer {
+            to: pending.session,
+            reference_id: pending.reference_id,
+            event: Box::new(event),
+        });
     }
 
     fn query_call(

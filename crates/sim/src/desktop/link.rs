@@ -1,0 +1,265 @@
+//! Connections between desktops and sites: in order, with the network's delay, until they break.
+
+use std::collections::BTreeMap;
+
+use tandem_cti::{Malformed, Role, Unreadable};
+use tandem_switch::Input;
+use tandem_switch::cti::{CtiInput, LinkId, Outgoing};
+
+use super::{DeskId, Desktop};
+use crate::net::Refusal;
+use crate::sim::{Coming, Sim};
+use crate::sites::SiteId;
+use crate::time::{At, secs};
+
+/// How long it takes to notice that the other end of a connection is silent: the keep-alive of the CTI edge.
+const PATIENCE: std::time::Duration = secs(10);
+
+/// The connection of the oracles' own client.
+const OVERHEARING: u64 = u64::MAX;
+
+/// One connection.
+#[derive(Debug)]
+pub struct Link {
+    desk: DeskId,
+    site: SiteId,
+    incarnation: u32,
+    /// Whether anything passes.
+    up: bool,
+    /// Nothing overtakes what was sent before, either way.
+    to_site: At,
+    to_desk: At,
+}
+
+/// Every connection.
+#[derive(Debug, Default)]
+pub struct Links {
+    links: BTreeMap<LinkId, Link>,
+    next: u64,
+}
+
+impl Sim {
+    /// A desktop opens a connection and its session.
+    pub fn connect(&mut self, id: DeskId) {
+        let now = self.now();
+        let Some(desk) = self.desks.get(id.0).filter(|desk| desk.link.is_none()) else { return };
+        let site = desk.site;
+        let reachable = !self.net.is_cut(desk.addr, site.addr().ip())
+            && self.sites.get(site.0).is_some_and(|site| site.node.is_some());
+        if !reachable {
+            self.note(&format!("{} cannot reach {}", self.desk_name(id), site.name()));
+            return self.reconnect_later(id);
+        }
+        self.links.next += 1;
+        let link = LinkId(self.links.next);
+        let incarnation = self.sites.get(site.0).map_or(0, |site| site.incarnation);
+        let fresh = Link { desk: id, site, incarnation, up: true, to_site: now, to_desk: now };
+        self.links.links.insert(link, fresh);
+        let Some(desk) = self.desks.get_mut(id.0) else { return };
+        desk.link = Some(link);
+        let resume = desk.session.as_deref().map(|session| (session.into(), desk.last));
+        let (person, role) = (desk.person.clone(), desk.role);
+        let open =
+            CtiInput::Open { link, person, role, application: "desktop".into(), resume, reference_id: None };
+        self.note(&format!("{} connects to {}", self.desk_name(id), site.name()));
+        self.send_to_site(link, open);
+    }
+
+    fn reconnect_later(&mut self, id: DeskId) {
+        if let Some(after) = self.desks.get(id.0).and_then(|desk| desk.reconnects) {
+            self.at(after, move |sim| sim.connect(id));
+        }
+    }
+
+    /// Sends a request as JSON; the answer has this reference.
+    pub(super) fn send_request(&mut self, id: DeskId, reference: u32, json: &str) {
+        let Some(link) = self.desks.get(id.0).and_then(|desk| desk.link) else { return };
+        self.note(&format!("{} asks {json}", self.desk_name(id)));
+        let input = match tandem_cti::decode(json) {
+            Ok(request) => {
+                if let Some(desk) = self.desks.get_mut(id.0) {
+                    desk.asks(reference, &request);
+                }
+                CtiInput::Request { link, request: Box::new(request) }
+            }
+            Err(Unreadable::Malformed(Malformed { reference_id, refusal })) => {
+                CtiInput::Malformed { link, reference_id, refusal }
+            }
+            Err(Unreadable::Fatal(fatal)) => return self.note(&format!("no request: {fatal}")),
+        };
+        self.send_to_site(link, input);
+    }
+
+    fn send_to_site(&mut self, id: LinkId, input: CtiInput) {
+        let (now, latency) = (self.now(), self.net.weather.latency);
+        let Some(link) = self.links.links.get_mut(&id).filter(|link| link.up) else { return };
+        link.to_site = link.to_site.max(now + latency);
+        let at = link.to_site;
+        self.come(at, Coming::CtiToSite { link: id, input });
+    }
+
+    /// A request, or the loss of the connection, arrives at the site.
+    pub(crate) fn cti_arrives(&mut self, id: LinkId, input: CtiInput) {
+        let now = self.now();
+        let Some(link) = self.links.links.get(&id) else { return };
+        let (site, closes) = (link.site, matches!(input, CtiInput::Closed { .. }));
+        if !link.up && !closes {
+            return;
+        }
+        let incarnation = link.incarnation;
+        let Some(at) = self.sites.get_mut(site.0).filter(|at| at.incarnation == incarnation) else { return };
+        if at.frozen {
+            at.cti_inbox.push_back(input);
+            return;
+        }
+        if at.node.is_none() {
+            return;
+        }
+        if let Some(at) = self.sites.get_mut(site.0) {
+            at.handle(Input::Cti(input), now);
+        }
+        self.drain(site);
+    }
+
+    /// A site tells a client.
+    pub(crate) fn cti_told(&mut self, site: SiteId, outgoing: Outgoing) {
+        let (now, latency) = (self.now(), self.net.weather.latency);
+        if outgoing.link.0 == OVERHEARING {
+            let wall = self.sites.get(site.0).map_or(0, |at| at.clock(now).unix_ms);
+            return self.oracles.floor(site).hears(&outgoing.event, wall, now);
+        }
+        let id = outgoing.link;
+        let Some(link) = self.links.links.get_mut(&id) else { return };
+        link.to_desk = link.to_desk.max(now + latency);
+        let (at, up, desk) = (link.to_desk, link.up, link.desk);
+        if let Some(desk) = self.desks.get(desk.0) {
+            self.oracles.floor(site).told(&desk.person, desk.role, &outgoing.event, now);
+        }
+        if up {
+            self.come(at, Coming::CtiToDesk(outgoing));
+        }
+    }
+
+    /// A site closes a connection.
+    pub(crate) fn cti_closed_by_site(&mut self, id: LinkId) {
+        let (now, latency) = (self.now(), self.net.weather.latency);
+        let Some(link) = self.links.links.get_mut(&id) else { return };
+        let at = link.to_desk.max(now + latency);
+        self.come(at, Coming::CtiLost(id));
+    }
+
+    /// An event arrives at its desktop.
+    pub(crate) fn cti_heard(&mut self, outgoing: &Outgoing) {
+        let now = self.now();
+        let Some(link) = self.links.links.get(&outgoing.link).filter(|link| link.up) else { return };
+        let id = link.desk;
+        let Some(desk) = self.desks.get_mut(id.0).filter(|desk| desk.link == Some(outgoing.link)) else {
+            return;
+        };
+        desk.hears(outgoing, now);
+        let faults = std::mem::take(&mut desk.faults);
+        let line = format!("{} hears {}", self.desk_name(id), brief(outgoing));
+        self.note(&line);
+        faults.into_iter().for_each(|fault| self.oracles.report(now, fault));
+    }
+
+    /// A desktop notices that its connection is gone.
+    pub(crate) fn cti_lost(&mut self, id: LinkId) {
+        let Some(link) = self.links.links.get_mut(&id) else { return };
+        link.up = false;
+        let desk_id = link.desk;
+        let Some(desk) = self.desks.get_mut(desk_id.0).filter(|desk| desk.link == Some(id)) else { return };
+        desk.link = None;
+        self.note(&format!("{} has lost its connection", self.desk_name(desk_id)));
+        self.reconnect_later(desk_id);
+    }
+
+    /// A connection breaks: nothing passes any more, and each end notices at once or by silence.
+    pub fn break_link(&mut self, desk: DeskId, how: Refusal) {
+        let Some(id) = self.desks.get(desk.0).and_then(|desk| desk.link) else { return };
+        self.note(&format!("the connection of {} breaks ({how:?})", self.desk_name(desk)));
+        self.breaks(id, how, true);
+    }
+
+    fn breaks(&mut self, id: LinkId, how: Refusal, site_notices: bool) {
+        let now = self.now();
+        let Some(link) = self.links.links.get_mut(&id).filter(|link| link.up) else { return };
+        link.up = false;
+        let after = if how == Refusal::Refused { self.net.weather.latency } else { PATIENCE };
+        self.come(now + after, Coming::CtiLost(id));
+        if site_notices {
+            let input = CtiInput::Closed { link: id };
+            self.come(now + after, Coming::CtiToSite { link: id, input });
+        }
+    }
+
+    /// Every connection to a site whose process died breaks.
+    pub(crate) fn cti_site_died(&mut self, site: SiteId, how: Refusal) {
+        let up = self.links.links.iter().filter(|(_, link)| link.site == site && link.up);
+        let ids: Vec<LinkId> = up.map(|(id, _)| *id).collect();
+        ids.into_iter().for_each(|id| self.breaks(id, how, false));
+        self.oracles.floor(site).forget();
+    }
+
+    /// A desktop's process dies, and its connection with it.
+    pub fn crash_desktop(&mut self, id: DeskId) {
+        self.break_link(id, Refusal::Refused);
+        if let Some(desk) = self.desks.get_mut(id.0) {
+            desk.crash();
+        }
+    }
+
+    /// The oracles' own client listens to every DN of a site that has just started.
+    pub(crate) fn overhear(&mut self, site: SiteId) {
+        let now = self.now();
+        if self.setup.floor.is_none() || !self.setup.overheard {
+            return;
+        }
+        let link = LinkId(OVERHEARING);
+        let Some(at) = self.sites.get_mut(site.0) else { return };
+        let directory = at.directory.clone();
+        let extensions = directory.extensions().iter().map(|extension| extension.number.to_string());
+        let floor = directory.floor();
+        let queues = floor.queues.iter().map(|queue| queue.number.to_string());
+        let points = floor.routing_points.iter().map(|point| point.number.to_string());
+        let (person, application) = ("sue".into(), "oracle".into());
+        let role = Role::Supervisor;
+        let open = CtiInput::Open { link, person, role, application, resume: None, reference_id: None };
+        at.handle(Input::Cti(open), now);
+        for dn in extensions.chain(queues).chain(points) {
+            let json =
+                format!(r#"{{"request":"TRegisterAddress","ThisDN":"{dn}","RegisterMode":"Monitor"}}"#);
+            let Ok(request) = tandem_cti::decode(&json) else { continue };
+            at.handle(Input::Cti(CtiInput::Request { link, request: Box::new(request) }), now);
+        }
+        self.drain(site);
+    }
+
+    fn desk_name(&self, id: DeskId) -> String {
+        self.desks.get(id.0).map_or_else(String::new, |desk: &Desktop| format!("{}@{}", desk.person, id.0))
+    }
+}
+
+fn brief(outgoing: &Outgoing) -> String {
+    let event = &outgoing.event;
+    let mut line = format!("#{} {}", outgoing.sequence, event.event.as_str());
+    let parts = [
+        ("dn", event.this_dn.clone()),
+        ("conn", event.conn_id.clone()),
+        ("prev", event.previous_conn_id.clone()),
+        ("other", event.other_dn.clone()),
+        ("third", event.third_party_dn.clone()),
+        ("queue", event.this_queue.clone()),
+        ("state", event.call_state.map(|state| format!("{state:?}"))),
+        ("mode", event.work_mode.map(|mode| format!("{mode:?}"))),
+        ("error", event.error_code.map(|code| code.to_string())),
+        ("why", event.error_message.clone()),
+        ("ref", outgoing.reference_id.map(|reference| reference.to_string())),
+    ];
+    for (name, value) in parts {
+        if let Some(value) = value {
+            line.push_str(&format!(" {name}={value}"));
+        }
+    }
+    line
+}

@@ -1,0 +1,38 @@
+//! What the floor holds: tests ask whether anything is left when all is quiet.
+
+use super::Node;
+
+/// How much of each the floor holds.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FloorCounts {
+    /// Calls that have a ConnID.
+    pub conns: usize,
+    /// Keys of the call room that lead to one.
+    pub keys: usize,
+    /// Requests that wait for what becomes of them.
+    pub tickets: usize,
+    /// Calls that wait at queues and routing points.
+    pub places: usize,
+    /// Rings that are supervised, offers, and offers that are being taken back.
+    pub supervised: usize,
+    /// Calls that agents' DNs have.
+    pub agent_calls: usize,
+}
+
+impl Node {
+    /// See [`FloorCounts`].
+    #[doc(hidden)]
+    #[must_use]
+    pub fn floor_counts(&self) -> FloorCounts {
+        let (conns, keys, tickets) = self.floor.tcalls.counts();
+        FloorCounts {
+            conns,
+            keys,
+            tickets,
+            places: self.floor.queues.waiting(),
+            supervised: self.floor.supervision.len(),
+            agent_calls: self.floor.agents.calls_at_dns(),
+        }
+    }
+}
