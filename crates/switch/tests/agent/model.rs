@@ -366,7 +366,21 @@ impl Model {
             Op::Unregistered { client, .. } if stays_on_unregister || *client != agent.client => {
                 return Ok(());
             }
-            _ => self.gone(dn, desk),
+            Op::Login { .. }
+            | Op::Logout { .. }
+            | Op::Force { .. }
+            | Op::Ready { .. }
+            | Op::NotReady { .. }
+            | Op::Offered { .. }
+            | Op::OfferOver { .. }
+            | Op::NoAnswer { .. }
+            | Op::Began { .. }
+            | Op::Established { .. }
+            | Op::Ended { .. }
+            | Op::InService { .. }
+            | Op::ClientGone { .. }
+            | Op::Unregistered { .. }
+            | Op::Pass { .. } => self.gone(dn, desk),
         }
         Ok(())
     }
