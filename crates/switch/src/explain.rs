@@ -51,6 +51,12 @@ pub enum What {
     Answered(Device),
     /// A request made the call; the phone of this DN is called first.
     Made(Device),
+    /// It is a connection that is nailed up to the phone of this DN.
+    NailedUp(Device),
+    /// It goes over the connection that is nailed up to this device.
+    OverLine(Device),
+    /// Another call runs over that connection.
+    LineBusy(Device),
     /// The call waits at this queue or routing point.
     Parked(Arc<str>),
     /// Nobody took the offer; this was the best refusal.
@@ -227,6 +233,11 @@ fn render(step: &Step, directory: &Directory) -> view::Step {
         }
         What::Answered(device) => format!("answered by {}", name(*device)),
         What::Made(device) => format!("made by request for {}, whose phone is called first", name(*device)),
+        What::NailedUp(device) => format!("a connection nailed up to {}", name(*device)),
+        What::OverLine(device) => format!("goes over the connection nailed up to {}", name(*device)),
+        What::LineBusy(device) => {
+            format!("{} is busy: a call runs over its nailed-up connection", name(*device))
+        }
         What::Parked(at) => {
             let kind = if directory.queue(at).is_some() { "queue" } else { "routing point" };
             format!("parked at {kind} {at}")

@@ -15,6 +15,8 @@ pub struct Counters {
     pub calls: u64,
     /// Calls answered.
     pub calls_answered: u64,
+    /// Calls that were given a nailed-up connection.
+    pub calls_over_nailed: u64,
     /// Calls redirected to the peer by 302.
     pub forwards_redirected: u64,
     /// Calls forwarded to the peer in the signalling path.
@@ -52,7 +54,7 @@ pub struct Counters {
 impl Counters {
     /// Every counter as `(name, help, value)`, named the Prometheus way.
     #[must_use]
-    pub fn each(&self) -> [(&'static str, &'static str, u64); 22] {
+    pub fn each(&self) -> [(&'static str, &'static str, u64); 23] {
         [
             ("tandem_sip_requests_total", "SIP requests received, retransmissions excluded", self.requests),
             ("tandem_sip_responses_total", "SIP responses that matched a transaction", self.responses),
@@ -60,6 +62,7 @@ impl Counters {
             ("tandem_sip_bad_requests_total", "Requests refused with 400", self.bad_requests),
             ("tandem_calls_total", "Calls opened", self.calls),
             ("tandem_calls_answered_total", "Calls answered", self.calls_answered),
+            ("tandem_calls_over_nailed_total", "Calls given a nailed-up connection", self.calls_over_nailed),
             (
                 "tandem_dr_forwards_redirected_total",
                 "Calls redirected to the peer by 302",

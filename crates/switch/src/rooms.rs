@@ -124,6 +124,8 @@ pub struct Rooms {
     pub trunks: Trunks,
     /// Randomness.
     pub ids: Ids,
+    /// Connections that are nailed up to agents' phones.
+    pub nailed: crate::call::Lines,
     /// ACKs whose 2xx may come again.
     pub(crate) acks: Acks,
     /// Which call a local tag belongs to.
@@ -160,6 +162,7 @@ impl Rooms {
             admission: Admission::new(directory.server.nonce_secret),
             trunks: Trunks::new(&directory, now),
             ids,
+            nailed: crate::call::Lines::default(),
             acks: Acks::default(),
             tags: HashMap::default(),
             tag_key,

@@ -72,6 +72,17 @@ pub struct Answered {
     pub(super) give_up_at: Instant,
 }
 
+impl Exchange {
+    /// Whether the INVITE that is out carries an offer.
+    pub(super) fn has_offered(&self) -> bool {
+        match self {
+            Self::Relayed(relayed) => !relayed.request.body().is_empty(),
+            Self::Arranging(arranging) => arranging.offer.is_some(),
+            Self::Idle | Self::Answered(_) => false,
+        }
+    }
+}
+
 impl Answered {
     /// Starts the repetitions of a 2xx that was just sent.
     pub(super) fn repeating(mut self, rooms: &Rooms) -> Box<Self> {

@@ -13,6 +13,7 @@ use super::hold::Hold;
 use super::incoming::hops;
 use super::news::LegNo;
 use super::session::Session;
+use crate::arena::Key;
 use crate::directory::Directory;
 use crate::rooms::{Device, Rooms, Use, own_headers};
 
@@ -64,6 +65,8 @@ pub struct Leg {
     pub holds: Hold,
     /// The session that this server itself describes to the far end, once it has done so.
     pub session: Option<Session>,
+    /// The nailed-up connection that it is lent from.
+    pub nailed: Option<Key>,
     /// What answered the far end's challenge to the INVITE; its ACK repeats it (RFC 3261 22.1).
     pub authorization: Option<Box<Authorization>>,
 }
@@ -143,6 +146,7 @@ impl Leg {
             nat,
             holds: Hold::No,
             session: None,
+            nailed: None,
             authorization: None,
         };
         leg.aim();

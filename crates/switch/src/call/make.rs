@@ -10,13 +10,14 @@ use super::branch::{Branch, OWN_PHONE, Target};
 use super::control::Make;
 use super::incoming::Answer;
 use super::leg::Leg;
+use super::nailed::Back;
 use super::news::{Far, News};
 use super::record::{EndReason, LegId};
 use super::setup::{Caller, Setup, Stage};
 use super::{Call, Phase};
 use crate::arena::Key;
 use crate::cdr::EndedBy;
-use crate::directory::Extension;
+use crate::directory::{DnId, Extension};
 use crate::explain::What;
 use crate::rooms::{Device, Rooms, Use};
 use crate::routing;
@@ -24,10 +25,10 @@ use crate::routing;
 /// Where a call goes once the caller's own phone has answered.
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
-    to: Box<[u8]>,
-    stages: Vec<Stage>,
-    ring_timeout: Duration,
-    park: Option<Arc<str>>,
+    pub(super) to: Box<[u8]>,
+    pub(super) stages: Vec<Stage>,
+    pub(super) ring_timeout: Duration,
+    pub(super) park: Option<Arc<str>>,
 }
 
 impl Call {
@@ -37,33 +38,48 @@ impl Call {
     /// 480 when no contact of the DN can be reached, 503 when no INVITE could be sent.
     pub(super) fn make(rooms: &mut Rooms, key: Key, make: Make) -> Result<Self, u16> {
         let Make { ticket, from, to, stages, park, steps, ring_timeout, carried } = make;
+        let wanted = Wanted { to, stages, ring_timeout, park };
+        let mut call = Self::call_phone(rooms, key, from, wanted)?;
+        for step in steps {
+            call.note(rooms, step);
+        }
+        call.carry(&carried);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into();
+        let (uuid, from, to) = (call.uuid, text(&call.from), text(&call.to));
+        let Some(origin) = call.legs.first().map(|leg| Far::of(&call.directory, leg.device)) else {
+            return Err(480);
+        };
+        let ticket = Some(ticket);
+        call.tell(rooms, News::Opened { uuid, origin, from, to, parked: None, carried, ticket });
+        Ok(call)
+    }
+
+    /// Calls a DN's own phone, or takes the connection that is nailed up to it.
+    pub(super) fn call_phone(rooms: &mut Rooms, key: Key, from: DnId, wanted: Wanted) -> Result<Self, u16> {
+        let (to, ring_timeout) = (wanted.to.clone(), wanted.ring_timeout);
         let directory = Arc::clone(&rooms.directory);
         let device = Device::Extension(from);
         let extension = directory.extension(from).ok_or(480u16)?;
-        let targets = routing::targets(rooms, &directory, &Stage::Extension(from)).map_err(|_| 480u16)?;
         let request = invitation(rooms, &to, extension.number.as_bytes(), Some(extension)).ok_or(503u16)?;
         let number: Box<[u8]> = extension.number.as_bytes().into();
-        let mut call = Self::blank(rooms, key, device, [number, to.clone(), Box::default()]);
-        let wanted = Wanted { to, stages, ring_timeout, park };
+        let mut call = Self::blank(rooms, key, device, [number, to, Box::default()]);
         let mut setup = Setup::new(rooms, Caller::Nobody(Box::new(wanted)), request, ring_timeout);
-        for (id, target) in (OWN_PHONE..=u8::MAX).zip(targets) {
-            call.ring_own(rooms, &mut setup, id, target);
+        match call.try_own_line(rooms, &mut setup, from) {
+            Some(taken) => taken?,
+            None => {
+                let targets = routing::targets(rooms, &directory, &Stage::Extension(from));
+                let targets = targets.map_err(|_| 480u16)?;
+                for (id, target) in (OWN_PHONE..=u8::MAX).zip(targets) {
+                    call.ring_own(rooms, &mut setup, id, target);
+                }
+            }
         }
-        if setup.branches.is_empty() {
+        if !setup.is_offered() {
             rooms.counters.refused_full += 1;
             return Err(503);
         }
         call.note(rooms, What::Made(device));
-        for step in steps {
-            call.note(rooms, step);
-        }
         rooms.counters.calls += 1;
-        call.carry(&carried);
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into();
-        let (uuid, from, to) = (call.uuid, text(&call.from), text(&call.to));
-        let origin = Far::of(&directory, device);
-        let ticket = Some(ticket);
-        call.tell(rooms, News::Opened { uuid, origin, from, to, parked: None, carried, ticket });
         call.phase = Phase::Setup(setup);
         Ok(call)
     }
@@ -92,19 +108,34 @@ impl Call {
         }
         let inactive = leg.inactive_answer(rooms, answer.message);
         leg.acknowledge_with(rooms, branch.txn, branch.cseq, None, inactive.as_deref());
+        if inactive.is_none() {
+            return self.own_phone_unusable(rooms, leg);
+        }
+        self.go_from_own_phone(rooms, leg, wanted);
+    }
+
+    fn own_phone_unusable(&mut self, rooms: &mut Rooms, mut leg: Leg) {
+        let reason = EndReason::UnusableAnswer;
+        self.leg_ended(rooms, 0, EndedBy::Server, reason);
+        self.hang_up_on(rooms, &mut leg);
+        self.denail(rooms);
+        self.tell(rooms, News::Ended { leg: 0, by: EndedBy::Server, reason });
+        let asked = self.asked.take();
+        self.done(rooms, asked, Err(488));
+    }
+
+    /// The caller's own phone is on the line: the call goes where it was to go.
+    pub(super) fn go_from_own_phone(&mut self, rooms: &mut Rooms, leg: Leg, wanted: Wanted) {
         let number = self.from.clone();
-        let request = inactive.and_then(|_| invitation(rooms, &number, &wanted.to, None));
-        let Some(request) = request else {
-            let reason = EndReason::UnusableAnswer;
-            self.leg_ended(rooms, 0, EndedBy::Server, reason);
-            self.hang_up_on(rooms, &mut leg);
-            return self.tell(rooms, News::Ended { leg: 0, by: EndedBy::Server, reason });
+        let Some(request) = invitation(rooms, &number, &wanted.to, None) else {
+            return self.own_phone_unusable(rooms, leg);
         };
         let mut setup = Setup::new(rooms, Caller::Leg(0, Box::new(leg)), request, wanted.ring_timeout);
         match wanted.park {
             Some(at) => {
                 self.wait_at(rooms, setup, Arc::clone(&at));
                 self.tell(rooms, News::Parked { at });
+                self.rests(rooms);
             }
             None => {
                 setup.stages = wanted.stages.into();
@@ -115,6 +146,9 @@ impl Call {
 
     /// Ends the dialog of a leg that is on the line and waits in vain.
     pub(super) fn hang_up_on(&mut self, rooms: &mut Rooms, leg: &mut Leg) {
+        if leg.nailed.is_some() {
+            return self.send_home(rooms, leg.clone(), Back::Talking);
+        }
         let bye = leg.dialog.next_cseq();
         if leg.ask(rooms, &super::leg::Ask::own(b"BYE", bye), Use::Stray(self.key)).is_some() {
             self.byes += 1;

@@ -14,6 +14,7 @@
 //! | `talk`, `exchange` | the answered call: two dialogs, and the INVITE that is under way within them |
 //! | `operate` | what requests do to it |
 //! | `arrange`, `join`, `hold`, `telling` | INVITEs, INFO and NOTIFY of this server's own within it |
+//! | `nailed`, `line`, `resting` | nailed-up connections: the table's part, the borrowing call's, the lending one's |
 //! | `transfer` | legs that leave one call for another: transfer, conference |
 //! | `relay` | other requests within the dialogs, passed to the other side |
 //! | `session`, `stored` | descriptions of this server's own, and the record of an answered call |
@@ -36,12 +37,15 @@ mod hold;
 mod incoming;
 mod join;
 mod leg;
+mod line;
 mod make;
+mod nailed;
 mod news;
 mod operate;
 mod record;
 mod relay;
 mod reply;
+mod resting;
 mod session;
 mod setup;
 mod steer;
@@ -70,6 +74,7 @@ pub use headers::{SUPPORTED, has_marker, unsupported};
 pub use hold::Hold;
 pub use incoming::Incoming;
 pub use leg::{Leg, Side, address};
+pub use nailed::{Line, Lines, NailUp};
 pub use news::{Carried, Far, LegNo, News, Ticket};
 pub use record::{EndReason, LegFacts};
 pub use session::Session;
@@ -120,6 +125,8 @@ pub struct Call {
     legs: SmallVec<[LegFacts; 2]>,
     /// What it carries to the peer site, if anything.
     carried: Option<Box<Carried>>,
+    /// It is a nailed-up connection.
+    nail: Option<Box<resting::Nail>>,
     trace: Trace,
 }
 
@@ -271,6 +278,9 @@ impl Call {
     }
 
     fn tell(&self, rooms: &mut Rooms, news: News) {
+        if self.is_mute(&news) {
+            return;
+        }
         match &mut rooms.overheard {
             Some(overheard) => overheard.push((self.key, news)),
             None => rooms.facts.push(Fact::Call(self.key, news)),
@@ -292,6 +302,7 @@ impl Call {
 
     /// Everything that stays of it: its record, and why it went where it went.
     pub fn conclude(mut self, rooms: &mut Rooms) -> Explained {
+        self.denail(rooms);
         for tag in &self.tags {
             rooms.tags.remove(tag);
         }
@@ -345,6 +356,7 @@ impl Call {
             from: text(&self.from),
             to: text(&self.to),
             state: match &self.phase {
+                Phase::Setup(_) if self.nail.is_some() => "nailed-up",
                 Phase::Setup(setup) if setup.waits_at().is_some() => "waiting",
                 Phase::Setup(setup) if setup.is_ringing() => "ringing",
                 Phase::Setup(_) => "routing",

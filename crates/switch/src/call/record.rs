@@ -42,6 +42,8 @@ pub enum EndReason {
     TakenBack,
     /// The leg goes on in another call.
     Moved,
+    /// `disconnect-nailedup-timeout` was over.
+    Idle,
 }
 
 impl fmt::Display for EndReason {
@@ -60,6 +62,7 @@ impl fmt::Display for EndReason {
             Self::Audit(end) => write!(f, "{end}"),
             Self::Request => f.write_str("by request"),
             Self::Moved => f.write_str("went on in another call"),
+            Self::Idle => f.write_str("no call came for disconnect-nailedup-timeout"),
             Self::TakenBack => f.write_str("the offer was taken back"),
             Self::UnusableAnswer => f.write_str("the answer named no usable Contact"),
         }

@@ -25,7 +25,7 @@ impl Call {
         if matches!(self.phase, Phase::Ending) {
             return self.request_while_ending(rooms, incoming);
         }
-        if self.request_while_apart(rooms, to, incoming) {
+        if self.request_on_line(rooms, incoming) || self.request_while_apart(rooms, to, incoming) {
             return;
         }
         match self.accept(rooms, to, incoming) {

@@ -43,7 +43,9 @@ impl Leg {
         Some((session, offer.inactive_answer(&session.origin(rooms))))
     }
 
-    fn described(
+    /// The description in `message` as it is passed to this leg in this server's name, with media this way. `None`: there
+    /// is none.
+    pub(super) fn described(
         &self,
         rooms: &mut Rooms,
         message: &Message,

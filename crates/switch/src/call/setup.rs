@@ -16,6 +16,7 @@ use super::early::Early;
 use super::exchange::Answered;
 use super::incoming::Answer;
 use super::leg::{Leg, Side};
+use super::line::Borrowed;
 use super::make::Wanted;
 use super::news::{Carried, Far, LegNo, News};
 use super::record::{EndReason, LegFacts, LegId};
@@ -88,6 +89,8 @@ pub struct Setup {
     pub(super) stages: VecDeque<Stage>,
     pub(super) current: Option<Stage>,
     pub(super) branches: SmallVec<[Branch; 1]>,
+    /// The nailed-up connection over which the call is being connected.
+    pub(super) line: Option<Box<Borrowed>>,
     pub(super) pairs: SmallVec<[Early; 1]>,
     pub(super) best: Option<Best>,
     /// When it has rung long enough, if it may not ring for ever.
@@ -110,6 +113,7 @@ impl Setup {
             stages: VecDeque::new(),
             current: None,
             branches: SmallVec::new(),
+            line: None,
             pairs: SmallVec::new(),
             best: None,
             ring_until: Some(rooms.now.mono + ring),
@@ -175,6 +179,7 @@ impl Call {
             tags: SmallVec::new(),
             legs: smallvec::smallvec![LegFacts::new(origin, LegId::Theirs(call_id))],
             carried: None,
+            nail: None,
             trace: Trace::default(),
         }
     }
@@ -238,6 +243,19 @@ impl Call {
     /// Tries the next place, and the one after it, until one has somebody to ring.
     pub(super) fn advance(&mut self, rooms: &mut Rooms, mut setup: Box<Setup>) {
         while let Some(stage) = setup.stages.pop_front() {
+            if let Stage::Extension(dn) = stage
+                && let Some(tried) = self.try_line(rooms, &mut setup, dn)
+            {
+                (setup.current, setup.rang) = (Some(stage), false);
+                match tried {
+                    Ok(()) => {
+                        self.phase = Phase::Setup(setup);
+                        return;
+                    }
+                    Err(status) => setup.offer_best(Best::own(status)),
+                }
+                continue;
+            }
             let targets = routing::targets(rooms, &self.directory, &stage);
             (setup.current, setup.rang) = (Some(stage), false);
             let targets = match targets {
@@ -551,6 +569,7 @@ impl Call {
         if let Caller::Leg(_, mut leg) = setup.caller {
             self.hang_up_on(rooms, &mut leg);
         }
+        self.denail(rooms);
         let gave_up = matches!(reason, EndReason::Cancel | EndReason::Request);
         self.tell(rooms, if gave_up { News::Ended { leg, by, reason } } else { News::Failed { status } });
         let asked = self.asked.take();
@@ -565,6 +584,7 @@ impl Call {
         reason: EndReason,
         why: &Why<'_>,
     ) {
+        self.drop_line(rooms, setup, 487, reason);
         for branch in std::mem::take(&mut setup.branches) {
             self.drop_branch(rooms, setup, branch, reason, why);
         }

@@ -22,7 +22,7 @@ use crate::limits::MAX_LEGS;
 use crate::rooms::{Device, Rooms, Use};
 
 const TAKEN_BACK: Why<'_> = Why::Ours(b"SIP;cause=487;text=\"Offer taken back\"");
-const BY_REQUEST: Why<'_> = Why::Ours(b"SIP;cause=487;text=\"Released by request\"");
+pub(super) const BY_REQUEST: Why<'_> = Why::Ours(b"SIP;cause=487;text=\"Released by request\"");
 
 impl Call {
     /// Does something to a call that is not answered.
@@ -52,7 +52,9 @@ impl Call {
     /// A leg that is on the line waits for who answers at the next place. Should nobody, it is hung up on.
     pub(super) fn wait_for(&mut self, rooms: &mut Rooms, (no, leg): (LegNo, Leg), onward: Onward) {
         let number = if no == 0 { self.from.clone() } else { self.to.clone() };
-        let Some(request) = invitation(rooms, &number, &onward.to, None) else { return };
+        let Some(request) = invitation(rooms, &number, &onward.to, None) else {
+            return self.let_go_unheard(rooms, (no, leg));
+        };
         let setup = Setup::new(rooms, Caller::Leg(no, Box::new(leg)), request, onward.ring_timeout);
         self.note(rooms, What::SentOn(onward.to.clone()));
         self.go_on(rooms, setup, onward);
@@ -61,11 +63,24 @@ impl Call {
     /// The same at a queue or routing point.
     pub(super) fn wait_on_the_line(&mut self, rooms: &mut Rooms, (no, leg): (LegNo, Leg), at: Arc<str>) {
         let number = if no == 0 { self.from.clone() } else { self.to.clone() };
-        let Some(request) = invitation(rooms, &number, at.as_bytes(), None) else { return };
+        let Some(request) = invitation(rooms, &number, at.as_bytes(), None) else {
+            return self.let_go_unheard(rooms, (no, leg));
+        };
         let ring_timeout = self.directory.options.ring_timeout;
         let setup = Setup::new(rooms, Caller::Leg(no, Box::new(leg)), request, ring_timeout);
         self.wait_at(rooms, setup, Arc::clone(&at));
         self.tell(rooms, News::Parked { at });
+    }
+
+    /// No INVITE can be written to a number like that: who waits for it is hung up on.
+    fn let_go_unheard(&mut self, rooms: &mut Rooms, (leg, mut waiting): (LegNo, Leg)) {
+        let (by, reason) = (EndedBy::Server, EndReason::Status(484));
+        self.leg_ended(rooms, usize::from(leg), by, reason);
+        self.phase = Phase::Ending;
+        self.hang_up_on(rooms, &mut waiting);
+        self.tell(rooms, News::Ended { leg, by, reason });
+        let asked = self.asked.take();
+        self.done(rooms, asked, Err(484));
     }
 
     /// Offers a waiting call.
@@ -74,7 +89,7 @@ impl Call {
         if setup.waiting.is_none() {
             return Err(501);
         }
-        if !setup.branches.is_empty() {
+        if setup.is_offered() {
             return Err(491);
         }
         if self.legs.len() > usize::from(MAX_LEGS) {
@@ -167,6 +182,13 @@ impl Call {
         if leg == waits {
             return self.clear_early(rooms, EndedBy::Caller);
         }
+        if setup.line.as_ref().is_some_and(|line| line.no == leg) {
+            let mut setup = self.take_setup().ok_or(481u16)?;
+            self.drop_line(rooms, &mut setup, 480, EndReason::Request);
+            setup.offer_best(Best::own(480));
+            self.branch_lost(rooms, setup, InPathOutcome::Status { code: 480, drain_marked: false });
+            return Ok(());
+        }
         let ringing = setup.branches.iter().find(|branch| branch.leg() == leg);
         let device = ringing.map(|branch| branch.target.device).ok_or(481u16)?;
         let mut setup = self.take_setup().ok_or(481u16)?;
@@ -200,6 +222,10 @@ impl Call {
     /// by its 2xx.
     pub(super) fn answer_by_request(&mut self, rooms: &mut Rooms, leg: LegNo) -> Result<(), u16> {
         let Phase::Setup(setup) = &mut self.phase else { return Err(481) };
+        if setup.line.as_ref().is_some_and(|line| line.no == leg) {
+            // The phone is on the line: it answers without being asked.
+            return Ok(());
+        }
         let branch = setup.branches.iter().find(|branch| branch.leg() == leg).ok_or(481u16)?;
         let Device::Extension(dn) = branch.target.device else { return Err(501) };
         let class =

@@ -106,6 +106,7 @@ impl Leg {
             nat: fields.bool()?,
             holds: Hold::read(fields.u8()?)?,
             session: fields.option(|fields| Some(Session { id: fields.u64()?, version: fields.u64()? }))?,
+            nailed: None,
             authorization: None,
         })
     }

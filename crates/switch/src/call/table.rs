@@ -72,7 +72,9 @@ impl Calls {
         let key = self
             .arena
             .insert_with(|key| Slot { call: Box::new(Call::open(rooms, key, opening)), armed: None })?;
-        self.settle(rooms, key)
+        let over = self.settle(rooms, key);
+        self.run_errands(rooms);
+        over
     }
 
     /// Lets a call handle something. What is left of it comes back when it is over.
@@ -83,7 +85,9 @@ impl Calls {
         act: impl FnOnce(&mut Call, &mut Rooms),
     ) -> Option<Explained> {
         act(&mut self.arena.get_mut(key)?.call, rooms);
-        self.settle(rooms, key)
+        let over = self.settle(rooms, key);
+        self.run_errands(rooms);
+        over
     }
 
     /// Opens a call that an operation makes, unless it fails at once.
@@ -100,11 +104,24 @@ impl Calls {
         let key = key.ok_or(failed)?;
         let over = self.settle(rooms, key);
         self.over.extend(over);
+        self.run_errands(rooms);
         Ok(key)
     }
 
     /// Lets a call do what an operation asks for; `None` when there is no such call.
     pub(super) fn act<T>(
+        &mut self,
+        rooms: &mut Rooms,
+        key: Key,
+        act: impl FnOnce(&mut Call, &mut Rooms) -> T,
+    ) -> Option<T> {
+        let outcome = self.touch(rooms, key, act);
+        self.run_errands(rooms);
+        outcome
+    }
+
+    /// The same for one of several calls that are changed together.
+    pub(super) fn touch<T>(
         &mut self,
         rooms: &mut Rooms,
         key: Key,

@@ -97,7 +97,8 @@ impl Call {
 
     /// The number of a leg, known by its Call-ID.
     pub(super) fn leg_no(&self, leg: &Leg) -> LegNo {
-        let place = self.legs.iter().position(|facts| facts.is(leg.dialog.call_id()));
+        // A nailed-up connection may have been tried before, in vain.
+        let place = self.legs.iter().rposition(|facts| facts.is(leg.dialog.call_id()));
         place.and_then(|place| LegNo::try_from(place).ok()).unwrap_or_default()
     }
 
@@ -146,7 +147,9 @@ impl Call {
     pub fn reinvite_response(&mut self, rooms: &mut Rooms, txn: TxnId, response: &Message) -> bool {
         let Some(code) = response.code() else { return true };
         let Phase::Talk(talking) = &mut self.phase else {
-            return self.late_reinvite_response(rooms, txn, response);
+            return self.late_reinvite_response(rooms, txn, response)
+                || self.line_response(rooms, txn, response)
+                || self.rest_response(rooms, txn, response);
         };
         match &talking.exchange {
             Exchange::Relayed(relayed) if relayed.client == txn => {}
@@ -249,6 +252,9 @@ impl Call {
 
     /// The passed-on re-INVITE got no response at all.
     pub fn reinvite_unanswered(&mut self, rooms: &mut Rooms, txn: TxnId, how: CallFailure) {
+        if self.line_unanswered(rooms, txn, how) {
+            return;
+        }
         self.late_reinvite_over(txn);
         self.arranging_unanswered(rooms, txn, how);
         let Phase::Talk(talking) = &mut self.phase else { return };

@@ -1,6 +1,7 @@
 //! How an answered call ends: by BYE from either side, by silence, or by this server. Each side that is still there
 //! gets a BYE; whatever waits is answered 487 (RFC 3261 15). What is owed after that is in `closing`.
 
+use smallvec::SmallVec;
 use tandem_peer::audit::{AuditEnd, AuditOutcome, AuditRound, AuditVerdict};
 use tandem_sip::Message;
 
@@ -8,6 +9,7 @@ use super::arrange::Arranging;
 use super::closing::Closing;
 use super::exchange::Exchange;
 use super::leg::{Ask, Side};
+use super::nailed::Back;
 use super::news::News;
 use super::record::EndReason;
 use super::{Audit, Call, Phase, Talking};
@@ -62,11 +64,13 @@ impl Call {
             Side::Caller => EndedBy::Caller,
             Side::Callee => EndedBy::Callee,
         };
+        self.lose_side(rooms, side, by, EndReason::Bye);
         self.close(rooms, by, EndReason::Bye, &[side.other()], Some(bye));
     }
 
     /// The dialog at `side` is gone at its far end (408, 481, silence): the other side is told.
     pub(super) fn dialog_gone(&mut self, rooms: &mut Rooms, side: Side, reason: EndReason) {
+        self.lose_side(rooms, side, EndedBy::Network, reason);
         self.close(rooms, EndedBy::Network, reason, &[side.other(), side], None);
     }
 
@@ -97,11 +101,22 @@ impl Call {
         }
         let talk = talk.delete(&mut rooms.log);
         let mut closing = Closing { talk, unacknowledged: None, reinvite: None, challenged: [false; 2] };
-        closing.stop(rooms, exchange, |side| to.contains(&side) && reason != EndReason::NoAck);
+        let lent = [Side::Caller, Side::Callee]
+            .map(|side| closing.talk.leg(side).nailed.filter(|_| here(side)).map(|_| side));
+        let lent: SmallVec<[Side; 2]> = lent.into_iter().flatten().collect();
+        let offered = exchange.has_offered();
+        let gets_bye = |side: Side| to.contains(&side) && !lent.contains(&side);
+        closing.stop(rooms, exchange, |side| gets_bye(side) && reason != EndReason::NoAck);
+        for side in &lent {
+            let asked = closing.reinvite.take_if(|(_, far)| far == side);
+            let back = asked.map(|(txn, _)| Back::Asked { txn, offered, rests: false });
+            let leg = closing.talk.leg(*side).clone();
+            self.send_home(rooms, leg, back.unwrap_or(Back::Talking));
+        }
         self.settle_requests(rooms);
         let owing = closing.unacknowledged.as_ref().map(|answered| answered.from);
         self.closing = Some(Box::new(closing));
-        for side in to.iter().filter(|side| owing != Some(**side) && here(**side)) {
+        for side in to.iter().filter(|side| owing != Some(**side) && here(**side) && !lent.contains(side)) {
             self.send_bye(rooms, *side, like);
         }
         for place in 0..self.legs.len() {

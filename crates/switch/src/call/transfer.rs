@@ -146,6 +146,7 @@ impl Call {
         let side = talking.talk.side_of(moved)?;
         let leg = talking.talk.leg(side).clone();
         let given = self.hand_over(rooms, leg)?;
+        self.forget_line(rooms, side);
         let stays = side.other();
         self.close(rooms, Self::by(stays), EndReason::Request, &[stays], None);
         Some(given)
@@ -173,6 +174,14 @@ impl Call {
             self.tell(rooms, News::Ended { leg: no, by, reason });
         }
         Some(GivenSetup { setup, facts, directory: Arc::clone(&self.directory) })
+    }
+
+    /// The leg at this side goes on elsewhere, and goes back to where it is nailed up from there.
+    fn forget_line(&mut self, rooms: &mut Rooms, side: Side) {
+        let Phase::Talk(talking) = &mut self.phase else { return };
+        if talking.talk.leg(side).nailed.is_some() {
+            talking.talk.update(&mut rooms.log, |talk| talk.leg_mut(side).nailed = None);
+        }
     }
 
     /// A leg of another call takes the place of the one that is not kept.

@@ -108,6 +108,9 @@ impl Call {
         let Phase::Setup(setup) = &self.phase else { return };
         let now = rooms.now.mono;
         if setup.ring_until.is_some_and(|at| at <= now) {
+            if self.is_resting() {
+                return self.rest_timeout(rooms);
+            }
             return self.ring_timeout(rooms);
         }
         if setup.waiting.as_ref().and_then(|waiting| waiting.again_at).is_some_and(|at| at <= now)
@@ -179,6 +182,10 @@ impl Call {
             Caller::Leg(leg, _) => {
                 let leg = *leg;
                 let Some(mut setup) = self.take_setup() else { return };
+                if let Caller::Leg(_, gone) = &mut setup.caller {
+                    self.lose(rooms, gone, EndedBy::Caller, EndReason::Bye);
+                }
+                self.denail(rooms);
                 let why = super::branch::Why::Ours(GONE);
                 self.drop_branches(rooms, &mut setup, EndReason::CallerGone, &why);
                 self.leg_ended(rooms, usize::from(leg), EndedBy::Caller, EndReason::Bye);

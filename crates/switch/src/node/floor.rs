@@ -248,13 +248,16 @@ impl Node {
                 if let Some(agent) = self.candidate(&told.dn) {
                     self.floor.queues.agent_in(&mut desk!(self, queue), agent);
                 }
+                let (dn, agent_id) = (Arc::clone(&told.dn), Arc::clone(&told.agent_id));
                 self.tell_agent(EventName::AgentLogin, told);
+                self.nail(&dn, &agent_id);
             }
             AgentNews::Ready(told) => self.tell_agent(EventName::AgentReady, told),
             AgentNews::NotReady(told) => self.tell_agent(EventName::AgentNotReady, told),
             AgentNews::LoggedOut(told) => {
                 self.floor.queues.agent_out(&mut desk!(self, queue), &told.dn);
                 self.agent_leaves_offer(&told.dn);
+                self.unnail(&told.dn);
                 self.tell_agent(EventName::AgentLogout, told);
             }
             AgentNews::Available { dn } => {

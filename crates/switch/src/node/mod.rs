@@ -8,6 +8,7 @@ mod cti;
 mod floor;
 mod floor_counts;
 mod floor_views;
+mod nailed;
 mod orders;
 mod probes;
 mod register;

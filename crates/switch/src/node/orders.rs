@@ -141,6 +141,10 @@ impl Node {
         let conn = self.floor.tcalls.conn_of(key).ok_or(ErrorCode::InvConnid)?;
         let name = calls::conn_id(conn);
         let legs = self.floor.tcalls.conference_legs(key, moved);
+        // All of them or none: a conference is never half made.
+        for leg in &legs {
+            self.calls.may_leave(*leg).map_err(refusal)?;
+        }
         for (place, leg) in legs.into_iter().enumerate() {
             // The first one's outcome answers the request; the others' show in the events of their parties.
             let own = if place == 0 { ticket } else { NOBODY };

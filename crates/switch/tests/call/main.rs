@@ -26,6 +26,7 @@ mod headers;
 mod hold;
 mod join;
 mod made;
+mod nailed;
 mod news;
 mod onward;
 mod records;
