@@ -109,11 +109,11 @@ impl Call {
             self.phase = Phase::Setup(setup);
             return Err(501);
         }
-        if setup.branches.is_empty() {
-            self.phase = Phase::Setup(setup);
-        } else {
+        if setup.is_offered() {
             self.drop_branches(rooms, &mut setup, EndReason::TakenBack, &TAKEN_BACK);
             self.unplaced(rooms, setup, 487);
+        } else {
+            self.phase = Phase::Setup(setup);
         }
         Ok(())
     }
