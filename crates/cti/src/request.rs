@@ -432,7 +432,7 @@ requests! {
         /// `MUSIC_DN` or `PROMPT`: name of the file.
         parameters: KvList = "TreatmentParms",
     }
-    /// A service outside the standard set; 3019 drains the server.
+    /// A service outside the standard set. This version offers none and answers 51.
     TPrivateRequest = 149 {
         /// Its number.
         service_id: u32 = "ServiceID",
