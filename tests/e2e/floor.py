@@ -272,7 +272,7 @@ def no_answer(floor):
     floor.phone("1002", AT_ONCE)
     one, two = floor.desktop("agent01"), floor.desktop("agent02")
     one.log_in("1001", "2001", mode="AutoIn")
-    caller, later = floor.call("7000"), None
+    caller = floor.call("7000")
     call = one.hear("EventRinging", ThisQueue="7000")["ConnID"]
     later = floor.call("7000")
     later.was_told(182)
@@ -282,14 +282,18 @@ def no_answer(floor):
     two.hear("EventRinging", ConnID=call, ThisQueue="7000")
     two.hear("EventEstablished", ConnID=call)
     caller.hears(PHONES["1002"])
-    later.sipp.process.terminate()
-    two.send("TReleaseCall", ThisDN="1002", ConnID=call)
-    two.hear("EventAgentNotReady", WorkMode="AfterCallWork")
-    two.hear("EventReleased", ConnID=call)
-    caller.done()
+    for served in (caller, later):
+        two.send("TReleaseCall", ThisDN="1002", ConnID=call)
+        two.hear("EventAgentNotReady", WorkMode="AfterCallWork")
+        two.hear("EventReleased", ConnID=call)
+        served.done()
+        two.hear("EventAgentReady")
+        if served is caller:
+            call = two.hear("EventRinging", ThisQueue="7000")["ConnID"]
+            two.hear("EventEstablished", ConnID=call)
     one.leave("1001")
-    two.hear("EventAgentReady")
     two.leave("1002")
+    floor.no_calls()
     return "not taken for 2 s: agent 2001 not ready, the same call to agent 2002, before a later one"
 
 
