@@ -25,5 +25,6 @@ run losing_b.py kill
 run losing_b.py stop
 run losing_b.py drop
 run softphone.py
+run floor.py
 echo "--- e2e: summary$verdicts"
 exit $failed

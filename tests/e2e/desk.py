@@ -52,7 +52,7 @@ class Desktop:
         self.reference += 1
         message = {"request": request, "ReferenceID": self.reference, **attributes}
         self.note(">", message)
-        self.process.stdin.write(json.dumps(message) + "\n")
+        self.process.stdin.write(compact(message) + "\n")
         self.process.stdin.flush()
         return self.reference
 
@@ -151,6 +151,10 @@ def masked(message):
     return message
 
 
+def compact(message):
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+
+
 def shape(lines):
     """Who sent and heard which requests and events, in order, for each desktop."""
     shapes = {}
@@ -179,7 +183,7 @@ class Tapes:
         with open(PAGE) as file:
             page = file.read()
         for name, tape in self.tapes.items():
-            text = "".join(f"{user} {arrow} {json.dumps(masked(message), ensure_ascii=False)}\n" for user, arrow, message in tape)
+            text = "".join(f"{user} {arrow} {compact(masked(message))}\n" for user, arrow, message in tape)
             block = f"<!-- recorded: {name} -->\n```text\n{text}```\n<!-- end of the record -->\n"
             page, count = re.subn(self.MARK.format(name), lambda _: block, page, flags=re.S)
             expect(count == 1, f"docs/cti.md has one place for the record {name}")

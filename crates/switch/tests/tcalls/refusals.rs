@@ -116,4 +116,9 @@ fn sip_refusals_have_their_codes() {
     for (status, code) in codes {
         assert_eq!(refusal_of(status).code, code, "{status}");
     }
+    assert_ne!(
+        refusal_of(491).message,
+        refusal_of(481).message,
+        "a call that is changing is worth another try"
+    );
 }

@@ -174,7 +174,11 @@ pub fn refusal_of(status: u16) -> Refusal {
         403 | 603 => ErrorCode::CallRejected,
         404 | 410 | 414 | 416 | 484 | 485 | 604 => ErrorCode::InvCaldDn,
         503 => ErrorCode::ResUnavail,
-        0 | 481 | 491 => ErrorCode::InvCallState,
+        491 => {
+            let text = "the call is changing at this moment; send the request again";
+            return Refusal::because(ErrorCode::InvCallState, text);
+        }
+        0 | 481 => ErrorCode::InvCallState,
         405 | 415 | 420 | 488 | 501 | 606 => ErrorCode::UnsupOper,
         _ => return Refusal::because(ErrorCode::Unknown, format!("refused with SIP status {status}")),
     };
