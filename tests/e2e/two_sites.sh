@@ -38,6 +38,10 @@ cat <<END
 
   Try next
     register softphones       users 1001 and 1002, domain 127.0.0.1; call one from the other
+    be an agent               TANDEM_CTI_PASSWORD=secret-agent01 $tandem cti --user agent01
+                              {"request":"TRegisterAddress","ReferenceID":1,"ThisDN":"1001"}
+                              {"request":"TAgentLogin","ReferenceID":2,"ThisDN":"1001","AgentID":"2001","WorkMode":"AutoIn"}
+                              then call 7000 from 1002; it rings at 1001 (README.md, "Try an agent")
     see what a site believes  $tandem status
                               $tandem --server http://127.0.0.2:8060 trunk list
     lose a site               kill -9 $a   (site A; B is $b)
