@@ -243,6 +243,12 @@ impl Site {
                 Output::Event(event) => self.events.push((now, event)),
                 Output::Cti(told) => return Some(Asked::Tell(told)),
                 Output::CtiClose(link) => return Some(Asked::Close(link)),
+                // No media server is simulated: callers have ringback.
+                Output::Media(order) => {
+                    if let Some(news) = order.failed("no media server") {
+                        self.handle(Input::Media(news), now);
+                    }
+                }
                 Output::Cdr(cdr) => self.cdrs.push(*cdr),
                 Output::Transmit(transmit) => {
                     return Some(self.send(transmit.flow, Wire::read(transmit.payload)));

@@ -59,6 +59,14 @@ pub enum What {
     LineBusy(Device),
     /// The call waits at this queue or routing point.
     Parked(Arc<str>),
+    /// A media server was asked to play this file.
+    ToPlay(Arc<str>),
+    /// It plays.
+    Plays,
+    /// It has played the file to its end.
+    Played,
+    /// The caller has ringback instead of what was to be played, because of this.
+    NotPlayed(Arc<str>),
     /// Nobody took the offer; this was the best refusal.
     Unplaced(u16),
     /// A request sent the call on to this number.
@@ -242,6 +250,10 @@ fn render(step: &Step, directory: &Directory) -> view::Step {
             let kind = if directory.queue(at).is_some() { "queue" } else { "routing point" };
             format!("parked at {kind} {at}")
         }
+        What::ToPlay(file) => format!("the media server is asked to play {file}"),
+        What::Plays => "the media server plays to the caller".to_owned(),
+        What::Played => "the media server has played to the end; ringback".to_owned(),
+        What::NotPlayed(why) => format!("nothing is played, ringback instead: {why}"),
         What::Unplaced(status) => format!("nobody took the offer ({status}); parked again"),
         What::SentOn(to) => format!("sent on to {} by request", String::from_utf8_lossy(to)),
         What::AskedToAnswer(device) => format!("{} was asked to answer", name(*device)),

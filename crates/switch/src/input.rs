@@ -7,6 +7,7 @@ use tandem_sip::{Flow, Message};
 
 use crate::cti::CtiInput;
 use crate::directory::Directory;
+use crate::media::MediaNews;
 
 /// One fact from outside.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub enum Input {
     },
     /// A client of the CTI interface did something.
     Cti(CtiInput),
+    /// A media server plays, or does not.
+    Media(MediaNews),
     /// A new configuration takes effect, whole.
     Directory(Arc<Directory>),
     /// The name in a trunk's `contact` now resolves to this address; `None` when it does not resolve.

@@ -16,6 +16,7 @@ pub mod explain;
 pub mod ids;
 mod input;
 pub mod limits;
+pub mod media;
 pub mod metrics;
 mod node;
 mod outbox;

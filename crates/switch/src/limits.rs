@@ -123,3 +123,10 @@ pub const MAX_AGENT_STEPS: usize = 16;
 pub const MAX_EXPLAINED_QUEUED: usize = 10_000;
 /// Logged-out agents whose history is kept; the oldest are forgotten.
 pub const MAX_GONE_AGENTS: usize = 1_000;
+/// Media players that one call may have one after the other; then it has ringback. Each is an early dialog more for the
+/// caller's phone, so a player stays while its call waits and is made anew only when it was lost or the call had left.
+pub const MAX_PLAYERS: u8 = 16;
+/// How long a caller is told nothing while a media server is asked to play; then he has ringback until it does.
+pub const MEDIA_PATIENCE: Duration = Duration::from_secs(3);
+/// Bytes of the name of a media file; a longer one gets 53, or is refused in the configuration.
+pub const MAX_MEDIA_NAME: usize = 128;

@@ -7,6 +7,7 @@ use tandem_sip::Transmit;
 use crate::cdr::Cdr;
 use crate::cti::{LinkId, Outgoing};
 use crate::event::Event;
+use crate::media::MediaOrder;
 
 /// One thing for the edges to do.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub enum Output {
     Cti(Outgoing),
     /// Close a connection of the CTI interface: its session goes on elsewhere.
     CtiClose(LinkId),
+    /// Ask a media server to play to a caller, or to stop. A driver without one answers with [`MediaOrder::failed`].
+    Media(MediaOrder),
     /// A call is over: its record.
     Cdr(Box<Cdr>),
 }

@@ -71,6 +71,8 @@ pub enum Fact {
     Event(Event),
     /// A call is over.
     Ended(Box<Cdr>),
+    /// A call wants something of a media server.
+    Media(crate::media::MediaOrder),
     /// What a call tells the floor.
     Call(Key, crate::call::News),
 }

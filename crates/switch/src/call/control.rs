@@ -127,6 +127,7 @@ impl Call {
                 self.attach(user_data);
                 Ok(Begun::Done)
             }
+            (Phase::Setup(_), Operation::Treat(treatment)) => self.treat(rooms, ticket, &treatment),
             (Phase::Setup(_), operation) => self.operate_early(rooms, operation).map(|()| Begun::Done),
             (Phase::Talk(_), operation) => self.operate_answered(rooms, ticket, operation),
             (Phase::Ending, _) => Err(481),

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `setup` | from the INVITE to its answer: places tried in turn, forked branches |
 //! | `waiting` | a call that waits at a queue or routing point |
+//! | `player` | what a media server plays to its caller |
 //! | `make` | a call that a request makes: the caller's own phone first |
 //! | `steer` | what requests do to a call before it is answered |
 //! | `branch` | one INVITE to one possible callee |
@@ -42,6 +43,7 @@ mod make;
 mod nailed;
 mod news;
 mod operate;
+mod player;
 mod record;
 mod relay;
 mod reply;
@@ -115,6 +117,10 @@ pub struct Call {
     tellings: Vec<Telling>,
     /// Dialogs that were ended while the call goes on.
     departed: Vec<tandem_sip::Dialog>,
+    /// What plays to a caller who waits.
+    player: Option<Box<player::Player>>,
+    /// Players that the call has had.
+    players: u8,
     /// The request that asked for the call, where it waits for the two to be connected.
     asked: Option<Ticket>,
     /// BYEs that wait for their answer.

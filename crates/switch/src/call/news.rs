@@ -133,6 +133,10 @@ pub enum News {
         /// The status he was told.
         status: u16,
     },
+    /// The announcement that a waiting caller heard was played to its end.
+    TreatmentEnded,
+    /// What a waiting caller was to hear is not, or no longer, played: he has ringback instead.
+    TreatmentFailed,
     /// An operation is finished: `Err` is the SIP status that it met, or 0 if the call ended first.
     Done {
         /// Which.

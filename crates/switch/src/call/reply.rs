@@ -46,6 +46,23 @@ pub(super) fn print_response(
     Some(builder.finish(like.body()))
 }
 
+/// A provisional response that describes a session of a media server.
+pub(super) fn print_described(
+    rooms: &mut Rooms,
+    request: &Message,
+    flow: Flow,
+    code: u16,
+    sdp: &[u8],
+    tag: Tag,
+) -> Option<bytes::Bytes> {
+    let lines = &rooms.lines;
+    let mut builder = head(&mut rooms.scratch, request, flow, code, None, tag)?;
+    builder.copy(request, HeaderName::RecordRoute);
+    own_headers(&mut builder, lines.contact(flow.transport));
+    builder.header(HeaderName::ContentType, b"application/sdp");
+    Some(builder.finish(sdp))
+}
+
 fn head<'b>(
     scratch: &'b mut Vec<u8>,
     request: &Message,

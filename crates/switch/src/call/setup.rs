@@ -174,6 +174,8 @@ impl Call {
             next_pending: 0,
             tellings: Vec::new(),
             departed: Vec::new(),
+            player: None,
+            players: 0,
             asked: None,
             byes: 0,
             tags: SmallVec::new(),

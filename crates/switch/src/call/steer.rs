@@ -40,8 +40,8 @@ impl Call {
             Operation::TakeBack => self.take_back(rooms),
             Operation::Park(at) => self.park(rooms, at),
             Operation::Refuse(status) => self.refuse(rooms, status),
-            Operation::Treat(treatment) => self.treat(rooms, &treatment),
             Operation::Attach(_)
+            | Operation::Treat(_)
             | Operation::Hold(_)
             | Operation::Retrieve(_)
             | Operation::Replace(..)

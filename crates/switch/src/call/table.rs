@@ -140,6 +140,7 @@ impl Calls {
 
     fn settle(&mut self, rooms: &mut Rooms, key: Key) -> Option<Explained> {
         let slot = self.arena.get_mut(key)?;
+        slot.call.hush(rooms);
         if slot.call.is_over() {
             let slot = self.arena.remove(key)?;
             return Some(slot.call.conclude(rooms));

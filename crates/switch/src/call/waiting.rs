@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 
 use tandem_sip::{Envelope, HeaderName, Message, Method};
 
+use super::control::Begun;
 use super::incoming::Incoming;
-use super::news::News;
+use super::news::{News, Ticket};
+use super::player::Tell;
 use super::record::EndReason;
-use super::reply::print_response;
+use super::reply::{print_described, print_response};
 use super::setup::{Caller, Setup};
 use super::talk::too_soon;
 use super::{Call, Phase};
@@ -44,14 +46,22 @@ impl Call {
     /// The call waits here from now on.
     pub(super) fn wait_at(&mut self, rooms: &mut Rooms, mut setup: Box<Setup>, at: Arc<str>) {
         self.note(rooms, What::Parked(Arc::clone(&at)));
-        let code = treatment_of(&self.directory, &at).map_or(180, told);
+        let treatment = treatment_of(&self.directory, &at).cloned().unwrap_or(Treatment::Ringback);
         let speaks = setup.becomes_quiet(rooms);
         if matches!(setup.caller, Caller::Invite(..)) && !self.tags.contains(&setup.tag) {
             self.own_tag(rooms, setup.tag);
         }
         (setup.ring_until, setup.told_then) = (self.expires_at(&setup.request), 487);
-        setup.waiting = Some(Box::new(Waiting { at, code, again_at: speaks.then_some(rooms.now.mono) }));
+        setup.waiting = Some(Box::new(Waiting {
+            at,
+            code: told(&treatment),
+            again_at: speaks.then_some(rooms.now.mono),
+        }));
         setup.rest();
+        // What cannot be played is ringback.
+        if !is_played(&treatment) || self.play(rooms, &setup, &treatment, None).is_err() {
+            self.quieten(rooms);
+        }
         self.tell_treatment(rooms, &mut setup);
         self.phase = Phase::Setup(setup);
     }
@@ -68,8 +78,18 @@ impl Call {
             return;
         };
         *again_at = rooms.now.mono + AGAIN;
-        let code = waiting.code;
-        let payload = print_response(rooms, &setup.request, *flow, code, None, setup.tag);
+        let (code, tag, sdp) = match self.tell_by(setup.tag, rooms.now.mono) {
+            Tell::Then(at) => {
+                *again_at = at;
+                return;
+            }
+            Tell::Media(sdp, tag) => (183, tag, Some(sdp)),
+            Tell::Plain(tag) => (waiting.code, tag, None),
+        };
+        let payload = match sdp {
+            Some(sdp) => print_described(rooms, &setup.request, *flow, code, &sdp, tag),
+            None => print_response(rooms, &setup.request, *flow, code, None, tag),
+        };
         if let Some(payload) = payload {
             rooms.endpoint.respond(*txn, code, payload, rooms.now.mono);
         }
@@ -79,20 +99,42 @@ impl Call {
     }
 
     /// Another treatment.
-    pub(super) fn treat(&mut self, rooms: &mut Rooms, treatment: &Treatment) -> Result<(), u16> {
+    pub(super) fn treat(
+        &mut self,
+        rooms: &mut Rooms,
+        ticket: Ticket,
+        treatment: &Treatment,
+    ) -> Result<Begun, u16> {
         let mut setup = self.take_setup().ok_or(501u16)?;
-        let known = match &mut setup.waiting {
-            Some(waiting) => {
-                let before = std::mem::replace(&mut waiting.code, told(treatment));
-                Ok(before != waiting.code)
-            }
-            None => Err(501),
-        };
-        if known == Ok(true) {
-            self.tell_treatment(rooms, &mut setup);
-        }
+        let outcome = self.treat_in(rooms, &mut setup, ticket, treatment);
         self.phase = Phase::Setup(setup);
-        known.map(|_| ())
+        outcome
+    }
+
+    fn treat_in(
+        &mut self,
+        rooms: &mut Rooms,
+        setup: &mut Setup,
+        ticket: Ticket,
+        treatment: &Treatment,
+    ) -> Result<Begun, u16> {
+        if setup.waiting.is_none() {
+            return Err(501);
+        }
+        let played = is_played(treatment);
+        if played {
+            self.play(rooms, setup, treatment, Some(ticket))?;
+        }
+        let heard = self.is_heard();
+        if !played {
+            self.quieten(rooms);
+        }
+        let Some(waiting) = &mut setup.waiting else { return Err(501) };
+        let before = std::mem::replace(&mut waiting.code, told(treatment));
+        if played || heard || before != waiting.code {
+            self.tell_treatment(rooms, setup);
+        }
+        Ok(if played { Begun::Later } else { Begun::Done })
     }
 
     /// Nobody took the offer: the call waits again.
@@ -133,6 +175,7 @@ impl Call {
         if !setup.hides_progress() {
             return false;
         }
+        let to = if self.player.as_ref().is_some_and(|player| player.tag() == to) { setup.tag } else { to };
         let from_caller = match setup.asks(to, incoming.env) {
             Asks::Caller => true,
             Asks::Callee => false,
@@ -276,7 +319,15 @@ fn treatment_of<'a>(directory: &'a Directory, number: &str) -> Option<&'a Treatm
     queue.or_else(|| directory.routing_point(number).map(|point| &point.treatment))
 }
 
-/// The provisional response that a treatment is: ringback, until a media server plays something better.
+/// Whether a media server is needed for it.
+fn is_played(treatment: &Treatment) -> bool {
+    match treatment {
+        Treatment::Ringback | Treatment::Queued => false,
+        Treatment::Music(_) | Treatment::Announcement(_) => true,
+    }
+}
+
+/// The provisional response that a treatment is while no media server plays.
 fn told(treatment: &Treatment) -> u16 {
     match treatment {
         Treatment::Queued => 182,

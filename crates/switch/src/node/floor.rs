@@ -98,6 +98,7 @@ impl Node {
                         self.device_event(&event);
                         outputs.push(Output::Event(event));
                     }
+                    Fact::Media(order) => outputs.push(Output::Media(order)),
                     Fact::Ended(cdr) => outputs.push(Output::Cdr(cdr)),
                     Fact::Call(key, news) => with_calls!(self, |tcalls, desk| tcalls.news(desk, key, news)),
                 }

@@ -121,6 +121,11 @@ impl Node {
             }
             Input::Persisted { seq } => self.outbox.persisted(seq),
             Input::Cti(input) => self.cti(input),
+            Input::Media(news) => {
+                let (id, _) = news.of();
+                let over = self.calls.with(&mut self.rooms, id.call, |call, rooms| call.media(rooms, news));
+                self.keep(over);
+            }
             Input::Directory(directory) => {
                 self.rooms.adopt(directory);
                 self.mode_may_have_changed();

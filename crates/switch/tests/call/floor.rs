@@ -18,8 +18,9 @@ use crate::support::{Bed, CALLER, directory, invite};
 
 pub const QUEUE: &str = "7000";
 pub const POINT: &str = "7100";
+pub const MUSIC: &str = "7001";
 
-/// Queue 7000, which tells callers that they are queued, and routing point 7100, which lets them hear ringback.
+/// Queue 7000, which tells callers that they are queued, queue 7001 with music, and routing point 7100, which lets them hear ringback.
 pub fn with_floor(change: impl FnOnce(&mut Options)) -> Arc<Directory> {
     let plain = directory(|options, _, trunks| {
         change(options);
@@ -47,7 +48,9 @@ pub fn with_floor(change: impl FnOnce(&mut Options)) -> Arc<Directory> {
         router_timeout: Duration::from_secs(5),
         treatment: Treatment::Ringback,
     };
-    let floor = Floor { queues: vec![queue], routing_points: vec![point], ..Floor::default() };
+    let treatment = Treatment::Music("hold.wav".into());
+    let music = Queue { number: MUSIC.into(), treatment, ..queue.clone() };
+    let floor = Floor { queues: vec![queue, music], routing_points: vec![point], ..Floor::default() };
     Arc::new(Arc::try_unwrap(plain).unwrap().with_floor(floor).unwrap())
 }
 

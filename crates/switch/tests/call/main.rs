@@ -29,6 +29,7 @@ mod made;
 mod nailed;
 mod news;
 mod onward;
+mod player;
 mod records;
 mod refusals;
 mod reinvite;

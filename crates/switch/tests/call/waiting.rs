@@ -282,7 +282,7 @@ fn another_treatment_is_told_at_once_and_the_same_one_is_not() {
     let (key, _) = bed.waits_at(QUEUE);
     bed.steer(key, Operation::Treat(Treatment::Queued)).unwrap();
     assert!(bed.take(CALLER).is_empty());
-    bed.steer(key, Operation::Treat(Treatment::Music("m".into()))).unwrap();
+    bed.steer(key, Operation::Treat(Treatment::Ringback)).unwrap();
     assert_eq!(codes(&bed.take(CALLER)), [180]);
 }
 

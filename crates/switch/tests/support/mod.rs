@@ -42,6 +42,8 @@ pub struct Bed {
     pub events: Vec<Event>,
     pub cdrs: Vec<Cdr>,
     pub told: Vec<tandem_switch::cti::Outgoing>,
+    /// What the media server was asked for.
+    pub media: Vec<tandem_switch::media::MediaOrder>,
     pub commit: bool,
     pub stored: u64,
 }
@@ -124,6 +126,7 @@ impl Bed {
             events: Vec::new(),
             cdrs: Vec::new(),
             told: Vec::new(),
+            media: Vec::new(),
             commit: true,
             stored: 0,
         };
@@ -150,6 +153,7 @@ impl Bed {
                 Output::Event(event) => self.events.push(event),
                 Output::Cti(told) => self.told.push(told),
                 Output::CtiClose(_) => {}
+                Output::Media(order) => self.media.push(order),
                 Output::Cdr(cdr) => self.cdrs.push(*cdr),
             }
         }

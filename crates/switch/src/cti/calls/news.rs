@@ -40,6 +40,8 @@ impl TCalls {
                     self.parked(desk, conn, &at);
                 }
             }
+            News::TreatmentEnded => self.treatment_over(desk, key, EventName::TreatmentEnd),
+            News::TreatmentFailed => self.treatment_over(desk, key, EventName::TreatmentNotApplied),
             News::Over => self.over(desk, key),
             news @ (News::Offered { .. }
             | News::Ringing { .. }
@@ -71,9 +73,22 @@ impl TCalls {
             News::Retrieved { leg } => call.hold(out, sight, (key, leg), false),
             News::Ended { leg, .. } => call.end(out, sight, key, leg),
             News::Failed { status } => call.fail(out, sight, key, status),
-            News::Opened { .. } | News::Parked { .. } | News::Done { .. } | News::Over => {}
+            News::Opened { .. }
+            | News::Parked { .. }
+            | News::TreatmentEnded
+            | News::TreatmentFailed
+            | News::Done { .. }
+            | News::Over => {}
         });
         self.settle(desk, conn);
+    }
+
+    /// What a waiting caller heard came to an end that nobody asked for.
+    fn treatment_over(&mut self, desk: &Desk<'_>, key: Key, name: EventName) {
+        let Some(conn) = self.keys.get(&key).copied() else { return };
+        if let Some(at) = self.call(conn).and_then(|call| call.waits.clone()) {
+            self.tell_waiting(desk, conn, &at, name);
+        }
     }
 
     /// After a call changed: it is stored, or over, and requests that waited for this go on.
@@ -257,7 +272,12 @@ fn concerns(call: &TCall, key: Key, news: &News) -> bool {
         News::Held { leg } => known(*leg).is_some_and(|party| party.state == PartyState::Connected),
         News::Retrieved { leg } => known(*leg).is_some_and(|party| party.state == PartyState::Held),
         News::Unplaced { .. } | News::Failed { .. } => true,
-        News::Opened { .. } | News::Parked { .. } | News::Done { .. } | News::Over => false,
+        News::Opened { .. }
+        | News::Parked { .. }
+        | News::TreatmentEnded
+        | News::TreatmentFailed
+        | News::Done { .. }
+        | News::Over => false,
     }
 }
 

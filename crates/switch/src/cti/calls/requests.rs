@@ -19,6 +19,7 @@ use crate::call::{Carried, LegNo, Ticket};
 use crate::cti::SessionId;
 use crate::directory::floor::Treatment;
 use crate::limits::{MAX_CALLS, MAX_DESTINATION, MAX_PARTIES};
+use crate::media::is_file_name;
 
 /// What a request comes to at once.
 type Answer = Result<Option<Order>, Refusal>;
@@ -421,8 +422,12 @@ impl TCalls {
 
     fn treat(&mut self, by: Asking<'_>, r: &TApplyTreatment) -> Answer {
         let file = |name: &str, missing| {
-            let parameters = r.parameters.as_ref().and_then(|list| list.get(name)?.as_text());
-            parameters.map(Arc::<str>::from).ok_or_else(|| attribute(missing))
+            let parameter = r.parameters.as_ref().and_then(|list| list.get(name)?.as_text());
+            let file = parameter.ok_or_else(|| attribute(missing))?;
+            if !is_file_name(file) {
+                return Err(attribute("TreatmentParms names no file of the media directory"));
+            }
+            Ok(Arc::<str>::from(file))
         };
         let treatment = match r.treatment_type {
             TreatmentType::Music => Treatment::Music(file("MUSIC_DN", "TreatmentParms has no MUSIC_DN")?),
