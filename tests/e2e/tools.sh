@@ -8,6 +8,7 @@ package() {
     cc) echo gcc libc6-dev ;;
     sipp) echo sip-tester ;;
     baresip) echo baresip-core ;;
+    rtpengine) echo rtpengine-daemon ;;
     nft) echo nftables ;;
     ip) echo iproute2 ;;
     unshare) echo util-linux ;;

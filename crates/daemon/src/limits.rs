@@ -170,3 +170,17 @@ pub const MAX_SUBSCRIBERS: usize = 256;
 pub const MAX_SUBSCRIBED: usize = 10_000;
 /// Largest subscription, bytes; a larger one ends the connection.
 pub const MAX_SUBSCRIPTION: usize = 1024 * 1024;
+/// Media servers in one configuration; more is a configuration error.
+pub const MAX_MEDIA_ENGINES: usize = 8;
+/// Callers with a player at once; a further one has ringback.
+pub const MAX_MEDIA_PLAYERS: usize = 10_000;
+/// Requests to one media server that wait for their answer; a further one waits for its turn.
+pub const MAX_NG_IN_FLIGHT: usize = 256;
+/// How long each sending of a request to a media server waits for the answer before the next; after the last the server
+/// is silent. Two silent servers in a row are still found out within the caller's patience.
+pub const NG_REPEAT_AFTER: [Duration; 3] =
+    [Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)];
+/// How often a media server is pinged; one that is silent gets no new players, and those it has are lost.
+pub const NG_PING_EVERY: Duration = Duration::from_secs(1);
+/// How often a media server is asked whether it still knows a player.
+pub const MEDIA_CHECK_EVERY: Duration = Duration::from_secs(15);

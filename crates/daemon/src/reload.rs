@@ -41,6 +41,7 @@ pub fn merge(old: &Directory, settings: &Settings, new: Config) -> Result<Merged
         ("application.cti-certificate", wanted.cti.tls != settings.cti.tls),
         ("application.cdr-file", wanted.cdr_file != settings.cdr_file),
         ("log.level", wanted.log_level != settings.log_level),
+        ("media", wanted.media != settings.media),
         ("stat", wanted.stat != settings.stat),
         ("log.format", wanted.log_format != settings.log_format),
     ] {

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use crate::command::{Command, Peek};
 use crate::edges::cdr::CdrWriter;
 use crate::edges::cti::CtiEdge;
+use crate::edges::media::MediaEdge;
 use crate::edges::tcp::TcpEdge;
 use crate::edges::udp::{Received, UdpEdge};
 use crate::limits::{COMMAND_BUDGET, TIMER_SLACK, UDP_BUDGET};
@@ -27,6 +28,8 @@ pub struct Shell {
     pub tcp: Arc<TcpEdge>,
     /// Clients of the CTI interface.
     pub cti: Arc<CtiEdge>,
+    /// Media servers.
+    pub media: Arc<MediaEdge>,
     /// Call records.
     pub cdrs: CdrWriter,
     /// What other threads ask for.
@@ -135,6 +138,11 @@ impl Shell {
             },
             Output::Cti(outgoing) => self.cti.send(outgoing),
             Output::CtiClose(link) => self.cti.close(link),
+            Output::Media(order) => {
+                if let Some(news) = self.media.order(&order) {
+                    self.node.handle_input(Input::Media(news), now);
+                }
+            }
             Output::Event(event) => log::event(&event),
             Output::Cdr(cdr) => {
                 log::call_over(&cdr);

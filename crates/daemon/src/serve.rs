@@ -14,10 +14,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
 use crate::command::Commands;
-use crate::config::{self, Config, Origin, Settings};
+use crate::config::{self, Config, MediaSettings, Origin, Settings};
 use crate::edges::cdr::{CdrCounters, CdrWriter};
 use crate::edges::cti::CtiEdge;
 use crate::edges::http::{self, Sources};
+use crate::edges::media::MediaEdge;
 use crate::edges::udp::UdpEdge;
 use crate::edges::{cti, resolve, tcp, udp};
 use crate::limits::{MAX_COMMANDS, MAX_CONNECTIONS, MAX_CTI_LINKS, MAX_HTTP_REQUESTS, MAX_LISTEN};
@@ -68,7 +69,9 @@ pub fn serve(origin: &Origin, config: Config) -> Result<()> {
     let tcp = tcp::TcpEdge::new(edges.handle().clone(), commands.clone(), locals);
     let (publish, watch) = watch::channel(Arc::clone(&directory));
     let desktops = CtiEdge::new(commands.clone(), watch);
+    let media = edges.block_on(media(settings.media.as_ref(), &commands))?;
     let sources = Sources {
+        media: Arc::clone(&media),
         commands: commands.clone(),
         tcp: Arc::clone(&tcp),
         cti: Arc::clone(&desktops),
@@ -81,7 +84,7 @@ pub fn serve(origin: &Origin, config: Config) -> Result<()> {
     let cdrs = opened.cdrs;
     let shell = move || -> io::Result<Shell> {
         let node = Node::new(first, seed, now());
-        Ok(Shell { node, udp: UdpEdge::new(udp)?, tcp, cti: desktops, cdrs, commands: receiver })
+        Ok(Shell { node, udp: UdpEdge::new(udp)?, tcp, cti: desktops, media, cdrs, commands: receiver })
     };
     let (node, ended) = start_node(shell)?;
     announce(origin, &directory, &settings);
@@ -94,6 +97,14 @@ pub fn serve(origin: &Origin, config: Config) -> Result<()> {
     edges.shutdown_background();
     joined?.context("the node's thread ended")?;
     stopped
+}
+
+async fn media(settings: Option<&MediaSettings>, commands: &Commands) -> Result<Arc<MediaEdge>> {
+    let [a, b, c, d, e, f, g, h, ..] = random().context("no randomness from /dev/urandom")?;
+    let prefix = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+    MediaEdge::start(settings, prefix, commands.clone())
+        .await
+        .context("cannot open sockets to [media] rtpengine")
 }
 
 /// Every TCP connection is a file descriptor, and the usual soft limit of 1024 is for interactive programs.

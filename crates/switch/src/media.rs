@@ -13,7 +13,15 @@ pub struct MediaId {
     /// The call.
     pub(crate) call: Key,
     /// Which of the call's players.
-    pub(crate) no: u8,
+    no: u8,
+}
+
+impl MediaId {
+    /// The player of this number of a call.
+    #[must_use]
+    pub fn new(call: Key, no: u8) -> Self {
+        Self { call, no }
+    }
 }
 
 /// How often a file is played.

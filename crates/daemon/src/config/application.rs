@@ -67,6 +67,7 @@ pub fn read(reader: &Reader, root: &mut Section<'_>, nonce_secret: [u8; 32]) -> 
         log_level: level.map_or_else(|| "info".to_owned(), |found| found.value),
         log_format: format.unwrap_or(LogFormat::Text),
         stat: None,
+        media: None,
     };
     let server = Server { sip_address: address, sip_port: port, ..server };
     Some(Own { server, options, peer_trunk, settings, agents })

@@ -10,6 +10,7 @@ mod contact;
 mod extension;
 mod fault;
 mod floor;
+mod media;
 mod numbers;
 mod objects;
 mod reader;
@@ -27,6 +28,7 @@ use tandem_switch::Directory;
 use toml::de::{DeTable, Error};
 
 pub use fault::ConfigError;
+pub use media::MediaSettings;
 pub use numbers::expand;
 pub use source::{Origin, Site};
 pub use stat::{PasswordAt, StatConfig, StatSettings, StatSite, load as load_stat};
@@ -57,6 +59,8 @@ pub struct Settings {
     pub log_level: String,
     /// Shape of a log line.
     pub log_format: LogFormat,
+    /// What plays to callers who wait; `None`: nothing does.
+    pub media: Option<MediaSettings>,
     /// The statistics service within this process.
     pub stat: Option<StatSettings>,
 }
@@ -162,6 +166,7 @@ fn join(files: &[SourceFile], reader: &Reader, nonce_secret: [u8; 32]) -> Option
             own = application::read(reader, &mut root, nonce_secret);
             if let Some(own) = &mut own {
                 own.settings.stat = stat::read(reader, &mut root);
+                own.settings.media = media::read(&mut root);
             }
             untimed = own.as_ref().map_or(untimed, |own| own.agents.untimed);
         }

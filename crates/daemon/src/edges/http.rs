@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::cdr::CdrCounters;
 use super::cti::CtiEdge;
+use super::media::MediaEdge;
 use super::metrics;
 use super::tcp::TcpEdge;
 use crate::command::{Commands, Peek, Unanswered};
@@ -30,6 +31,8 @@ pub struct Sources {
     pub tcp: Arc<TcpEdge>,
     /// Clients of the CTI interface.
     pub cti: Arc<CtiEdge>,
+    /// Media servers.
+    pub media: Arc<MediaEdge>,
     /// Call records.
     pub cdrs: Arc<CdrCounters>,
 }
@@ -133,7 +136,9 @@ async fn ready(State(sources): State<Sources>) -> Response {
 async fn prometheus(State(sources): State<Sources>) -> Response {
     match sources.commands.ask(metrics::Sample::take).await {
         Ok(sample) => {
-            let text = metrics::page(&sample, &sources.tcp.counters, &sources.cti.counters, &sources.cdrs);
+            let media = metrics::MediaSample::take(&sources.media);
+            let (tcp, links) = (&sources.tcp.counters, &sources.cti.counters);
+            let text = metrics::page(&sample, tcp, links, &sources.cdrs, &media);
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
         }
         Err(unanswered) => late(unanswered),

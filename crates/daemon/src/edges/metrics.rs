@@ -8,9 +8,35 @@ use tandem_switch::{Counters, view};
 
 use super::cdr::CdrCounters;
 use super::cti::CtiCounters;
+use super::media::{MediaCounters, MediaEdge};
 use super::tcp::TcpCounters;
 use super::udp::UdpCounters;
 use crate::command::Peek;
+
+/// What plays to callers.
+#[derive(Default)]
+pub struct MediaSample {
+    engines: usize,
+    up: usize,
+    players: usize,
+    plays: u64,
+    failures: u64,
+}
+
+impl MediaSample {
+    /// Reads it.
+    pub fn take(edge: &MediaEdge) -> Self {
+        let (engines, up) = edge.engines();
+        let MediaCounters { plays, failures } = &edge.counters;
+        Self {
+            engines,
+            up,
+            players: edge.players(),
+            plays: plays.load(Relaxed),
+            failures: failures.load(Relaxed),
+        }
+    }
+}
 
 /// What is read on the `Node`'s thread; the page is made of it elsewhere.
 pub struct Sample {
@@ -33,7 +59,13 @@ impl Sample {
 }
 
 /// The page.
-pub fn page(sample: &Sample, tcp: &TcpCounters, links: &CtiCounters, cdrs: &CdrCounters) -> String {
+pub fn page(
+    sample: &Sample,
+    tcp: &TcpCounters,
+    links: &CtiCounters,
+    cdrs: &CdrCounters,
+    media: &MediaSample,
+) -> String {
     let mut page = Page::default();
     for (name, help, value) in sample.counters.each() {
         page.counter(name, help, value);
@@ -62,6 +94,15 @@ pub fn page(sample: &Sample, tcp: &TcpCounters, links: &CtiCounters, cdrs: &CdrC
         "tandem_cdr_lost_total",
         "Call records dropped or refused by the disk",
         cdrs.lost.load(Relaxed),
+    );
+    page.gauge("tandem_media_engines", "Media servers configured", media.engines);
+    page.gauge("tandem_media_engines_up", "Media servers that answer", media.up);
+    page.gauge("tandem_media_players", "Waiting callers with a player", media.players);
+    page.counter("tandem_media_plays_total", "Files that began to play", media.plays);
+    page.counter(
+        "tandem_media_failures_total",
+        "Treatments that were not, or no longer, played",
+        media.failures,
     );
     cti(&mut page, links);
     status(&mut page, &sample.status);
@@ -194,7 +235,13 @@ mod tests {
             trunks: Vec::new(),
             udp: UdpCounters::default(),
         };
-        let text = page(&sample, &TcpCounters::default(), &CtiCounters::default(), &CdrCounters::default());
+        let text = page(
+            &sample,
+            &TcpCounters::default(),
+            &CtiCounters::default(),
+            &CdrCounters::default(),
+            &MediaSample::default(),
+        );
         assert!(text.contains("\ntandem_calls_total 7\n"), "{text}");
         assert!(text.contains("\ntandem_calls 3\n"));
         assert!(text.contains("tandem_mode{mode=\"peered\"} 1\n"));

@@ -3,6 +3,7 @@
 pub mod cdr;
 pub mod cti;
 pub mod http;
+pub mod media;
 pub mod metrics;
 pub mod resolve;
 pub mod tcp;

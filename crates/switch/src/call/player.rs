@@ -95,7 +95,7 @@ impl Call {
             self.note(rooms, What::NotPlayed("the call has had too many players".into()));
             return None;
         }
-        let (id, tag) = (MediaId { call: self.key, no: self.players }, rooms.ids.tag());
+        let (id, tag) = (MediaId::new(self.key, self.players), rooms.ids.tag());
         self.players += 1;
         self.own_tag(rooms, tag);
         let player = Player { id, turn: 0, tag, asked: None, ticket: None, sdp: None, plays: false };

@@ -168,6 +168,10 @@ fn a_treatment_is_applied_or_not() {
     let (ticket, _) = office.order("TApplyTreatment", &music);
     office.news(key, News::Done { ticket, outcome: Err(503) });
     assert_eq!(office.events(), ["c1 8000 TreatmentNotApplied >0301 at 8000 #2"]);
+    office.news(key, News::TreatmentEnded);
+    office.news(key, News::TreatmentFailed);
+    let told = ["c1 8000 TreatmentEnd >0301 at 8000", "c1 8000 TreatmentNotApplied >0301 at 8000"];
+    assert_eq!(office.events(), told);
     office.ended(key, 0);
     office.assert_empty();
 }

@@ -92,6 +92,13 @@ fn attributes_must_mean_something() {
     let at = [("ThisDN", "8000"), ("ConnID", &*c(2))];
     assert_eq!(office.ask("TRouteCall", &at), Err(53));
     assert_eq!(office.ask("TApplyTreatment", &[&at[..], &[("TreatmentType", "Music")]].concat()), Err(53));
+    for file in ["../x", "/etc/passwd", "a/b", "..", ""] {
+        for (kind, name) in [("Music", "MUSIC_DN"), ("PlayAnnouncement", "PROMPT")] {
+            let parameters = format!(r#"{{"{name}":"{file}"}}"#);
+            let asked = [("TreatmentType", kind), ("TreatmentParms", &*parameters)];
+            assert_eq!(office.ask("TApplyTreatment", &[&at[..], &asked].concat()), Err(53), "{file}");
+        }
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tandem_switch::directory::StaticContact;
 use tandem_switch::directory::floor::{Distribution, Mixer, Queue, RoutingPoint, Treatment};
+use tandem_switch::media::is_file_name;
 
 use super::people::{agent_ids, names, skills};
 use super::{Names, OnSwitches};
@@ -113,8 +114,11 @@ fn treatment(table: &mut Section<'_>) -> Treatment {
     let found = table.parsed("treatment", expected, |text| match (text, text.split_once(':')) {
         ("ringback", _) => Ok(Treatment::Ringback),
         ("queued", _) => Ok(Treatment::Queued),
-        (_, Some(("music", file))) if !file.is_empty() => Ok(Treatment::Music(file.into())),
-        (_, Some(("announcement", file))) if !file.is_empty() => Ok(Treatment::Announcement(file.into())),
+        (_, Some(("music" | "announcement", file))) if !is_file_name(file) => {
+            Err(format!("\"{file}\" is not one name of a file in the directory of [media]"))
+        }
+        (_, Some(("music", file))) => Ok(Treatment::Music(file.into())),
+        (_, Some(("announcement", file))) => Ok(Treatment::Announcement(file.into())),
         (other, _) => Err(format!("\"{other}\" is not a value of it")),
     });
     found.map_or(Treatment::Ringback, |found| found.value)

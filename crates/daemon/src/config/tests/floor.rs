@@ -109,6 +109,16 @@ fn queues_routing_points_and_the_mixer_are_read() {
 }
 
 #[test]
+fn a_treatment_names_one_file_and_no_way_out_of_the_directory() {
+    for file in ["../secret.wav", "/etc/passwd", "a/b.wav", "..", ".hidden"] {
+        for kind in ["music", "announcement"] {
+            let text = format!("[[routing-point]]\nnumber = \"79\"\ntreatment = \"{kind}:{file}\"\n");
+            refused(&text, &format!("\"{kind}:"), &format!("\"{file}\" is not one name of a file"), "");
+        }
+    }
+}
+
+#[test]
 fn a_port_is_an_extension_with_a_fixed_contact_and_without_agents() {
     let text = "[[call-processing-port]]\nnumber = \"2300\"\ncontact = \"sip:{number}@192.0.2.1\"\n";
     let directory = load_text(text).unwrap().directory;

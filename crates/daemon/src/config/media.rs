@@ -1,0 +1,39 @@
+//! `[media]`: the rtpengines that play to callers who wait.
+
+use std::net::SocketAddr;
+
+use super::reader::Section;
+use crate::limits::MAX_MEDIA_ENGINES;
+
+/// Where files lie on the engines' hosts, if the configuration does not say.
+const DIRECTORY: &str = "/usr/share/tandem/media";
+
+/// What plays to callers who wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MediaSettings {
+    /// Where rtpengines take orders (`--listen-ng`); a new player is made at the first that works, in turn.
+    pub engines: Vec<SocketAddr>,
+    /// Directory of the files on the engines' hosts.
+    pub directory: String,
+}
+
+/// Reads the table if it is there.
+pub fn read(root: &mut Section<'_>) -> Option<MediaSettings> {
+    let mut table = root.table("media", "[media]")?;
+    let engines = table.list("rtpengine", "\"127.0.0.1:22222\"", |text| {
+        text.parse::<SocketAddr>().map_err(|_| format!("\"{text}\" is not address:port"))
+    });
+    let engines = table.required("rtpengine", engines, "[\"127.0.0.1:22222\"]");
+    let directory = table.parsed("directory", "an absolute path", |text| match text.strip_prefix('/') {
+        Some(_) => Ok(text.trim_end_matches('/').to_owned()),
+        None => Err(format!("\"{text}\" is not absolute")),
+    });
+    let engines: Vec<SocketAddr> = engines.unwrap_or_default().into_iter().map(|found| found.value).collect();
+    let at = table.at();
+    if engines.len() > MAX_MEDIA_ENGINES {
+        table.fault(at, "`rtpengine` names too many", format!("at most {MAX_MEDIA_ENGINES}"));
+    }
+    table.finish();
+    let directory = directory.map_or_else(|| DIRECTORY.to_owned(), |found| found.value);
+    (!engines.is_empty()).then_some(MediaSettings { engines, directory })
+}
