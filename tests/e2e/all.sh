@@ -26,5 +26,6 @@ run losing_b.py stop
 run losing_b.py drop
 run softphone.py
 run floor.py
+run treatment.py
 echo "--- e2e: summary$verdicts"
 exit $failed

@@ -21,10 +21,10 @@ AT_ONCE, NEVER = 100, 60000
 
 
 class Floor:
-    def __init__(self, bed):
+    def __init__(self, bed, config=f"{CONFIG}/floor.toml"):
         self.bed = bed
         self.site = Site(bed, "floor", "127.0.0.27", 5070, "127.0.0.27:8070",
-                         ["--config", f"{CONFIG}/floor.toml", "--log", "info"])
+                         ["--config", config, "--log", "info"])
         self.site.start()
         self.tapes = Tapes()
         self.phones, self.callers = {}, 0
