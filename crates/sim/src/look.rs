@@ -1,6 +1,6 @@
 //! What a scenario may ask a server: its own views, nothing else.
 
-use tandem_switch::view::{Call, Status, Why};
+use tandem_switch::view::{Call, Drain, Status, Why};
 use tandem_switch::{Cdr, Event};
 
 use crate::sim::Sim;
@@ -61,6 +61,19 @@ impl Sim {
         let now = site.clock(self.now());
         node.dn_list(now).iter().any(|row| row.dn == dn && row.in_service)
             || node.trunk_list(now).iter().any(|row| row.name == dn && row.state != "out-of-service")
+    }
+
+    /// `tandem drain --status`.
+    #[must_use]
+    pub fn drain_status(&self, id: SiteId) -> Option<Drain> {
+        let site = self.site(id)?;
+        Some(site.node.as_ref()?.drain_status(site.clock(self.now())))
+    }
+
+    /// Whether the server process of a site is there.
+    #[must_use]
+    pub fn is_up(&self, id: SiteId) -> bool {
+        self.site(id).is_some_and(|site| site.node.is_some())
     }
 
     /// Everything a site reported, with the time.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use tandem_switch::Input;
+use tandem_switch::{DrainOrder, Input};
 use tandem_switch::cti::{CtiInput, LinkId, Outgoing};
 
 use crate::desktop::Desktop;
@@ -412,6 +412,9 @@ impl Sim {
                 }
             }
         }
+        if self.sites.get(id.0).is_some_and(Site::is_drained) {
+            return self.crash(id, Refusal::Refused);
+        }
         self.arm_site(id);
         let slack = self.sites.get(id.0).map_or(Duration::ZERO, Site::slack);
         self.oracles.step(id, slack, now);
@@ -454,6 +457,16 @@ impl Sim {
         self.cti_site_died(id, how);
         self.oracles.forget(id);
         self.note(&format!("{} crashes", id.name()));
+    }
+
+    /// A site is told to shut down gracefully, or to go on after all. Its process ends when it is done.
+    pub fn order_drain(&mut self, id: SiteId, order: DrainOrder) {
+        let now = self.now;
+        self.note(&format!("{}: {order:?}", id.name()));
+        if let Some(site) = self.sites.get_mut(id.0) {
+            site.handle(Input::Drain(order), now);
+        }
+        self.drain(id);
     }
 
     /// A dead site starts again, empty.

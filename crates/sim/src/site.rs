@@ -47,6 +47,7 @@ pub struct Site {
     pub dies_at_store: bool,
     /// Everything it reported.
     pub events: Vec<(At, Event)>,
+    drained: bool,
     /// Its call records.
     pub cdrs: Vec<Cdr>,
     /// What clients of the CTI interface ask of a stopped process.
@@ -92,6 +93,7 @@ impl Site {
             uncommitted: (0, Duration::ZERO),
             dies_at_store: false,
             events: Vec::new(),
+            drained: false,
             cdrs: Vec::new(),
             cti_inbox: VecDeque::new(),
             armed: None,
@@ -108,6 +110,7 @@ impl Site {
 
     /// Starts the server anew: nothing is kept.
     pub fn start(&mut self, now: At) {
+        self.drained = false;
         let seed = self.dice.seed();
         self.incarnation += 1;
         self.frozen = false;
@@ -235,12 +238,21 @@ impl Site {
         self.uncommitted.1.max(self.commit_delay)
     }
 
+    /// Whether it has shut down gracefully, to the end.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.is_running() && self.drained
+    }
+
     /// The next thing the server asks for.
     pub fn poll(&mut self, now: At) -> Option<Asked> {
         loop {
             match self.node.as_mut()?.poll_output()? {
                 Output::Store(batch) => return Some(Asked::Store(batch.seq().0)),
-                Output::Event(event) => self.events.push((now, event)),
+                Output::Event(event) => {
+                    self.drained |= matches!(event, Event::Drained { .. });
+                    self.events.push((now, event));
+                }
                 Output::Cti(told) => return Some(Asked::Tell(told)),
                 Output::CtiClose(link) => return Some(Asked::Close(link)),
                 // No media server is simulated: callers have ringback.

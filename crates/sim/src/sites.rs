@@ -70,6 +70,10 @@ pub struct Setup {
     pub dialog_audit_timeout: Duration,
     /// `max-calls`.
     pub max_calls: usize,
+    /// `shutdown-sip-reject-code`.
+    pub reject_code: u16,
+    /// `graceful-shutdown-sip-timeout`.
+    pub shutdown_timeout: Duration,
     /// Gateways, by their addresses; the dial plan sends 9… to them in this order.
     pub gateways: Vec<SocketAddr>,
     /// The contact-centre floor of both sites, if there is one.
@@ -93,6 +97,8 @@ impl Default for Setup {
             ring_timeout: secs(60),
             dialog_audit_timeout: secs(5),
             max_calls: 1_000,
+            reject_code: 603,
+            shutdown_timeout: secs(10),
             gateways: vec![gateway_addr(1), gateway_addr(2)],
             floor: None,
             overheard: true,
@@ -142,6 +148,8 @@ impl Setup {
             ring_timeout: self.ring_timeout,
             dialog_audit_timeout: self.dialog_audit_timeout,
             max_calls: self.max_calls,
+            shutdown_sip_reject_code: self.reject_code,
+            graceful_shutdown_sip_timeout: self.shutdown_timeout,
             ..Options::default()
         }
     }

@@ -21,6 +21,25 @@ pub enum Event {
         /// Why, for a person.
         reason: Box<str>,
     },
+    /// Graceful shutdown has begun.
+    DrainStarted {
+        /// Who asked.
+        by: Box<str>,
+        /// Calls in progress.
+        calls: usize,
+        /// Agents logged in.
+        agents: usize,
+    },
+    /// It was called off.
+    DrainAborted {
+        /// Who asked.
+        by: Box<str>,
+    },
+    /// It is done: no call, no agent, and every BYE had its time. The process may end.
+    Drained {
+        /// How long it took, ms.
+        lasted_ms: u64,
+    },
     /// The continuity mode of this server changed.
     ModeChanged {
         /// Mode until now.

@@ -39,11 +39,28 @@ pub enum Input {
     Media(MediaNews),
     /// A new configuration takes effect, whole.
     Directory(Arc<Directory>),
+    /// Graceful shutdown starts, or is called off.
+    Drain(DrainOrder),
     /// The name in a trunk's `contact` now resolves to this address; `None` when it does not resolve.
     Resolved {
         /// The trunk's name.
         trunk: Box<str>,
         /// The address requests to it go to.
         addr: Option<SocketAddr>,
+    },
+}
+
+/// Graceful shutdown, as it is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DrainOrder {
+    /// Take nothing new; end when what runs has ended. One that is under way goes on.
+    Start {
+        /// Who asks, for the log and `tandem drain --status`.
+        by: Box<str>,
+    },
+    /// Back to service. Agents that were logged out stay so.
+    Abort {
+        /// Who asks.
+        by: Box<str>,
     },
 }

@@ -21,6 +21,7 @@ pub mod metrics;
 mod node;
 mod outbox;
 mod output;
+mod pace;
 pub mod queue;
 pub mod registrar;
 pub mod reject;
@@ -33,7 +34,7 @@ pub mod view;
 pub use cdr::Cdr;
 pub use directory::Directory;
 pub use event::Event;
-pub use input::Input;
+pub use input::{DrainOrder, Input};
 pub use metrics::Counters;
 #[doc(hidden)]
 pub use node::FloorCounts;

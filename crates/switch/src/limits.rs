@@ -130,3 +130,5 @@ pub const MAX_PLAYERS: u8 = 16;
 pub const MEDIA_PATIENCE: Duration = Duration::from_secs(3);
 /// Bytes of the name of a media file; a longer one gets 53, or is refused in the configuration.
 pub const MAX_MEDIA_NAME: usize = 128;
+/// Calls, and agents, that `tandem drain --status` names; of more it gives the number.
+pub const MAX_DRAIN_LINES: usize = 200;

@@ -35,6 +35,8 @@ pub struct Counters {
     pub authentication_failures: u64,
     /// Requests refused because a table was full.
     pub refused_full: u64,
+    /// INVITEs refused or redirected because the server is being drained.
+    pub refused_draining: u64,
     /// User data that were too long for the trunk to the peer, or came over it damaged.
     pub user_data_dropped: u64,
     /// Changes of the continuity mode.
@@ -54,7 +56,7 @@ pub struct Counters {
 impl Counters {
     /// Every counter as `(name, help, value)`, named the Prometheus way.
     #[must_use]
-    pub fn each(&self) -> [(&'static str, &'static str, u64); 23] {
+    pub fn each(&self) -> [(&'static str, &'static str, u64); 24] {
         [
             ("tandem_sip_requests_total", "SIP requests received, retransmissions excluded", self.requests),
             ("tandem_sip_responses_total", "SIP responses that matched a transaction", self.responses),
@@ -88,6 +90,11 @@ impl Counters {
             ("tandem_challenges_total", "Digest challenges sent", self.challenges),
             ("tandem_authentication_failures_total", "Wrong credentials", self.authentication_failures),
             ("tandem_refused_full_total", "Requests refused because a table was full", self.refused_full),
+            (
+                "tandem_refused_draining_total",
+                "INVITEs refused or redirected because the server is drained",
+                self.refused_draining,
+            ),
             (
                 "tandem_user_data_dropped_total",
                 "User data too long for the peer trunk, or damaged on it",

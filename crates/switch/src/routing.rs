@@ -71,8 +71,7 @@ pub fn route(
     request: &Message,
     env: &Envelope<'_>,
 ) -> Route {
-    let dialled = request.request_uri().and_then(|uri| Uri::parse(uri).ok()).and_then(|uri| number(&uri));
-    let Some(dialled) = dialled else {
+    let Some(dialled) = dialled(request) else {
         let ring_timeout = rooms.directory.options.ring_timeout;
         return Route { outcome: Err(Reject::new(484)), steps: Vec::new(), ring_timeout };
     };
@@ -213,7 +212,7 @@ fn to_extension(
         (Verdict::Forward(How::Redirect302), Some(peer)) => {
             rooms.counters.forwards_redirected += 1;
             rooms.trunks.redirects.remember(&extension.number, caller, rooms.now.mono);
-            Err(redirect(directory, peer, &extension.number))
+            Err(redirect(directory, peer, extension.number.as_bytes()))
         }
     };
     (outcome, steps)
@@ -226,17 +225,68 @@ fn caller_key<'a>(env: &Envelope<'a>) -> Cow<'a, str> {
     String::from_utf8_lossy(if named { user } else { env.call_id })
 }
 
+/// How a call that this site cannot serve reaches the peer.
+#[derive(Debug)]
+pub enum ToPeer {
+    /// Contact of a 302: the caller calls there himself.
+    Redirect(Box<[u8]>),
+    /// In the signalling path.
+    InPath(Onward),
+}
+
+/// The way of a call of `origin` for `number` to the same number at the peer, whatever `dr-forward` says: this site takes
+/// nothing new. `None` when the peer is not in service, or the call came from there. `redirects`: the caller waits for a
+/// final response, so he can be redirected if his side allows it.
+#[must_use]
+pub fn to_peer(
+    rooms: &Rooms,
+    origin: Device,
+    number: &str,
+    redirects: bool,
+    carried: Carried,
+) -> Option<ToPeer> {
+    let directory = &rooms.directory;
+    let peer = directory.options.dr_peer_trunk.filter(|peer| rooms.trunks.in_service(*peer))?;
+    if is_peer(directory, origin) {
+        return None;
+    }
+    if redirects && originator(directory, origin) == Originator::ExternalRedirectable {
+        return Some(ToPeer::Redirect(peer_contact(directory, peer, number.as_bytes())?.into_boxed_slice()));
+    }
+    Some(ToPeer::InPath(Onward {
+        to: number.as_bytes().into(),
+        stages: vec![Stage::Peer(peer, number.as_bytes().into())],
+        steps: Vec::new(),
+        ring_timeout: directory.options.ring_timeout,
+        carried,
+    }))
+}
+
+/// The number that an INVITE is for.
+#[must_use]
+pub fn dialled(request: &Message) -> Option<Vec<u8>> {
+    number(&request.request_uri().and_then(|uri| Uri::parse(uri).ok())?)
+}
+
 /// A 302 to the peer, marked so that the peer does not send it back (loop guard b).
-fn redirect(directory: &Directory, peer: TrunkId, number: &str) -> Reject {
-    let Some(trunk) = directory.trunk(peer) else { return Reject::new(480) };
+#[must_use]
+pub fn redirect(directory: &Directory, peer: TrunkId, number: &[u8]) -> Reject {
+    match peer_contact(directory, peer, number) {
+        Some(contact) => Reject::new(302).with(HeaderName::Contact, contact),
+        None => Reject::new(480),
+    }
+}
+
+fn peer_contact(directory: &Directory, peer: TrunkId, number: &[u8]) -> Option<Vec<u8>> {
+    let trunk = directory.trunk(peer)?;
     let mut contact = vec![b'<'];
-    contact.extend_from_slice(&with_user(&trunk.contact.uri, number.as_bytes()));
+    contact.extend_from_slice(&with_user(&trunk.contact.uri, number));
     contact.extend_from_slice(b";x-tandem-forwarded=");
     contact.extend(
         directory.server.name.bytes().map(|b| if b.is_ascii_alphanumeric() || b == b'-' { b } else { b'_' }),
     );
     contact.push(b'>');
-    Reject::new(302).with(HeaderName::Contact, contact)
+    Some(contact)
 }
 
 fn originator(directory: &Directory, origin: Device) -> Originator {

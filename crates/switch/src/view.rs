@@ -25,6 +25,50 @@ pub struct Status {
     pub trunks_out_of_service: Vec<String>,
     /// SIP transactions alive.
     pub transactions: usize,
+    /// Whether it shuts down gracefully.
+    pub draining: bool,
+}
+
+/// `tandem drain --status`.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Drain {
+    /// `in-service`, `draining` or `drained`.
+    pub state: &'static str,
+    /// Who asked for it.
+    pub by: Option<String>,
+    /// Seconds since it began.
+    pub since_s: Option<u64>,
+    /// Calls in progress when it began.
+    pub calls_then: usize,
+    /// Agents logged in when it began.
+    pub agents_then: usize,
+    /// Calls in progress now.
+    pub calls_left: usize,
+    /// Agents logged in now.
+    pub agents_left: usize,
+    /// The calls, at most [`crate::limits::MAX_DRAIN_LINES`].
+    pub calls: Vec<Call>,
+    /// The agents, at most as many, and what they are waited for.
+    pub agents: Vec<DrainAgent>,
+    /// What still has to happen before the process may end.
+    pub waits_for: Vec<String>,
+    /// Seconds until it is done, roughly; `None` when nothing is known to reckon from.
+    pub estimate_s: Option<u64>,
+    /// What the estimate is made of.
+    pub estimate: String,
+}
+
+/// An agent who is still logged in at a server that is drained.
+#[derive(Clone, Debug, Serialize)]
+pub struct DrainAgent {
+    /// AgentID.
+    pub agent_id: String,
+    /// DN at which he is logged in.
+    pub dn: String,
+    /// What he is waited for.
+    pub why: &'static str,
+    /// Seconds until his after-call work ends by itself.
+    pub until_s: Option<u64>,
 }
 
 /// `tandem dn list`: one Extension or Trunk DN.

@@ -34,7 +34,8 @@ impl Sim {
         }
     }
 
-    /// A desktop asks for something. A value that begins with `{` is an object, or it is a string. The reference.
+    /// A desktop asks for something. A value that begins with `{` is an object, `ServiceID` is a number, all others are
+    /// strings. The reference.
     pub fn ask(&mut self, id: DeskId, request: &str, attributes: &[(&str, &str)]) -> u32 {
         let reference = self.desks.get_mut(id.0).map_or(0, Desktop::reference);
         self.ask_as(id, reference, request, attributes);
@@ -45,7 +46,8 @@ impl Sim {
     pub fn ask_as(&mut self, id: DeskId, reference: u32, request: &str, attributes: &[(&str, &str)]) {
         let mut json = format!(r#"{{"request":"{request}","ReferenceID":{reference}"#);
         for (name, value) in attributes {
-            let quoted = if value.starts_with('{') { (*value).to_owned() } else { format!("\"{value}\"") };
+            let bare = value.starts_with('{') || *name == "ServiceID";
+            let quoted = if bare { (*value).to_owned() } else { format!("\"{value}\"") };
             json.push_str(&format!(r#","{name}":{quoted}"#));
         }
         json.push('}');

@@ -14,19 +14,26 @@ pub(super) struct Best {
     pub(super) message: Option<Message>,
     /// Hosts of who gave it: they do not reach the caller in a redirection's Contact.
     pub(super) hosts: Hosts,
+    /// Contact of a redirection of this server's own.
+    pub(super) contact: Option<Box<[u8]>>,
 }
 
 impl Best {
     /// A refusal of this server's own.
     pub(super) fn own(status: u16) -> Self {
-        Self { status, message: None, hosts: Hosts::new() }
+        Self { status, message: None, hosts: Hosts::new(), contact: None }
+    }
+
+    /// A redirection of this server's own.
+    pub(super) fn redirection(contact: Box<[u8]>) -> Self {
+        Self { contact: Some(contact), ..Self::own(302) }
     }
 
     /// The refusal of a branch.
     pub(super) fn of(target: &Target, code: u16, message: &Message) -> Self {
         let mut hosts: Hosts = host_of(&target.uri).into_iter().collect();
         hosts.push(target.flow.remote.ip().to_string().into_bytes().into());
-        Self { status: code, message: Some(message.detach()), hosts }
+        Self { status: code, message: Some(message.detach()), hosts, contact: None }
     }
 }
 

@@ -77,6 +77,8 @@ pub enum Operation {
     Park(Arc<str>),
     /// Refuse a waiting call with this status.
     Refuse(u16),
+    /// Redirect a waiting caller by 302 to this Contact: only one who waits for a final response.
+    Deflect(Box<[u8]>),
     /// DTMF towards the leg.
     Dtmf(LegNo, Box<str>),
     /// What a waiting caller hears.

@@ -258,6 +258,12 @@ impl Call {
         }
     }
 
+    /// Whether it has ended, though something may still be owed to its parties.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        matches!(self.phase, Phase::Ending)
+    }
+
     /// Whether nothing of the call is left.
     #[must_use]
     pub fn is_over(&self) -> bool {

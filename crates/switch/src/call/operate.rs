@@ -36,6 +36,7 @@ impl Call {
             | Operation::TakeBack
             | Operation::Park(_)
             | Operation::Refuse(_)
+            | Operation::Deflect(_)
             | Operation::Treat(_)
             | Operation::Attach(_) => Err(501),
         }

@@ -17,6 +17,9 @@ impl Setup {
         // What was mapped spoke of the callee's own affairs, its headers and body too.
         let like = best.message.as_ref().filter(|like| like.code() == Some(code));
         let mut builder = head(&mut rooms.scratch, &self.request, flow, code, like, self.refusal_tag())?;
+        if let Some(contact) = &best.contact {
+            builder.header(HeaderName::Contact, contact);
+        }
         let Some(like) = like else { return Some(builder.finish(b"")) };
         headers::relay(&mut builder, like, ours);
         if (300..400).contains(&code) {

@@ -40,6 +40,7 @@ impl Call {
             Operation::TakeBack => self.take_back(rooms),
             Operation::Park(at) => self.park(rooms, at),
             Operation::Refuse(status) => self.refuse(rooms, status),
+            Operation::Deflect(contact) => self.deflect(rooms, contact),
             Operation::Attach(_)
             | Operation::Treat(_)
             | Operation::Hold(_)
@@ -161,6 +162,25 @@ impl Call {
         self.note(rooms, What::Failed(status));
         self.finish_setup(rooms, *setup, &Best::own(status), EndedBy::Server, EndReason::Status(status));
         Ok(())
+    }
+
+    /// Redirects a waiting or ringing call's caller.
+    pub(super) fn deflect(&mut self, rooms: &mut Rooms, contact: Box<[u8]>) -> Result<(), u16> {
+        if !self.can_be_refused() {
+            return Err(501);
+        }
+        let mut setup = self.take_steerable()?;
+        self.drop_branches(rooms, &mut setup, EndReason::TakenBack, &TAKEN_BACK);
+        self.note(rooms, What::Failed(302));
+        let (best, reason) = (Best::redirection(contact), EndReason::Status(302));
+        self.finish_setup(rooms, *setup, &best, EndedBy::Server, reason);
+        Ok(())
+    }
+
+    /// Whether its caller's INVITE waits for a final response.
+    #[must_use]
+    pub fn can_be_refused(&self) -> bool {
+        matches!(&self.phase, Phase::Setup(setup) if matches!(setup.caller, Caller::Invite(..)))
     }
 
     /// The set-up, if it is one whose callee can be changed: while the caller's own phone is being called there is none.

@@ -70,6 +70,11 @@ pub struct Options {
     pub authenticate: Authenticate,
     /// `authenticate-algorithms`: digest algorithms, in the order in which a challenge offers them; none twice.
     pub authenticate_algorithms: Vec<Algorithm>,
+    /// `shutdown-sip-reject-code`: what a new INVITE is told while the server is drained (300 to 603).
+    pub shutdown_sip_reject_code: u16,
+    /// `graceful-shutdown-sip-timeout`: how long after the last call's end BYEs without an answer are repeated before a
+    /// drained server ends.
+    pub graceful_shutdown_sip_timeout: Duration,
     /// `ring-timeout`, s: how long a call may ring before the caller gets 480.
     pub ring_timeout: Duration,
     /// `min-expires`, s: a REGISTER asking for less (but not 0) gets 423.
@@ -96,6 +101,8 @@ impl Default for Options {
             dr_peer_trunk: None,
             authenticate: Authenticate { register: true, invite: true },
             authenticate_algorithms: Offer::ALGORITHMS.to_vec(),
+            shutdown_sip_reject_code: tandem_peer::drain::DEFAULT_REJECT_CODE,
+            graceful_shutdown_sip_timeout: Duration::from_secs(10),
             ring_timeout: Duration::from_secs(180),
             min_expires_s: 10,
             max_expires_s: 3600,

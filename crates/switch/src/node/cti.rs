@@ -18,6 +18,9 @@ use crate::cti::{CtiInput, LinkId, SessionId};
 use crate::directory::FloorDn;
 use crate::routing;
 
+/// `TPrivateRequest` that starts a graceful shutdown.
+const GRACEFUL_SHUTDOWN: u32 = 3019;
+
 /// An agent's request whose first event carries its `ReferenceID`.
 #[derive(Debug)]
 pub(super) struct Asking {
@@ -91,6 +94,7 @@ impl Node {
 
     fn carry_out(&mut self, who: &Who, request: &Request) -> Result<(), Refusal> {
         let reference_id = request.reference_id();
+        self.drain_refuses(request)?;
         let may = |role: Role| if who.role >= role { Ok(()) } else { Err(Refusal::new(ErrorCode::NoRight)) };
         match request {
             Request::TOpenServer(_) => Err(Refusal::because(ErrorCode::InvCallState, "the session is open")),
@@ -128,7 +132,7 @@ impl Node {
             }
             Request::TPrivateRequest(private) => {
                 may(Role::Administrator)?;
-                self.private_request(private)
+                self.private_request(who, private)
             }
             Request::TRouteCall(_) | Request::TApplyTreatment(_) => {
                 may(Role::RoutingApplication)?;
@@ -401,7 +405,15 @@ impl Node {
         self.asking = Some(Asking { session: who.session, reference_id, dn: Arc::clone(dn) });
     }
 
-    fn private_request(&mut self, request: &TPrivateRequest) -> Result<(), Refusal> {
+    fn private_request(&mut self, who: &Who, request: &TPrivateRequest) -> Result<(), Refusal> {
+        if request.service_id == GRACEFUL_SHUTDOWN {
+            self.start_drain(who.person.as_ref().into());
+            let mut extensions = KvList::new();
+            extensions.insert("ServiceID".to_owned(), i64::from(GRACEFUL_SHUTDOWN).into());
+            let event = Told { extensions, ..Told::new(EventName::PrivateInfo) };
+            self.answer(who.session, request.reference_id, event);
+            return Ok(());
+        }
         let text = format!("private service {} is not offered", request.service_id);
         Err(Refusal::because(ErrorCode::UnsupOper, text))
     }

@@ -2,6 +2,7 @@
 //! and places in queues; what queues wish becomes operations on calls. It goes round until nobody has anything to say.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tandem_cti::{CallType, Event as Told, EventName, KvList, Refusal, Value};
 use tandem_peer::continuity::forced_logout_applies;
@@ -99,7 +100,13 @@ impl Node {
                         outputs.push(Output::Event(event));
                     }
                     Fact::Media(order) => outputs.push(Output::Media(order)),
-                    Fact::Ended(cdr) => outputs.push(Output::Cdr(cdr)),
+                    Fact::Ended(cdr) => {
+                        if let Some(answered) = cdr.legs.first().and_then(|leg| leg.answered_unix_ms) {
+                            let lasted_ms = cdr.end_unix_ms.saturating_sub(answered);
+                            self.pace.note(Duration::from_millis(lasted_ms));
+                        }
+                        outputs.push(Output::Cdr(cdr));
+                    }
                     Fact::Call(key, news) => with_calls!(self, |tcalls, desk| tcalls.news(desk, key, news)),
                 }
                 self.settle_rooms();
@@ -125,7 +132,7 @@ impl Node {
                 self.wish(wish);
             } else if let Some(gone) = self.floor.sessions.poll_gone() {
                 self.client_gone(gone);
-            } else {
+            } else if !self.drain_next_agent() {
                 return any;
             }
             any = true;
@@ -177,11 +184,16 @@ impl Node {
                 self.floor.supervision.disarm(conn, &dn);
                 self.floor.agents.call_ended(&mut desk!(self, agent), &dn, conn);
                 self.settle_agents();
+                self.drain_sees(&dn);
             }
             Happening::Waits { conn, at, user_data } => {
                 let (priority, skills) = wanted(&user_data);
                 let arrival = Arrival { conn, at, priority, skills };
+                let at = Arc::clone(&arrival.at);
                 self.floor.queues.arrive(&mut desk!(self, queue), arrival);
+                if self.is_draining() {
+                    self.hand_over(conn, &at);
+                }
             }
             Happening::Left { conn, at: _ } => {
                 self.floor.queues.leave(&mut desk!(self, queue), conn);
@@ -204,6 +216,12 @@ impl Node {
                 self.floor.supervision.offer_over(conn);
                 self.floor.queues.offer_failed(&mut desk!(self, queue), conn, why);
                 self.floor.agents.offer_over(&mut desk!(self, agent), &dn, conn);
+                if self.is_draining() {
+                    self.drain_sees(&dn);
+                    if let Some(at) = self.floor.tcalls.waits_at(conn) {
+                        self.hand_over(conn, &at);
+                    }
+                }
             }
         }
     }
@@ -253,22 +271,32 @@ impl Node {
                 self.tell_agent(EventName::AgentLogin, told);
                 self.nail(&dn, &agent_id);
             }
-            AgentNews::Ready(told) => self.tell_agent(EventName::AgentReady, told),
-            AgentNews::NotReady(told) => self.tell_agent(EventName::AgentNotReady, told),
+            AgentNews::Ready(told) => {
+                self.drain_sees(&told.dn);
+                self.tell_agent(EventName::AgentReady, told);
+            }
+            AgentNews::NotReady(told) => {
+                self.drain_sees(&told.dn);
+                self.tell_agent(EventName::AgentNotReady, told);
+            }
             AgentNews::LoggedOut(told) => {
                 self.floor.queues.agent_out(&mut desk!(self, queue), &told.dn);
                 self.agent_leaves_offer(&told.dn);
                 self.unnail(&told.dn);
                 self.tell_agent(EventName::AgentLogout, told);
             }
-            AgentNews::Available { dn } => {
-                if let Some(agent) = self.candidate(&dn) {
-                    self.floor.queues.available(&mut desk!(self, queue), agent);
-                }
-            }
+            // A server that is drained offers no call any more.
+            AgentNews::Available { .. } if self.is_draining() => {}
+            AgentNews::Available { dn } => self.available(&dn),
             AgentNews::Unavailable { dn } => {
                 self.floor.queues.unavailable(&mut desk!(self, queue), &dn);
             }
+        }
+    }
+
+    pub(super) fn available(&mut self, dn: &str) {
+        if let Some(agent) = self.candidate(dn) {
+            self.floor.queues.available(&mut desk!(self, queue), agent);
         }
     }
 
@@ -421,7 +449,10 @@ impl Node {
         let (dn, in_service) = match event {
             Event::DnOutOfService { dn, .. } => (dn, false),
             Event::DnBackInService { dn, .. } => (dn, true),
-            Event::ModeChanged { .. } => return,
+            Event::ModeChanged { .. }
+            | Event::DrainStarted { .. }
+            | Event::DrainAborted { .. }
+            | Event::Drained { .. } => return,
         };
         let name = if in_service { EventName::DnBackInService } else { EventName::DnOutOfService };
         self.tell(dn, device_event(name, dn), None);

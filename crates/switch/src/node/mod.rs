@@ -5,6 +5,7 @@
 
 mod control;
 mod cti;
+mod drain;
 mod floor;
 mod floor_counts;
 mod floor_views;
@@ -23,6 +24,7 @@ use std::time::Instant;
 use tandem_sip::Received;
 
 use self::cti::Asking;
+use self::drain::Drain;
 use self::floor::Floor;
 use crate::call::{CallTimer, Calls};
 use crate::directory::Directory;
@@ -32,6 +34,7 @@ use crate::input::Input;
 use crate::metrics::Counters;
 use crate::outbox::Outbox;
 use crate::output::Output;
+use crate::pace::Pace;
 use crate::rooms::{Fact, Rooms};
 use crate::time::Now;
 use tandem_peer::continuity::Mode;
@@ -50,6 +53,9 @@ pub struct Node {
     floor: Floor,
     /// The agent's request that is being carried out.
     asking: Option<Asking>,
+    /// Graceful shutdown, while it is under way.
+    drain: Option<Drain>,
+    pace: Pace,
     /// Buffers that are used again.
     spare: Vec<Fact>,
     told: Vec<Output>,
@@ -66,6 +72,8 @@ pub enum Reason {
     Expiry,
     /// An agent, a queue or a client of the CTI interface.
     Floor,
+    /// A drain is looked at.
+    Drain,
     /// A trunk's or probed device's own timer.
     Device(tandem_peer::trunk::TrunkTimer),
 }
@@ -77,6 +85,7 @@ impl std::fmt::Display for Reason {
             Self::Call(timer) => write!(f, "call timer {timer:?}"),
             Self::Expiry => f.write_str("a binding expires"),
             Self::Floor => f.write_str("an agent, a queue or a client"),
+            Self::Drain => f.write_str("the drain"),
             Self::Device(timer) => write!(f, "device timer {timer:?}"),
         }
     }
@@ -101,6 +110,8 @@ impl Node {
             mode,
             floor,
             asking: None,
+            drain: None,
+            pace: Pace::default(),
             spare: Vec::new(),
             told: Vec::new(),
         }
@@ -131,6 +142,7 @@ impl Node {
                 self.mode_may_have_changed();
                 self.floor_adopts();
             }
+            Input::Drain(order) => self.drain_order(order),
             Input::Resolved { trunk, addr } => {
                 if let Some(id) = self.rooms.directory.trunk_named(&trunk) {
                     self.rooms.trunks.resolved(id, addr);
@@ -151,6 +163,7 @@ impl Node {
         }
         self.expire();
         self.run_floor();
+        self.run_drain();
         self.rooms.acks.expire(now.mono);
         self.run_devices();
         self.flush();
@@ -171,7 +184,8 @@ impl Node {
         let expiry = expiry.map(|deadline| (self.rooms.now.instant_of(deadline), Reason::Expiry));
         let device = self.rooms.trunks.poll_timeout().map(|(at, _, timer)| (at, Reason::Device(timer)));
         let floor = self.floor.poll_timeout().map(|at| (self.rooms.now.instant_of(at), Reason::Floor));
-        [transaction, call, expiry, floor, device].into_iter().flatten().min_by_key(|(at, _)| *at)
+        let drain = self.drain_timeout().map(|at| (at, Reason::Drain));
+        [transaction, call, expiry, floor, device, drain].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     fn received(&mut self, received: Received<crate::rooms::Use>) {

@@ -101,6 +101,9 @@ impl Node {
         request: &Message,
         env: &Envelope<'_>,
     ) -> Result<(), Reject> {
+        if let Some(reject) = self.drain_answer(flow, request) {
+            return Err(reject);
+        }
         let (origin, known_by) = self.origin(flow, request, env)?;
         if self.calls.is_full() {
             self.rooms.counters.refused_full += 1;
@@ -152,7 +155,11 @@ impl Node {
     }
 
     /// OPTIONS outside a dialog: what this server can do, and that it is there (RFC 3261 11.2).
+    /// One that is drained is not, so that nobody sends it new calls.
     fn options(&mut self, txn: TxnId, flow: Flow, request: &Message, env: &Envelope<'_>) {
+        if self.is_draining() {
+            return self.rooms.respond(txn, flow, request, &Reject::because(503, "Service Unavailable (shutting down)"));
+        }
         let rooms = &mut self.rooms;
         let tag = rooms.ids.tag().text();
         let source = Some(flow.remote);

@@ -28,6 +28,7 @@ impl Node {
             bindings: self.rooms.registrar.len(),
             trunks_out_of_service: trunks.filter(out).filter_map(name).collect(),
             transactions: self.rooms.endpoint.len(),
+            draining: self.is_draining(),
         }
     }
 
@@ -38,6 +39,9 @@ impl Node {
     pub fn ready(&self) -> Result<(), String> {
         if self.calls.is_full() {
             return Err(format!("the call table is full ({} calls)", self.calls.len()));
+        }
+        if self.is_draining() {
+            return Err("the server is being drained".to_owned());
         }
         if self.outbox.len() > crate::limits::MAX_HELD_OUTPUTS {
             return Err("records are not being committed: outputs are held back".to_owned());

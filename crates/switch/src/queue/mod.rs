@@ -250,6 +250,17 @@ impl Queues {
         self.calls.len() + self.parked.len()
     }
 
+    /// Calls that wait and are not being offered, and where.
+    #[must_use]
+    pub fn undecided(&self) -> Vec<(u64, Arc<str>)> {
+        let waiting = self.calls.iter().filter(|(_, call)| call.offered.is_none());
+        let waiting = waiting.map(|(conn, call)| (*conn, Arc::clone(&call.place.at)));
+        let parked = self.parked.iter().map(|(conn, parked)| (*conn, Arc::clone(&parked.place.at)));
+        let mut calls: Vec<_> = waiting.chain(parked).collect();
+        calls.sort_unstable();
+        calls
+    }
+
     /// What is to be done, oldest first, until there is nothing.
     pub fn poll_wish(&mut self) -> Option<Wish> {
         self.wishes.pop_front()
