@@ -36,6 +36,11 @@ pub fn event(event: &Event) {
     match event {
         Event::DnOutOfService { dn, reason } => tracing::warn!(%dn, %reason, "EventDNOutOfService"),
         Event::DnBackInService { dn, reason } => tracing::info!(%dn, %reason, "EventDNBackInService"),
+        Event::DrainStarted { by, calls, agents } => {
+            tracing::warn!(%by, calls, agents, "graceful shutdown: no new calls from now on");
+        }
+        Event::DrainAborted { by } => tracing::warn!(%by, "graceful shutdown called off: back in service"),
+        Event::Drained { lasted_ms } => tracing::info!(lasted_ms, "graceful shutdown is done"),
         Event::ModeChanged { from, to } => match to {
             Mode::SingleSite => tracing::warn!(%from, %to, "continuity mode changed: the peer site is lost"),
             Mode::Peered | Mode::StandAlone => tracing::info!(%from, %to, "continuity mode changed"),

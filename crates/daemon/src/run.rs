@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tandem_sip::Transport;
-use tandem_switch::{Input, Node, Now, Output};
-use tokio::sync::mpsc;
+use tandem_switch::{Event, Input, Node, Now, Output};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::command::{Command, Peek};
 use crate::edges::cdr::CdrWriter;
@@ -34,6 +34,8 @@ pub struct Shell {
     pub cdrs: CdrWriter,
     /// What other threads ask for.
     pub commands: mpsc::Receiver<Command>,
+    /// Told when a graceful shutdown is done.
+    pub drained: Option<oneshot::Sender<()>>,
 }
 
 /// The clocks, read.
@@ -143,7 +145,15 @@ impl Shell {
                     self.node.handle_input(Input::Media(news), now);
                 }
             }
-            Output::Event(event) => log::event(&event),
+            Output::Event(event) => {
+                log::event(&event);
+                if matches!(event, Event::Drained { .. })
+                    && let Some(drained) = self.drained.take()
+                {
+                    // Nobody listens any more when the process is ending already.
+                    let _ = drained.send(());
+                }
+            }
             Output::Cdr(cdr) => {
                 log::call_over(&cdr);
                 self.cdrs.write(cdr);

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use anyhow::{Context, Result, anyhow};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tandem_sip::Transport;
-use tandem_switch::{Directory, Input, Node};
+use tandem_switch::{Directory, DrainOrder, Input, Node};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
@@ -82,17 +82,20 @@ pub fn serve(origin: &Origin, config: Config) -> Result<()> {
     let (seed, first) = (random().context("no randomness from /dev/urandom")?, Arc::clone(&directory));
     let udp = opened.udp;
     let cdrs = opened.cdrs;
+    let (drained, done) = oneshot::channel();
     let shell = move || -> io::Result<Shell> {
         let node = Node::new(first, seed, now());
-        Ok(Shell { node, udp: UdpEdge::new(udp)?, tcp, cti: desktops, media, cdrs, commands: receiver })
+        let (udp, drained) = (UdpEdge::new(udp)?, Some(drained));
+        Ok(Shell { node, udp, tcp, cti: desktops, media, cdrs, commands: receiver, drained })
     };
     let (node, ended) = start_node(shell)?;
+    let ends = Ends { ended, drained: done };
     announce(origin, &directory, &settings);
     if settings.stat.is_some() {
         stat::start_beside(origin);
     }
     let control = Control { origin, commands, cdrs: sources.cdrs, settings, directory, publish };
-    let stopped = edges.block_on(control.run(signals, ended));
+    let stopped = edges.block_on(control.run(signals, ends));
     let joined = node.join().map_err(|_| anyhow!("the node's thread ended by a fault"));
     edges.shutdown_background();
     joined?.context("the node's thread ended")?;
@@ -223,11 +226,20 @@ fn announce(origin: &Origin, directory: &Directory, settings: &Settings) {
     );
 }
 
+/// How a node comes to its end by itself.
+struct Ends {
+    /// Its thread is over.
+    ended: oneshot::Receiver<()>,
+    /// It has shut down gracefully.
+    drained: oneshot::Receiver<()>,
+}
+
 /// The signals that a server acts on.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    drain: Signal,
 }
 
 impl Signals {
@@ -236,6 +248,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            drain: signal(SignalKind::user_defined1())?,
         })
     }
 }
@@ -251,13 +264,19 @@ struct Control<'a> {
 }
 
 impl Control<'_> {
-    async fn run(mut self, mut signals: Signals, mut ended: oneshot::Receiver<()>) -> Result<()> {
+    async fn run(mut self, mut signals: Signals, mut ends: Ends) -> Result<()> {
         tokio::spawn(resolve::run(self.commands.clone(), self.publish.subscribe()));
         loop {
             let stop = tokio::select! {
                 _ = signals.terminate.recv() => "SIGTERM",
                 _ = signals.interrupt.recv() => "SIGINT",
-                _ = &mut ended => return Err(anyhow!("the node's thread ended unasked")),
+                _ = &mut ends.ended => return Err(anyhow!("the node's thread ended unasked")),
+                Ok(()) = &mut ends.drained => "none: the server is drained",
+                _ = signals.drain.recv() => {
+                    let by = "SIGUSR1".into();
+                    self.commands.input(Input::Drain(DrainOrder::Start { by })).await;
+                    continue;
+                }
                 _ = signals.hangup.recv() => {
                     self.cdrs.reopen();
                     self.reload().await;

@@ -5,8 +5,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use tandem_switch::{DrainOrder, Input};
 use tandem_switch::cti::{CtiInput, LinkId, Outgoing};
+use tandem_switch::{DrainOrder, Input};
 
 use crate::desktop::Desktop;
 use crate::desktop::link::Links;

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use tandem_cti::EventName::{
-    self, AgentLogin, AgentLogout, AgentNotReady, AgentReady, Error, Established, Held, PrivateInfo, Released,
-    Retrieved, Ringing,
+    self, AgentLogin, AgentLogout, AgentNotReady, AgentReady, Error, Established, Held, PrivateInfo,
+    Released, Retrieved, Ringing,
 };
 use tandem_cti::{Event, Role, Value};
 use tandem_sim::{A, B, CallId, DeskId, Setup, Sim, SiteId, UaId, ms, secs};
@@ -76,7 +76,8 @@ fn gm_08_gm_13_idle_agents_are_logged_out_at_once_ready_or_not() {
 
 #[test]
 fn gm_04_a_new_call_gets_the_configured_answer() {
-    for (code, redirect, wanted) in [(603, false, 603), (486, true, 486), (302, false, 302), (300, true, 302)] {
+    for (code, redirect, wanted) in [(603, false, 603), (486, true, 486), (302, false, 302), (300, true, 302)]
+    {
         let mut sim = two_sites(2, |setup| {
             setup.reject_code = code;
             setup.redirect = redirect;
@@ -315,7 +316,8 @@ fn a_drain_that_is_called_off_leaves_a_site_that_serves() {
     sim.expect(sim.is_up(A), "it serves");
     assert_eq!(sim.drain_status(A).unwrap().state, "in-service");
     assert_eq!(sim.mode(B), "peered");
-    let again = sim.asks(desk, "TAgentLogin", &[("ThisDN", "1001"), ("AgentID", "a1"), ("WorkMode", "AutoIn")]);
+    let again =
+        sim.asks(desk, "TAgentLogin", &[("ThisDN", "1001"), ("AgentID", "a1"), ("WorkMode", "AutoIn")]);
     assert_eq!(again.event, AgentLogin);
     talking(&mut sim, gateway, "7000");
 }

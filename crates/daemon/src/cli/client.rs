@@ -3,8 +3,11 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::header::HeaderValue;
 use hyper::{Request, StatusCode, Uri, header};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -34,11 +37,45 @@ pub enum AskError {
     Refused { status: StatusCode, text: String },
 }
 
+/// A person, to whom the server lets itself be told something.
+pub struct Person<'a> {
+    /// User name.
+    pub user: &'a str,
+    /// Password.
+    pub password: &'a str,
+}
+
 /// GETs `path`.
 ///
 /// # Errors
 /// See [`AskError`].
 pub fn get(server: &str, path: &str) -> Result<serde_json::Value, AskError> {
+    ask(server, || Ok(Request::get(path).body(Full::default())?))
+}
+
+/// POSTs to `path`, as a person.
+///
+/// # Errors
+/// See [`AskError`].
+pub fn post(
+    server: &str,
+    path: &str,
+    person: &Person<'_>,
+    body: &serde_json::Value,
+) -> Result<serde_json::Value, AskError> {
+    let proof = STANDARD.encode(format!("{}:{}", person.user, person.password));
+    ask(server, || {
+        let request = Request::post(path)
+            .header(header::AUTHORIZATION, format!("Basic {proof}"))
+            .header(header::CONTENT_TYPE, "application/json");
+        Ok(request.body(Full::from(body.to_string()))?)
+    })
+}
+
+fn ask(
+    server: &str,
+    request: impl FnOnce() -> anyhow::Result<Request<Full<Bytes>>>,
+) -> Result<serde_json::Value, AskError> {
     let unreachable = |why: String| AskError::Unreachable { server: server.to_owned(), why };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -46,7 +83,7 @@ pub fn get(server: &str, path: &str) -> Result<serde_json::Value, AskError> {
         .map_err(|error| unreachable(error.to_string()))?;
     let (status, body) = runtime
         .block_on(async {
-            match tokio::time::timeout(PATIENCE, exchange(server, path)).await {
+            match tokio::time::timeout(PATIENCE, exchange(server, request)).await {
                 Ok(answer) => answer,
                 Err(_) => Err(Trouble::Talk(format!("no answer within {} s", PATIENCE.as_secs()))),
             }
@@ -72,7 +109,10 @@ enum Trouble {
     Talk(String),
 }
 
-async fn exchange(server: &str, path: &str) -> Result<(StatusCode, Bytes), Trouble> {
+async fn exchange(
+    server: &str,
+    request: impl FnOnce() -> anyhow::Result<Request<Full<Bytes>>>,
+) -> Result<(StatusCode, Bytes), Trouble> {
     let uri: Uri = server.parse().map_err(|_| Trouble::Address)?;
     let authority = match (uri.scheme_str(), uri.authority()) {
         (Some("http"), Some(authority)) => authority.clone(),
@@ -85,10 +125,9 @@ async fn exchange(server: &str, path: &str) -> Result<(StatusCode, Bytes), Troub
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| talk(&error))?;
     tokio::spawn(connection);
-    let request = Request::get(path)
-        .header(header::HOST, authority.as_str())
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| talk(&error))?;
+    let host = HeaderValue::from_str(authority.as_str()).map_err(|error| talk(&error))?;
+    let mut request = request().map_err(|error| Trouble::Talk(error.to_string()))?;
+    request.headers_mut().insert(header::HOST, host);
     let response = sender.send_request(request).await.map_err(|error| talk(&error))?;
     let status = response.status();
     let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;

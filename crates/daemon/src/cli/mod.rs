@@ -2,6 +2,7 @@
 
 mod client;
 mod cti;
+mod drain;
 mod show;
 mod show_floor;
 mod stat;
@@ -123,6 +124,9 @@ Example:
         #[command(flatten)]
         shape: Shape,
     },
+    /// Shut a site down gracefully: nothing new in, what runs ends by itself, agents move to the other site
+    #[command(after_help = drain::HELP)]
+    Drain(drain::Drain),
     /// Talk to the CTI interface by hand: JSON requests from standard input, events to standard output
     #[command(after_help = cti::HELP)]
     Cti(cti::Line),
@@ -249,6 +253,7 @@ pub fn run() -> Exit {
         Command::Why { call_id, shape } => {
             ask(&format!("/api/why/{}", client::escape(&call_id)), shape, show::why)
         }
+        Command::Drain(drain) => drain::run(&server, &drain),
         Command::Cti(line) => cti::run(&line),
         Command::Stat(arguments) => stat::run(arguments),
         Command::HashPassword { memory, iterations } => run_hash_password(memory, iterations),
@@ -375,6 +380,18 @@ mod tests {
         }
         assert!(parse("tandem why").is_err());
         assert!(parse("tandem dn").is_err());
+    }
+
+    #[test]
+    fn a_drain_wants_somebody_who_may_or_only_looks() {
+        for line in
+            ["--status", "--status --json", "--user admin", "--user admin --wait", "--user admin --abort"]
+        {
+            assert!(parse(&format!("tandem drain {line}")).is_ok(), "{line}");
+        }
+        for line in ["--status --abort", "--user admin --abort --wait"] {
+            assert!(parse(&format!("tandem drain {line}")).is_err(), "{line}");
+        }
     }
 
     #[test]

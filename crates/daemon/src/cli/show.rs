@@ -23,14 +23,17 @@ pub fn ask(server: &str, path: &str, json: bool, show: fn(&Value, bool) -> Strin
             say(&show(&answer, table::colours()));
             Exit::Done
         }
-        Err(error) => {
-            eprintln!("tandem: {error}");
-            match error {
-                AskError::Unreachable { .. } => Exit::Unreachable,
-                AskError::Unknown(_) => Exit::Unknown,
-                AskError::Address(_) | AskError::Refused { .. } => Exit::Failed,
-            }
-        }
+        Err(error) => refused(&error),
+    }
+}
+
+/// Says why there is no answer.
+pub fn refused(error: &AskError) -> Exit {
+    eprintln!("tandem: {error}");
+    match error {
+        AskError::Unreachable { .. } => Exit::Unreachable,
+        AskError::Unknown(_) => Exit::Unknown,
+        AskError::Address(_) | AskError::Refused { .. } => Exit::Failed,
     }
 }
 

@@ -149,6 +149,12 @@ fn read_tserver(reader: &Reader, mut table: Section<'_>) -> Option<TServer> {
         dr_peer_trunk: None,
         authenticate: authenticate(&mut table).unwrap_or(usual.authenticate),
         authenticate_algorithms: algorithms(&mut table).unwrap_or(usual.authenticate_algorithms),
+        shutdown_sip_reject_code: table
+            .integer("shutdown-sip-reject-code", 300..=603)
+            .and_then(|found| u16::try_from(found.value).ok())
+            .unwrap_or(usual.shutdown_sip_reject_code),
+        graceful_shutdown_sip_timeout: seconds(&mut table, "graceful-shutdown-sip-timeout", 0, MAX_GRACE_S)
+            .unwrap_or(usual.graceful_shutdown_sip_timeout),
         ring_timeout: seconds(&mut table, "ring-timeout", 1, RING_TIMEOUT_MAX_S)
             .unwrap_or(usual.ring_timeout),
         min_expires_s: whole(min.as_ref(), usual.min_expires_s),

@@ -1,24 +1,28 @@
-//! The administration interface: health, metrics, and what the command line asks. Read-only; it gives no secrets away.
+//! The administration interface: health, metrics, and what the command line asks; it gives no secrets away. Who changes
+//! something proves that he is an administrator.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
-use axum::http::{StatusCode, header};
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tandem_switch::{DrainOrder, Input};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use super::cdr::CdrCounters;
 use super::cti::CtiEdge;
 use super::media::MediaEdge;
-use super::metrics;
 use super::tcp::TcpEdge;
+use super::{admin, metrics};
 use crate::command::{Commands, Peek, Unanswered};
 use crate::limits::MAX_HTTP_REQUESTS;
 
@@ -37,7 +41,7 @@ pub struct Sources {
     pub cdrs: Arc<CdrCounters>,
 }
 
-const INDEX: &str = "tandem administration interface, read-only
+const INDEX: &str = "tandem administration interface
 
 /health              200 while the node's loop comes round, else 503
 /ready               200 when the server can take calls, else 503 and why
@@ -52,6 +56,7 @@ const INDEX: &str = "tandem administration interface, read-only
 /api/queue           tandem queue list
 /api/session         tandem session list
 /api/why/{call-id}   tandem why
+/api/drain           tandem drain --status; POST {\"action\": \"start\"} or \"abort\" as an administrator (HTTP Basic)
 ";
 
 /// Answers requests until the runtime ends.
@@ -59,7 +64,7 @@ const INDEX: &str = "tandem administration interface, read-only
 /// # Errors
 /// What the operating system says about the listener.
 pub async fn serve(listener: TcpListener, sources: Sources) -> io::Result<()> {
-    axum::serve(listener, router(sources)).await
+    axum::serve(listener, router(sources).into_make_service_with_connect_info::<SocketAddr>()).await
 }
 
 fn router(sources: Sources) -> Router {
@@ -79,6 +84,7 @@ fn router(sources: Sources) -> Router {
         .route("/api/queue", get(|state| view(state, |peek| peek.node.queue_list(peek.now))))
         .route("/api/session", get(|state| view(state, |peek| peek.node.session_list(peek.now))))
         .route("/api/why/{call_id}", get(why))
+        .route("/api/drain", get(|state| view(state, |peek| peek.node.drain_status(peek.now))).post(drain))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "no such page; GET / lists them") })
         .layer(middleware::from_fn_with_state(places, one_place_each))
         .with_state(sources)
@@ -117,6 +123,39 @@ async fn agent_why(State(sources): State<Sources>, Path(asked): Path<String>) ->
     }
 }
 
+#[derive(Deserialize)]
+struct Drain {
+    action: DrainAction,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum DrainAction {
+    Start,
+    Abort,
+}
+
+async fn drain(
+    State(sources): State<Sources>,
+    ConnectInfo(remote): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    body: Result<Json<Drain>, JsonRejection>,
+) -> Response {
+    let by = match admin::administrator(&sources.cti, remote, &headers).await {
+        Ok(by) => Box::from(&*by),
+        Err(refused) => return refused.into_response(),
+    };
+    let order = match body {
+        Ok(Json(Drain { action: DrainAction::Start })) => DrainOrder::Start { by },
+        Ok(Json(Drain { action: DrainAction::Abort })) => DrainOrder::Abort { by },
+        Err(rejection) => return problem(StatusCode::BAD_REQUEST, &rejection.body_text()),
+    };
+    if !sources.commands.input(Input::Drain(order)).await {
+        return late(Unanswered::Stopping);
+    }
+    view(State(sources), |peek| peek.node.drain_status(peek.now)).await
+}
+
 async fn health(State(sources): State<Sources>) -> Response {
     match sources.commands.ask(|_| ()).await {
         Ok(()) => "ok\n".into_response(),
@@ -149,6 +188,6 @@ fn late(unanswered: Unanswered) -> Response {
     problem(StatusCode::SERVICE_UNAVAILABLE, &unanswered.to_string())
 }
 
-fn problem(status: StatusCode, text: &str) -> Response {
+pub(super) fn problem(status: StatusCode, text: &str) -> Response {
     (status, Json(json!({ "error": text }))).into_response()
 }

@@ -1,5 +1,6 @@
 //! The program's edges to the world. Each is bounded, and none holds a rule of telephony.
 
+pub mod admin;
 pub mod cdr;
 pub mod cti;
 pub mod http;

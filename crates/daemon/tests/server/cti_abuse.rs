@@ -31,7 +31,7 @@ fn a_wrong_password_and_an_unknown_user_hear_the_same_and_are_logged_without_the
     assert_eq!((&event["event"], &event["ErrorCode"]), (&json!("EventError"), &json!(259)));
     assert_eq!(event["ReferenceID"], 7);
     assert_eq!(desktop.until_end().1.0, 1008);
-    let line = server.wait_for("CTI login refused");
+    let line = server.wait_for("login refused");
     assert!(line.contains("jane") && line.contains("127.0.0.1") && !line.contains("4711"), "{line}");
     let unknown = turned_away(&server, open("nobody", "hush-4711"));
     assert_eq!(unknown, (json!(259), event["ErrorMessage"].as_str().unwrap().to_owned(), 1008));

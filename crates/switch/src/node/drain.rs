@@ -183,9 +183,7 @@ impl Node {
         let refusable = call.can_be_refused();
         let carried = Carried { user_data: self.floor.tcalls.user_data(conn), conn_id: Some(conn) };
         let origin = self.rooms.now_called(&caller.directory, device);
-        let way = origin.and_then(|origin| {
-            routing::to_peer(&self.rooms, origin, at, refusable, carried)
-        });
+        let way = origin.and_then(|origin| routing::to_peer(&self.rooms, origin, at, refusable, carried));
         let operation = match way {
             Some(ToPeer::Redirect(contact)) => Operation::Deflect(contact),
             Some(ToPeer::InPath(onward)) => Operation::Redirect(onward),
@@ -221,7 +219,8 @@ impl Node {
         let in_progress = self.calls.iter().filter(|call| !call.is_ending());
         let calls_left = self.calls_in_progress();
         let patience = self.rooms.directory.options.graceful_shutdown_sip_timeout;
-        let byes = drain.quiet.map_or(patience, |quiet| (quiet + patience).saturating_duration_since(now.mono));
+        let byes =
+            drain.quiet.map_or(patience, |quiet| (quiet + patience).saturating_duration_since(now.mono));
         let (estimate_s, estimate) = self.estimate(calls_left, &agents, byes, now);
         let mut waits_for = Vec::new();
         if calls_left > 0 {
@@ -231,7 +230,8 @@ impl Node {
             waits_for.push(format!("{} agents logged in", agents.len()));
         }
         if !drain.over && !byes.is_zero() {
-            waits_for.push(format!("{} s after the last call for BYEs to be answered", byes.as_secs_f32().ceil()));
+            waits_for
+                .push(format!("{} s after the last call for BYEs to be answered", byes.as_secs_f32().ceil()));
         }
         view::Drain {
             state: if drain.over { "drained" } else { "draining" },

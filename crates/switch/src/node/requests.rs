@@ -158,7 +158,12 @@ impl Node {
     /// One that is drained is not, so that nobody sends it new calls.
     fn options(&mut self, txn: TxnId, flow: Flow, request: &Message, env: &Envelope<'_>) {
         if self.is_draining() {
-            return self.rooms.respond(txn, flow, request, &Reject::because(503, "Service Unavailable (shutting down)"));
+            return self.rooms.respond(
+                txn,
+                flow,
+                request,
+                &Reject::because(503, "Service Unavailable (shutting down)"),
+            );
         }
         let rooms = &mut self.rooms;
         let tag = rooms.ids.tag().text();

@@ -247,21 +247,21 @@ fn opening(link: LinkId, person: Arc<str>, role: tandem_cti::Role, asked: TOpenS
 }
 
 /// Counts and logs a refusal, without the password.
-fn turned_away(edge: &CtiEdge, remote: SocketAddr, user: &str, refused: Refused) -> Refusal {
+pub(super) fn turned_away(edge: &CtiEdge, remote: SocketAddr, user: &str, refused: Refused) -> Refusal {
     match refused {
         Refused::Wrong => {
             edge.counters.failures.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(%remote, user = ?user, "CTI login refused: wrong user name or password");
+            tracing::warn!(%remote, user = ?user, "login refused: wrong user name or password");
             Refusal::because(ErrorCode::InvPasswd, "wrong user name or password")
         }
         Refused::LockedOut(left) => {
             edge.counters.locked_out.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(%remote, user = ?user, "CTI login refused: too many failures before");
+            tracing::warn!(%remote, user = ?user, "login refused: too many failures before");
             let again = left.as_secs() + 1;
             Refusal::because(ErrorCode::InvPasswd, format!("too many failures; try again in {again} s"))
         }
         Refused::Busy => {
-            tracing::warn!(%remote, user = ?user, "CTI login refused: too many wait for their turn");
+            tracing::warn!(%remote, user = ?user, "login refused: too many wait for their turn");
             Refusal::because(ErrorCode::ResUnavail, "too many clients open sessions; try again")
         }
     }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use socket2::SockRef;
+use tandem_cti::Role;
 use tandem_switch::Directory;
 use tandem_switch::cti::{LinkId, Outgoing};
 use tokio::net::{TcpListener, TcpStream};
@@ -21,8 +22,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::command::Commands;
-use crate::limits::{CTI_SEND_BUFFER, CTI_WRITER_QUEUE, MAX_CTI_LINKS, MAX_CTI_UNPROVEN};
-use doorkeeper::Doorkeeper;
+use crate::limits::{CTI_FAILURE_PAUSE, CTI_SEND_BUFFER, CTI_WRITER_QUEUE, MAX_CTI_LINKS, MAX_CTI_UNPROVEN};
+use doorkeeper::{Doorkeeper, Refused};
 pub use tls::{Acceptor, acceptor, roots};
 
 /// What happened at the CTI interface, each since start.
@@ -86,6 +87,29 @@ impl CtiEdge {
             doorkeeper: Doorkeeper::new(),
             counters: CtiCounters::default(),
         })
+    }
+
+    /// Checks a person's password; the person, and his role.
+    ///
+    /// # Errors
+    /// A sentence for him, when he may not come in.
+    pub async fn admit(
+        &self,
+        remote: SocketAddr,
+        user: &str,
+        password: String,
+    ) -> Result<(Arc<str>, Role), String> {
+        let directory = Arc::clone(&self.directory.borrow());
+        match self.doorkeeper.admit(remote.ip(), &directory, user, password).await {
+            Ok(person) => Ok(person),
+            Err(refused) => {
+                let refusal = link::turned_away(self, remote, user, refused);
+                if refused == Refused::Wrong {
+                    tokio::time::sleep(CTI_FAILURE_PAUSE).await;
+                }
+                Err(refusal.message.into_owned())
+            }
+        }
     }
 
     /// Accepts connections until the runtime ends.
