@@ -27,5 +27,6 @@ run losing_b.py drop
 run softphone.py
 run floor.py
 run treatment.py
+run drain.py
 echo "--- e2e: summary$verdicts"
 exit $failed

@@ -432,7 +432,7 @@ requests! {
         /// `MUSIC_DN` or `PROMPT`: name of the file.
         parameters: KvList = "TreatmentParms",
     }
-    /// A service outside the standard set. This version offers none and answers 51.
+    /// A service outside the standard set: 3019 shuts the server down gracefully. Others are answered 51.
     TPrivateRequest = 149 {
         /// Its number.
         service_id: u32 = "ServiceID",

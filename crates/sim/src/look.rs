@@ -3,7 +3,7 @@
 use tandem_switch::view::{Call, Drain, Status, Why};
 use tandem_switch::{Cdr, Event};
 
-use crate::sim::Sim;
+use crate::sim::{Sim, UaId};
 use crate::site::Site;
 use crate::sites::SiteId;
 use crate::time::At;
@@ -68,6 +68,13 @@ impl Sim {
     pub fn drain_status(&self, id: SiteId) -> Option<Drain> {
         let site = self.site(id)?;
         Some(site.node.as_ref()?.drain_status(site.clock(self.now())))
+    }
+
+    /// When a site sent BYEs to a device, repetitions included.
+    pub fn byes(&self, from: SiteId, to: UaId) -> impl Iterator<Item = At> {
+        let addr = self.uas.get(to.0).map(|ua| ua.profile.addr);
+        let sent = self.byes.iter().filter(move |(_, site, to)| *site == from && Some(*to) == addr);
+        sent.map(|(at, ..)| *at)
     }
 
     /// Whether the server process of a site is there.

@@ -83,6 +83,7 @@ pub struct Sim {
     by_addr: BTreeMap<SocketAddr, UaId>,
     armed: Vec<Option<At>>,
     pub(crate) oracles: Oracles,
+    pub(crate) byes: Vec<(At, SiteId, SocketAddr)>,
     pub(crate) next_label: u32,
     spins: (At, u32),
 }
@@ -117,6 +118,7 @@ impl Sim {
             by_addr: BTreeMap::new(),
             armed: Vec::new(),
             oracles: Oracles::new(ids.clone(), &setup),
+            byes: Vec::new(),
             next_label: 1,
             spins: (At::START, 0),
             setup,
@@ -402,6 +404,10 @@ impl Sim {
                 Asked::Send(packet) => {
                     let held = site.slack() > Duration::ZERO;
                     self.oracles.sent(id, packet.to, &packet.wire, held, now);
+                    let text = packet.wire.text.as_ref().as_ref();
+                    if text.is_ok_and(|text| text.code().is_none() && text.method() == "BYE") {
+                        self.byes.push((now, id, packet.to));
+                    }
                     self.transmit(packet);
                 }
                 Asked::Tell(outgoing) => self.cti_told(id, outgoing),

@@ -60,6 +60,50 @@ fn talking(sim: &mut Sim, caller: UaId, number: &str) -> CallId {
 }
 
 #[test]
+fn gm_01_gm_02_a_drained_site_loses_no_call_and_its_agents_go_on_at_the_other() {
+    let mut sim = two_sites(20, |setup| {
+        setup.redirect = true;
+        setup.reject_code = 302;
+        wraps_up(setup, WrapUp::Timed(secs(3)));
+    });
+    let gateway = gateway(&mut sim, 1);
+    let mut desks = Vec::new();
+    for n in 1..=4 {
+        let (name, dn) = (format!("a{n}"), format!("100{n}"));
+        sim.phone(&dn).dual(A).answers_after(ms(500)).on();
+        sim.run_for(secs(1));
+        desks.push((sim.agent_at(&name, &dn, A, "AutoIn"), name, dn));
+    }
+    let talks: Vec<CallId> = (0..3).map(|_| talking(&mut sim, gateway, "7000")).collect();
+    sim.run_for(secs(30));
+    sim.expect(sim.is_up(A), "nobody is drained who was not told to be");
+    drain(&mut sim, A);
+    let later: Vec<CallId> = (0..4)
+        .map(|n| {
+            sim.run_for(secs(2));
+            if let Some(call) = talks.get(n) {
+                sim.expect(sim.is_talking(*call), "the drain ends no call");
+                sim.hang_up(gateway, *call);
+            }
+            sim.call(gateway, "7000")
+        })
+        .collect();
+    // A desktop that hears graceful_shutdown_logout logs its agent in at the other site.
+    for (desk, name, dn) in &desks {
+        let logout = sim.awaits_after(*desk, 0, AgentLogout, dn);
+        assert!(is_graceful(&logout), "{logout:?}");
+        sim.agent_at(name, dn, B, "AutoIn");
+    }
+    for call in later {
+        sim.run_until(secs(20), "a call of the drain is served at the peer", |sim| sim.is_talking(call));
+        sim.hang_up(gateway, call);
+        sim.run_for(secs(4));
+    }
+    ends_within(&mut sim, A, secs(15));
+    assert_eq!(sim.cdrs(A).iter().filter(|cdr| cdr.legs.len() > 1).count(), 3);
+}
+
+#[test]
 fn gm_08_gm_13_idle_agents_are_logged_out_at_once_ready_or_not() {
     let mut sim = two_sites(1, |_| ());
     let ready = agent(&mut sim, "a1", "1001", A);
@@ -320,4 +364,52 @@ fn a_drain_that_is_called_off_leaves_a_site_that_serves() {
         sim.asks(desk, "TAgentLogin", &[("ThisDN", "1001"), ("AgentID", "a1"), ("WorkMode", "AutoIn")]);
     assert_eq!(again.event, AgentLogin);
     talking(&mut sim, gateway, "7000");
+}
+
+#[test]
+fn gm_15_byes_without_an_answer_are_repeated_for_the_configured_time_and_no_longer() {
+    for timeout in [5, 50] {
+        let mut sim = two_sites(13, |setup| setup.shutdown_timeout = secs(timeout));
+        let phone = sim.phone("1001").registers_at(A).answers_after(ms(500)).on();
+        let gateway = gateway(&mut sim, 1);
+        sim.run_for(secs(1));
+        let call = talking(&mut sim, gateway, "1001");
+        sim.power_off(phone);
+        drain(&mut sim, A);
+        sim.hang_up(gateway, call);
+        let begin = sim.now();
+        sim.run_for(secs(timeout - 1));
+        sim.expect(sim.is_up(A), "the BYE has its time");
+        ends_within(&mut sim, A, secs(2));
+        let byes = sim.byes(A, phone).map(|at| at - begin).collect::<Vec<_>>();
+        assert!(byes.len() >= 3, "{byes:?}");
+        assert!(byes.last().unwrap().as_secs() + 5 >= timeout, "until the end: {byes:?}");
+    }
+}
+
+#[test]
+fn gm_16_the_process_ends_when_the_last_of_the_three_conditions_holds() {
+    let mut sim = two_sites(14, |setup| {
+        wraps_up(setup, WrapUp::Timed(secs(30)));
+        setup.shutdown_timeout = secs(10);
+    });
+    let desk = agent(&mut sim, "a1", "1001", A);
+    let gateway = gateway(&mut sim, 1);
+    let call = talking(&mut sim, gateway, "7000");
+    drain(&mut sim, A);
+    sim.run_for(secs(20));
+    let waits = sim.drain_status(A).unwrap().waits_for;
+    assert_eq!(waits.len(), 3, "{waits:?}");
+    sim.hang_up(gateway, call);
+    sim.run_for(secs(15));
+    let waits = sim.drain_status(A).unwrap().waits_for;
+    assert_eq!(waits, ["1 agents logged in"]);
+    sim.expect(sim.is_up(A), "an agent in after-call work keeps the process");
+    ends_within(&mut sim, A, secs(16));
+    assert!(sim.desk(desk).last_of(AgentLogout, "1001").is_some_and(is_graceful));
+    sim.run_for(secs(10));
+    assert_eq!(sim.mode(B), "single-site");
+    agent(&mut sim, "a2", "1002", B);
+    let call = sim.call(gateway, "7000");
+    sim.run_until(secs(10), "the other site handles the next call", |sim| sim.is_talking(call));
 }

@@ -95,10 +95,20 @@ pub fn status(answer: &Value, colours: bool) -> String {
     };
     let out = text(answer, "trunks_out_of_service");
     let out_tone = if out == "-" { Tone::Good } else { Tone::Bad };
+    let drain = match answer.get("draining").and_then(Value::as_bool) {
+        Some(true) => {
+            format!(
+                "{}  nothing new is taken: `tandem drain --status`",
+                paint("draining", Tone::Bad, colours)
+            )
+        }
+        Some(false) | None => "no".to_owned(),
+    };
     let lines = [
         ("server", text(answer, "server")),
         ("switch", text(answer, "switch")),
         ("mode", format!("{}  {meaning}", paint(&mode, tone, colours))),
+        ("drain", drain),
         ("peer trunk", text(answer, "peer_trunk")),
         ("calls", text(answer, "calls")),
         (

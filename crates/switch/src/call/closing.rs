@@ -112,6 +112,12 @@ impl Call {
         }
     }
 
+    /// A BYE of ours was not answered in the time of its transaction; another one follows.
+    pub fn bye_again(&mut self, rooms: &mut Rooms, side: Side) {
+        self.bye_over();
+        self.send_bye(rooms, side, None);
+    }
+
     /// A BYE of ours was answered, or never will be.
     pub fn bye_over(&mut self) {
         self.byes = self.byes.saturating_sub(1);

@@ -93,6 +93,11 @@ impl Node {
         self.calls.iter().filter(|call| !call.is_ending()).count()
     }
 
+    /// Whether a BYE that nobody answered in the time of its transaction is sent anew: until the process ends.
+    pub(super) fn repeats_byes(&self) -> bool {
+        self.drain.as_ref().is_some_and(|drain| !drain.over)
+    }
+
     /// The next moment at which the drain is looked at.
     pub(super) fn drain_timeout(&self) -> Option<Instant> {
         self.drain.as_ref().filter(|drain| !drain.over).map(|drain| drain.look_at)
@@ -193,12 +198,22 @@ impl Node {
             }
             None => return,
         };
-        match operation {
-            Operation::Refuse(_) => with_calls!(self, |tcalls, desk| tcalls.diverted(desk, conn, at, None)),
-            _ => self.leaves_queue(conn, at),
+        if matches!(operation, Operation::Refuse(_)) {
+            with_calls!(self, |tcalls, desk| tcalls.diverted(desk, conn, at, None));
+        } else {
+            self.leaves_queue(conn, at);
         }
         if self.operate(key, operation).is_err() {
             let _ = self.operate(key, Operation::Refuse(480));
+        }
+    }
+
+    /// The same for a call that has just come to wait, if the server is being drained.
+    pub(super) fn hand_over_if_draining(&mut self, conn: u64) {
+        if self.is_draining()
+            && let Some(at) = self.floor.tcalls.waits_at(conn)
+        {
+            self.hand_over(conn, &at);
         }
     }
 

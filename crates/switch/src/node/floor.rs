@@ -189,11 +189,8 @@ impl Node {
             Happening::Waits { conn, at, user_data } => {
                 let (priority, skills) = wanted(&user_data);
                 let arrival = Arrival { conn, at, priority, skills };
-                let at = Arc::clone(&arrival.at);
                 self.floor.queues.arrive(&mut desk!(self, queue), arrival);
-                if self.is_draining() {
-                    self.hand_over(conn, &at);
-                }
+                self.hand_over_if_draining(conn);
             }
             Happening::Left { conn, at: _ } => {
                 self.floor.queues.leave(&mut desk!(self, queue), conn);
@@ -208,22 +205,21 @@ impl Node {
                 self.floor.queues.answered(&mut desk!(self, queue), conn);
                 self.floor.agents.offer_over(&mut desk!(self, agent), &dn, conn);
             }
-            Happening::OfferFailed { conn, dn, status } => {
-                let why = self.floor.supervision.why_taken_back(conn).unwrap_or(match status {
-                    0 | 408 | 480 | 503 => OfferEnd::Unreachable,
-                    status => OfferEnd::Refused(status),
-                });
-                self.floor.supervision.offer_over(conn);
-                self.floor.queues.offer_failed(&mut desk!(self, queue), conn, why);
-                self.floor.agents.offer_over(&mut desk!(self, agent), &dn, conn);
-                if self.is_draining() {
-                    self.drain_sees(&dn);
-                    if let Some(at) = self.floor.tcalls.waits_at(conn) {
-                        self.hand_over(conn, &at);
-                    }
-                }
-            }
+            Happening::OfferFailed { conn, dn, status } => self.offer_failed(conn, &dn, status),
         }
+    }
+
+    /// Nobody took the offer.
+    fn offer_failed(&mut self, conn: u64, dn: &Arc<str>, status: u16) {
+        let why = self.floor.supervision.why_taken_back(conn).unwrap_or(match status {
+            0 | 408 | 480 | 503 => OfferEnd::Unreachable,
+            status => OfferEnd::Refused(status),
+        });
+        self.floor.supervision.offer_over(conn);
+        self.floor.queues.offer_failed(&mut desk!(self, queue), conn, why);
+        self.floor.agents.offer_over(&mut desk!(self, agent), dn, conn);
+        self.drain_sees(dn);
+        self.hand_over_if_draining(conn);
     }
 
     /// Whether a direct call is a business call, by the options in force at the DN: of the Agent Login first, then of

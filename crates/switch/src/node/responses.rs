@@ -116,6 +116,9 @@ impl Node {
             Use::Bye(key, side) if how == CallFailure::Transport => {
                 self.call(key, |call, rooms| call.bye_undelivered(rooms, side));
             }
+            Use::Bye(key, side) if self.repeats_byes() => {
+                self.call(key, |call, rooms| call.bye_again(rooms, side));
+            }
             Use::Bye(key, _) | Use::Stray(key) => {
                 self.call(key, |call, _| call.bye_over());
             }

@@ -250,15 +250,19 @@ impl Queues {
         self.calls.len() + self.parked.len()
     }
 
-    /// Calls that wait and are not being offered, and where.
+    /// Calls that wait and are not being offered, and where: by number, first come, first served.
     #[must_use]
     pub fn undecided(&self) -> Vec<(u64, Arc<str>)> {
-        let waiting = self.calls.iter().filter(|(_, call)| call.offered.is_none());
-        let waiting = waiting.map(|(conn, call)| (*conn, Arc::clone(&call.place.at)));
-        let parked = self.parked.iter().map(|(conn, parked)| (*conn, Arc::clone(&parked.place.at)));
-        let mut calls: Vec<_> = waiting.chain(parked).collect();
-        calls.sort_unstable();
-        calls
+        let mut undecided = Vec::new();
+        for (number, line) in &self.by_number {
+            let order = self.lines.get(*line).into_iter().flat_map(|line| &line.order);
+            undecided.extend(order.map(|rank| (rank.conn, Arc::clone(number))));
+        }
+        for (number, point) in &self.points {
+            undecided.extend(point.order.iter().map(|turn| (turn.conn, Arc::clone(number))));
+        }
+        undecided.retain(|(conn, _)| self.calls.get(conn).is_none_or(|call| call.offered.is_none()));
+        undecided
     }
 
     /// What is to be done, oldest first, until there is nothing.
