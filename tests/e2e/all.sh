@@ -26,6 +26,11 @@ run losing_b.py stop
 run losing_b.py drop
 run softphone.py
 run floor.py
+run floor_calls.py
+run floor_agents.py
+run floor_queues.py
+run floor_edges.py
+run floor_sites.py
 run treatment.py
 run drain.py
 echo "--- e2e: summary$verdicts"

@@ -151,11 +151,14 @@ class Bed:
     def __init__(self, name):
         self.folder = tempfile.mkdtemp(prefix=f"tandem-{name}-")
         self.processes = []
+        self.closers = []
 
     def __enter__(self):
         return self
 
     def __exit__(self, kind, _value, _trace):
+        for close in self.closers:
+            close()
         for process in reversed(self.processes):
             if process.poll() is None:
                 process.send_signal(signal.SIGCONT)

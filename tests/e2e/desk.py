@@ -56,9 +56,9 @@ class Desktop:
         self.process.stdin.flush()
         return self.reference
 
-    def ask(self, request, event, **attributes):
-        """Sends the request; the next event must be its answer."""
-        return self.hear(event, ReferenceID=self.send(request, **attributes))
+    def ask(self, request, event, told=None, **attributes):
+        """Sends the request; the next event must be its answer, with what `told` has."""
+        return self.hear(event, ReferenceID=self.send(request, **attributes), **(told or {}))
 
     def hear(self, name, seconds=PATIENCE_S, **attributes):
         """The next event, which must be this one, numbered one higher than the last."""
@@ -164,7 +164,8 @@ def shape(lines):
 
 
 def name_of(message):
-    return message.get("request") or message.get("event")
+    """The request or event with its attributes, without their values."""
+    return " ".join([message.get("request") or message.get("event"), *sorted(message)])
 
 
 class Tapes:

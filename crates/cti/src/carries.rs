@@ -51,6 +51,8 @@ const ROUTE_MAY: &[&str] = &[
     "UserData",
     "Reasons",
 ];
+const PARTY_INFO: &[&str] =
+    &["ThisDN", "ThisQueue", "PreviousConnID", "CallType", "CallUUID", "ANI", "DNIS", "Parties", "UserData"];
 const QUEUE: &[&str] = &["ThisDN", "ThisQueue", "ConnID", "CallType"];
 const QUEUE_MAY: &[&str] = &[
     "ThisDNRole",
@@ -101,7 +103,7 @@ impl EventName {
             Self::ServerInfo => (&["Server"], &["Role", "Session"]),
             Self::LinkDisconnected => (&["Server"], &[]),
             Self::LinkConnected => (&["Server", "Session", "Resumed", "Role"], &[]),
-            Self::PartyInfo => (&["ConnID"], &["ThisDN", "CallType", "CallUUID", "Parties", "UserData"]),
+            Self::PartyInfo => (&["ConnID"], PARTY_INFO),
             Self::TreatmentApplied | Self::TreatmentNotApplied | Self::TreatmentEnd => {
                 (TREATMENT, &["CallType", "CallUUID", "ErrorCode", "ErrorMessage"])
             }

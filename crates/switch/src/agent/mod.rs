@@ -397,6 +397,12 @@ impl Agents {
         self.seats.at(dn).is_some()
     }
 
+    /// The agent who is logged in at the DN.
+    #[must_use]
+    pub fn agent_id(&self, dn: &str) -> Option<&str> {
+        self.seats.at(dn).map(|seated| &*seated.agent.agent_id)
+    }
+
     /// DN at which this agent is logged in.
     #[must_use]
     pub fn dn_of(&self, agent_id: &str) -> Option<Arc<str>> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tandem_cti::{
     AddressType, AgentState, ErrorCode, Event as Told, EventName, KvList, Refusal, Request, Role,
-    TAgentLogin, TAgentLogout, TPrivateRequest, TRegisterAddress,
+    TAgentLogin, TAgentLogout, TPrivateRequest, TQueryCall, TRegisterAddress,
 };
 use tandem_peer::continuity::login_admission;
 
@@ -113,7 +113,7 @@ impl Node {
                 self.answer(who.session, reference_id, event);
                 Ok(())
             }
-            Request::TQueryCall(query) => self.query_call(who, reference_id, &query.conn_id),
+            Request::TQueryCall(query) => self.query_call(who, query),
             Request::TRegisterAddress(register) => self.register_address(who, register),
             Request::TUnregisterAddress(register) => {
                 self.unregister_address(who, reference_id, &register.this_dn)
@@ -315,17 +315,16 @@ impl Node {
         event
     }
 
-    fn query_call(&mut self, who: &Who, reference_id: Option<u32>, conn_id: &str) -> Result<(), Refusal> {
-        let conn = calls::parse_conn_id(conn_id).ok_or(ErrorCode::InvConnid)?;
-        let parties = self.floor.tcalls.parties(conn);
+    fn query_call(&mut self, who: &Who, query: &TQueryCall) -> Result<(), Refusal> {
+        let mut event = self.floor.tcalls.call_info(&query.conn_id, None)?;
         let sees = who.role > Role::Agent
-            || parties.iter().any(|party| self.floor.sessions.has(who.session, &party.dn));
+            || event.parties.iter().any(|party| self.floor.sessions.has(who.session, &party.dn));
         // A call that he may not see is as one that is not there.
-        if parties.is_empty() || !sees {
+        if event.parties.is_empty() || !sees {
             return Err(ErrorCode::InvConnid.into());
         }
-        let event = Told { conn_id: Some(conn_id.to_owned()), parties, ..Told::new(EventName::PartyInfo) };
-        self.answer(who.session, reference_id, event);
+        event.this_dn.clone_from(&query.this_dn);
+        self.answer(who.session, query.reference_id, event);
         Ok(())
     }
 

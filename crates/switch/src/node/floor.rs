@@ -155,6 +155,8 @@ impl Node {
                 if event.event == EventName::Established {
                     self.announce_wrap_up(&dn, &mut event);
                 }
+                let agent = self.floor.agents.agent_id(&dn);
+                event.agent_id = event.agent_id.or_else(|| agent.map(str::to_owned));
                 self.tell(&dn, *event, asked);
             }
             Happening::Answer { to, reference_id, event } => self.answer(to, reference_id, *event),

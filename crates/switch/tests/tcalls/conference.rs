@@ -59,7 +59,7 @@ fn a_party_dropped_from_a_conference_is_released_and_the_rest_hear_of_it() {
     assert_eq!(order, Order::Release { ticket, key: keys[2], leg: 0 });
     office.ended(keys[2], 0);
     let events =
-        ["c1 1003 Released", "c1 1001 PartyDeleted >1002 by 1003", "c1 1002 PartyDeleted >1001 by 1003 #3"];
+        ["c1 1003 Released", "c1 1001 PartyDeleted >1003 by 1002", "c1 1002 PartyDeleted >1003 by 1002 #3"];
     assert_eq!(office.events(), events);
 }
 

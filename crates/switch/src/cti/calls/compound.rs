@@ -192,15 +192,27 @@ impl TCalls {
         let Some(pending) = self.out.pending.get(&ticket) else { return };
         if matches!(pending.work, Work::Treat) {
             let (conn, dn) = (pending.conn, Arc::clone(&pending.dn));
-            if let Some(pending) = self.out.pending.get_mut(&ticket) {
-                pending.answer = EventName::TreatmentNotApplied;
-            }
-            self.tell_waiting(desk, conn, &dn, EventName::TreatmentNotApplied);
+            self.not_applied(desk, ticket, (conn, &dn), &refusal);
         }
         let Some(pending) = self.out.refuse(ticket, refusal) else { return };
         let back = pending.undo().and_then(|conn| self.reached(conn, &pending.dn));
         if let Some((key, leg)) = back {
             self.out.orders.push_back(Order::Retrieve { ticket: NOBODY, key, leg });
+        }
+    }
+
+    /// Nothing plays: that is an event, not an error, and says why.
+    fn not_applied(&mut self, desk: &Desk<'_>, ticket: Ticket, at: (u64, &Arc<str>), refusal: &Refusal) {
+        if let Some(pending) = self.out.pending.get_mut(&ticket) {
+            pending.answer = EventName::TreatmentNotApplied;
+        }
+        let (conn, dn) = at;
+        if let Some(call) = self.calls.get(&conn).map(Slot::call) {
+            self.out.tell_at(desk.sight(), call, dn, EventName::TreatmentNotApplied, |event| {
+                event.error_code = Some(refusal.code.number());
+                event.error_message =
+                    Some("this cannot be played to the caller; tandem why says more".to_owned());
+            });
         }
     }
 

@@ -110,6 +110,12 @@ impl Out {
         self.asked_of(conn).iter().any(|ticket| self.pending.get(ticket).is_some_and(of))
     }
 
+    /// Whose `TDeleteFromConference` is under way at a call.
+    pub fn who_deletes(&self, conn: u64) -> Option<Arc<str>> {
+        let asked = self.asked_of(conn).iter().filter_map(|ticket| self.pending.get(ticket));
+        asked.filter(|pending| pending.answer == EventName::PartyDeleted).map(|p| Arc::clone(&p.dn)).next()
+    }
+
     /// Tells an event of a party. It is not built when nobody would hear it.
     pub fn tell(
         &mut self,

@@ -304,9 +304,12 @@ impl TCall {
         if !self.conference || !told {
             return;
         }
+        let by = out.who_deletes(self.conn).unwrap_or_else(|| Arc::clone(&name));
         for rest in 0..self.parties.len() {
             out.tell(sight, self, rest, EventName::PartyDeleted, |event| {
-                event.third_party_dn = Some(name.as_ref().to_owned());
+                event.other_dn = Some(name.as_ref().to_owned());
+                event.other_dn_role = Some(left.role);
+                event.third_party_dn = Some(by.as_ref().to_owned());
             });
         }
         // Nobody stays in a conference alone.
