@@ -31,6 +31,7 @@ run floor_agents.py
 run floor_queues.py
 run floor_edges.py
 run floor_sites.py
+run floor_tls.py
 run treatment.py
 run drain.py
 echo "--- e2e: summary$verdicts"

@@ -72,6 +72,8 @@ class Site:
     def __init__(self, bed, name, host, port, http, serve):
         self.bed, self.name, self.host, self.port, self.serve = bed, name, host, port, serve
         self.url = f"http://{http}"
+        # Where a `tandem cti` connects to.
+        self.cti_options = ["--connect", f"ws://{host}:8071/cti"]
         self.process = None
 
     def start(self):

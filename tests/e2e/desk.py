@@ -23,7 +23,7 @@ class Desktop:
 
     def __init__(self, bed, site, user, session=None, after=None, tape=None):
         self.user, self.tape, self.reference, self.last = user, tape, 0, 0
-        command = [tandem(), "cti", "--user", user, "--connect", f"ws://{site.host}:8071/cti", "--wait", "0"]
+        command = [tandem(), "cti", "--user", user, *site.cti_options, "--wait", "0"]
         opening = {"request": "TOpenServer", "ReferenceID": 0, "UserName": user, "Password": f"secret-{user}",
                    "ApplicationName": "tandem cti"}
         if session:
@@ -60,20 +60,32 @@ class Desktop:
         """Sends the request; the next event must be its answer, with what `told` has."""
         return self.hear(event, ReferenceID=self.send(request, **attributes), **(told or {}))
 
-    def hear(self, name, seconds=PATIENCE_S, **attributes):
-        """The next event, which must be this one, numbered one higher than the last."""
+    def next(self, what="event", seconds=PATIENCE_S):
+        """The next event, whichever it is, numbered one higher than the last."""
         try:
             event = self.events.get(timeout=seconds)
         except queue.Empty:
-            raise Failed(f"{self.user} hears no {name} within {seconds} s")
+            raise Failed(f"{self.user} hears no {what} within {seconds} s")
         self.note("<", event)
-        wrong = [key for key, value in attributes.items() if event.get(key) != value]
-        expect(event["event"] == name and not wrong, f"{self.user} hears {name} {attributes}, but heard {event}")
-        if name != "EventLinkConnected":
+        if event["event"] != "EventLinkConnected":
             number = event["EventSequenceNumber"]
             expect(number == self.last + 1, f"event {self.last + 1} of {self.user}, but {number} came: {event}")
             self.last = number
         return event
+
+    def hear(self, name, seconds=PATIENCE_S, **attributes):
+        """The next event, which must be this one."""
+        event = self.next(name, seconds)
+        wrong = [key for key, value in attributes.items() if event.get(key) != value]
+        expect(event["event"] == name and not wrong, f"{self.user} hears {name} {attributes}, but heard {event}")
+        return event
+
+    def hear_until(self, name, **attributes):
+        """All events up to this one."""
+        events = [self.next(name)]
+        while events[-1]["event"] != name or any(events[-1].get(key) != value for key, value in attributes.items()):
+            events.append(self.next(name))
+        return events
 
     def silent(self):
         """Nothing more has been told."""

@@ -26,8 +26,7 @@ def answer_crosses_abandonment(stage):
         call = one.hear("EventRinging", **{"OtherDN": CALLER})["ConnID"]
         line = phone.fresh_line()
         at_once(line.answer, caller.cancel)
-        event = one.events.get(timeout=5)
-        one.last = event["EventSequenceNumber"]
+        event = one.next()
         if event["event"] == "EventEstablished":
             caller.hears("200 INVITE")
             caller.bye()
@@ -72,8 +71,7 @@ def release_crosses_transfer(stage):
         heard = []
         # The caller's release, and the answer to the transfer, in whatever order.
         while {"EventReleased", "answer"} - {name for name, _ in heard}:
-            event = one.events.get(timeout=5)
-            one.last = event["EventSequenceNumber"]
+            event = one.next()
             heard.append((event["event"], event))
             if event.get("ReferenceID") == reference[0]:
                 heard.append(("answer", event))
@@ -110,8 +108,7 @@ def logout_crosses_offer(stage):
         call = boss.hear("EventQueued", ThisDN="7000")["ConnID"]
         names = []
         while "EventAgentLogout" not in names and "EventError" not in names:
-            event = one.events.get(timeout=5)
-            one.last = event["EventSequenceNumber"]
+            event = one.next()
             names.append(event["event"])
         ways.append("offered first" if "EventRinging" in names else "logged out first")
         two.ask("TAgentSetReady", "EventAgentReady", ThisDN="1002")
@@ -125,8 +122,7 @@ def logout_crosses_offer(stage):
         caller.bye()
         two.hear("EventReleased", ConnID=call)
         two.ask("TAgentSetNotReady", "EventAgentNotReady", ThisDN="1002")
-        while boss.events.qsize():
-            boss.last = boss.events.get()["EventSequenceNumber"]
+        boss.hear_until("EventDiverted", ThirdPartyDN="1002", ConnID=call)
         one.close()
         until(5, "nobody is logged in at 1001",
               lambda: "2001" not in {line["agent_id"] for line in stage.site.ask("agent", "list")})

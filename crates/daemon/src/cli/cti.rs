@@ -111,13 +111,20 @@ async fn connect(line: &Line) -> Result<Socket, String> {
         (Some("wss"), Some(ca)) => {
             let connector = TlsConnector::from(roots(ca).map_err(|error| format!("{error:#}"))?);
             let name = ServerName::try_from(name).map_err(|error| error.to_string())?;
-            Box::new(connector.connect(name, stream).await.map_err(|error| error.to_string())?)
+            let encrypted = connector.connect(name, stream).await;
+            Box::new(encrypted.map_err(|error| hint(&error, "InvalidContentType", "ws"))?)
         }
         (Some("wss"), None) => return Err("wss needs --ca: the certificate to trust".to_owned()),
         (Some(_) | None, _) => return Err(expected()),
     };
-    let (socket, _) = tokio_tungstenite::client_async(&uri, wire).await.map_err(|error| error.to_string())?;
-    Ok(socket)
+    let opened = tokio_tungstenite::client_async(&uri, wire).await;
+    opened.map(|(socket, _)| socket).map_err(|error| hint(&error, "invalid HTTP version", "wss"))
+}
+
+/// What went wrong; with what else to try, when the other side seems to speak the other of ws and wss.
+fn hint(error: &dyn std::fmt::Display, sign: &str, other: &str) -> String {
+    let text = error.to_string();
+    if text.contains(sign) { format!("{text}; does it speak {other}:// there?") } else { text }
 }
 
 async fn talk(line: &Line, secret: String, mut socket: Socket) -> Result<(), String> {
