@@ -237,7 +237,93 @@ def conference(stage):
     return f"three legs in {names.pop()}; the caller dropped, 1002 left, and with it the conference"
 
 
-PLAYS = (mute_transfer, redirect, alternate, clear, dtmf, user_data, query, conference)
+def failures(stage):
+    """Calls that come to nothing: who asked is told how, and keeps what he had."""
+    one, two = stage.watch("agent01", "1001"), stage.watch("agent02", "1002")
+    busy = {"CallState": "Busy", "OtherDN": "1002"}
+    stage.phone("1002", 486)
+    call = one.ask("TMakeCall", "EventDialing", {"OtherDN": "1002"}, ThisDN="1001", OtherDN="1002")["ConnID"]
+    one.hear("EventDestinationBusy", ConnID=call, **busy)
+    one.hear("EventReleased", ConnID=call, **busy)
+    stage.refused(one, 71, "TMakeCall", ThisDN="1001", OtherDN="4242")
+    stage.refused(one, 71, "TMakeCall", ThisDN="1001", OtherDN="1001")
+    stage.refused(one, 71, "TMakeCall", ThisDN="1001", OtherDN="<sip:1002>")
+    stage.phone("1001", 486)
+    stage.refused(one, 231, "TMakeCall", ThisDN="1001", OtherDN="1003")
+    caller, line, call = begin(stage, one, "1001")
+    at = {"ThisDN": "1001", "ConnID": call}
+    for request in ("TInitiateTransfer", "TMuteTransfer"):
+        reference = one.ask(request, "EventHeld", **at, OtherDN="1002")["ReferenceID"]
+        consult = one.hear("EventDialing", CallType="Consult")["ConnID"]
+        one.hear("EventDestinationBusy", ConnID=consult, **busy)
+        one.hear("EventReleased", ConnID=consult, **busy)
+        if request == "TMuteTransfer":
+            one.hear("EventError", ErrorCode=231, ReferenceID=reference)
+            one.hear("EventRetrieved", **at)
+        else:
+            caller.has_media(None, direction="inactive")
+            one.ask("TRetrieveCall", "EventRetrieved", **at)
+        caller.has_media("127.0.1.1", line.port)
+        line.has_media(GATEWAY, caller.port)
+        line.settled()
+    stage.refused(one, 177, "TInitiateTransfer", **at, OtherDN="no number")
+    stage.refused(one, 496, "TAnswerCall", **at)
+    stage.refused(one, 43, "TRetrieveCall", **at)
+    one.ask("THoldCall", "EventHeld", **at)
+    stage.refused(one, 43, "THoldCall", **at)
+    one.ask("TReleaseCall", "EventReleased", **at)
+    caller.ends()
+    phone = stage.phone("1001", "ring")
+    caller = stage.gateway.call("1001")
+    call = one.hear("EventRinging")["ConnID"]
+    stage.refused(one, 71, "TRedirectCall", ThisDN="1001", ConnID=call, OtherDN="4242")
+    one.ask("TReleaseCall", "EventReleased", ThisDN="1001", ConnID=call)
+    caller.hears("480 INVITE")
+    phone.fresh_line().hears("CANCEL")
+    stage.over(one, two)
+    return "busy, unknown, nowhere; the caller of a failed transfer is there again"
+
+
+def phone_holds(stage):
+    """The agent holds and retrieves at his phone, and hangs up there: his desktop hears the same."""
+    one = stage.watch("agent01", "1001")
+    caller, line, call = begin(stage, one, "1001")
+    for direction, event in (("sendonly", "EventHeld"), ("sendrecv", "EventRetrieved")):
+        line.request("INVITE", line.describe() + f"a={direction}\r\n")
+        one.hear(event, ThisDN="1001", ConnID=call)
+        caller.has_media("127.0.1.1", line.port, direction)
+    line.hears("200 INVITE", 2)
+    line.bye()
+    one.hear("EventReleased", ConnID=call)
+    caller.ends()
+    stage.over(one)
+    return "sendonly, sendrecv, BYE at the phone"
+
+
+def transfer_to_queue(stage):
+    """A caller is sent into a queue, and gets the agent who becomes ready there."""
+    one, two = stage.watch("agent01", "1001"), stage.desktop("agent02")
+    two.log_in("1002", "2002")
+    boss = stage.watch("supervisor", "7000")
+    caller, line, call = begin(stage, one, "1001")
+    target = stage.phone("1002", "answer")
+    one.ask("TSingleStepTransfer", "EventReleased", {"CallState": "Transferred"}, ThisDN="1001", ConnID=call, OtherDN="7000")
+    line.ends()
+    boss.hear("EventQueued", ThisDN="7000", ConnID=call, OtherDN=CALLER)
+    two.ask("TAgentSetReady", "EventAgentReady", ThisDN="1002", WorkMode="AutoIn")
+    boss.hear("EventDiverted", ThisDN="7000", ConnID=call, ThirdPartyDN="1002")
+    two.hear("EventRinging", ConnID=call, ThisQueue="7000", OtherDN=CALLER)
+    two.hear("EventEstablished", ConnID=call)
+    there = target.fresh_line()
+    caller.has_media(target.host, there.port)
+    there.has_media(GATEWAY, caller.port)
+    caller.bye()
+    two.hear("EventReleased", ConnID=call)
+    stage.over(one, boss, logout=[(two, "1002")])
+    return "queued under the same ConnID, offered to 1002"
+
+
+PLAYS = (mute_transfer, redirect, alternate, clear, dtmf, user_data, query, conference, failures, phone_holds, transfer_to_queue)
 
 
 def calls(bed):

@@ -94,6 +94,9 @@ def priority(stage):
     expect(order == ["03020", "03030", "03010"], f"Priority 5, queue 7005, the longest wait, but {order}")
     for line in callers.values():
         line.ends()
+    told = [step["text"] for step in stage.site.ask("why", call["ConnID"])["steps"]]
+    for wanted in ("came to 7000, priority 0", "waits for an agent: 1 logged in, 0 available", "offered by 7000 to the agent at 1001", "answered at 1001"):
+        expect(any(text.startswith(wanted) for text in told), f"`tandem why` of a call that is over, by its ConnID, says {wanted}, but {told}")
     stage.over(router, logout=[(one, "1001")])
     return "the call with Priority 5, then queue 7005 (priority 10), then the one that waited longest"
 

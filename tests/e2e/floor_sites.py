@@ -158,6 +158,8 @@ def consulted(stage):
     own, theirs = stage.phones["1002"].fresh_line(), stage.phones["1001"].fresh_line()
     for each in (own, theirs, caller):
         each.settled()
+    # No mixer is configured.
+    refused(at_a, 166, "TCompleteConference", ThisDN="1002", ConnID=call, ConsultConnID=consult)
     at_a.ask("TCompleteTransfer", "EventReleased", {"CallState": "Transferred"}, ThisDN="1002", ConnID=call, ConsultConnID=consult)
     at_a.hear("EventReleased", CallState="Transferred")
     caller.has_media("127.0.1.1", theirs.port)

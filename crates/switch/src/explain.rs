@@ -138,16 +138,27 @@ impl Trace {
         }
     }
 
-    /// In words.
-    #[must_use]
-    pub fn render(&self, directory: &Directory) -> Vec<view::Step> {
-        self.steps.iter().map(|step| render(step, directory)).collect()
+    /// In words, with what became of the call at queues: of steps of one moment those come after the call's arrival there
+    /// and before where it went from there.
+    fn render(&self, directory: &Directory, at_queues: Vec<view::Step>) -> Vec<view::Step> {
+        let mut parked = false;
+        let own = self.steps.iter().map(|step| {
+            let rank = if parked { 2 } else { 0 };
+            parked |= matches!(step.what, What::Parked(_));
+            (rank, render(step, directory))
+        });
+        let mut steps: Vec<(u8, view::Step)> = own.collect();
+        steps.extend(at_queues.into_iter().map(|step| (1, step)));
+        steps.sort_by_key(|(rank, step)| (step.unix_ms, *rank));
+        steps.into_iter().map(|(_, step)| step).collect()
     }
 }
 
 /// What is kept of a call that is over.
 #[derive(Debug)]
 pub struct Explained {
+    /// `ConnID` under which the CTI interface knew it first.
+    pub conn: Option<u64>,
     /// `CallUUID`.
     pub uuid: u128,
     /// Call-IDs of the legs, the caller's first.
@@ -159,21 +170,24 @@ pub struct Explained {
 }
 
 impl Explained {
-    /// In words.
+    /// In words, with what became of it at queues.
     #[must_use]
-    pub fn view(&self, alive: bool) -> view::Why {
+    pub fn view(&self, alive: bool, at_queues: Vec<view::Step>) -> view::Why {
         view::Why {
             call_uuid: format!("{:032x}", self.uuid),
             sip_call_ids: self.call_ids.iter().map(|id| id.to_string()).collect(),
             alive,
-            steps: self.trace.render(&self.directory),
+            steps: self.trace.render(&self.directory, at_queues),
         }
     }
 
-    /// Whether this is the call with that Call-ID or `CallUUID`.
+    /// Whether this is the call with that Call-ID, `CallUUID` or `ConnID`.
     #[must_use]
     pub fn is(&self, id: &str) -> bool {
-        self.call_ids.iter().any(|own| &**own == id) || u128::from_str_radix(id, 16) == Ok(self.uuid)
+        let is_conn = |conn: u64| id.len() == 16 && u64::from_str_radix(id, 16) == Ok(conn);
+        self.call_ids.iter().any(|own| &**own == id)
+            || u128::from_str_radix(id, 16) == Ok(self.uuid)
+            || self.conn.is_some_and(is_conn)
     }
 }
 
@@ -193,7 +207,7 @@ impl Archive {
         }
     }
 
-    /// The latest call with this Call-ID or `CallUUID`.
+    /// The latest call with this Call-ID, `CallUUID` or `ConnID`.
     #[must_use]
     pub fn find(&self, id: &str) -> Option<&Explained> {
         self.calls.iter().rev().find(|call| call.is(id))

@@ -104,22 +104,49 @@ Example:
     #[command(subcommand)]
     Trunk(List),
     /// Agents: who is logged in, in which state, and why he gets calls or none
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  tandem agent list          who is logged in, and whether a queue may offer him a call
+  tandem agent why 2001      what he was offered, what passed him by, and what keeps him from the next call
+  tandem agent why 1001      the same, by the DN that he works at"
+    )]
     Agent(Agent),
     /// ACD Queues and Routing Points: calls that wait, agents that serve them
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+WAITING counts the calls that wait, RINGING those of them that ring at an agent; AGENTS are those logged in who serve the
+queue, AVAILABLE those of them who may be offered a call now.
+
+Examples:
+  tandem queue list
+  tandem call list           the Call-ID of a call that waits
+  tandem why CALL_ID         where it waits, and whom it was offered to"
+    )]
     Queue(List),
     /// Sessions of the CTI interface: who is connected
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+STATE is \"away\" while the client may come back and resume; DNS counts the DNs that it has registered, EVENTS what it was
+told so far.
+
+Example:
+  tandem session list"
+    )]
     Session(List),
     /// Why a call went where it went: every decision, and what was considered
     #[command(after_help = "\
-The Call-ID is that of any leg; logs and `tandem call list` show it. Calls that ended lately are still known.
+The Call-ID is that of any leg: logs, call records and `tandem call list` show it. Desktops and `tandem agent why` name calls by
+their ConnID, which does as well. Calls that ended lately are still known.
 
-Example:
-  tandem why 3848276298220188511@phone")]
+Examples:
+  tandem why 3848276298220188511@phone
+  tandem why 3f8b262000000002")]
     Why {
-        /// Call-ID of one of the call's legs
+        /// Call-ID of one of the call's legs, its CallUUID, or its ConnID
         call_id: String,
         #[command(flatten)]
         shape: Shape,
@@ -205,6 +232,9 @@ enum List {
 #[derive(Debug, Subcommand)]
 enum Agent {
     /// List them
+    #[command(after_help = "\
+STATE and WORK MODE are as desktops are told (docs/cti.md); Busy... says what follows the call. ENDS IN is the rest of timed
+after-call work, AVAILABLE whether a queue may offer him a call, REASON what he or the server gave for being not ready.")]
     List(Shape),
     /// Why an agent was, or was not, offered calls
     #[command(after_help = "\

@@ -110,7 +110,7 @@ async fn view<T: Serialize + Send + 'static>(
 async fn why(State(sources): State<Sources>, Path(call_id): Path<String>) -> Response {
     match sources.commands.ask(move |peek| peek.node.why(&call_id)).await {
         Ok(Some(why)) => Json(why).into_response(),
-        Ok(None) => problem(StatusCode::NOT_FOUND, "no call with this Call-ID is known"),
+        Ok(None) => problem(StatusCode::NOT_FOUND, "no call with this Call-ID or ConnID is known"),
         Err(unanswered) => late(unanswered),
     }
 }

@@ -101,6 +101,8 @@ use telling::Telling;
 pub struct Call {
     key: Key,
     uuid: u128,
+    /// `ConnID` under which the CTI interface knew it first, for `tandem why`.
+    conn: Option<u64>,
     directory: Arc<Directory>,
     started: Now,
     from: Box<[u8]>,
@@ -337,6 +339,7 @@ impl Call {
         rooms.facts.push(Fact::Ended(Box::new(cdr)));
         let call_ids = self.call_ids();
         Explained {
+            conn: self.conn,
             uuid: self.uuid,
             call_ids,
             directory: self.directory,
@@ -352,10 +355,11 @@ impl Call {
 
     /// Why it went where it went, so far.
     #[must_use]
-    pub fn why(&self) -> view::Why {
+    pub fn explained(&self) -> Explained {
         let call_ids = self.call_ids();
         let directory = Arc::clone(&self.directory);
-        Explained { uuid: self.uuid, call_ids, directory, trace: self.trace.clone() }.view(true)
+        let trace = self.trace.clone();
+        Explained { conn: self.conn, uuid: self.uuid, call_ids, directory, trace }
     }
 
     /// The line of `tandem call list`.

@@ -180,6 +180,7 @@ impl Call {
             byes: 0,
             tags: SmallVec::new(),
             legs: smallvec::smallvec![LegFacts::new(origin, LegId::Theirs(call_id))],
+            conn: None,
             carried: None,
             nail: None,
             trace: Trace::default(),

@@ -61,6 +61,13 @@ impl Calls {
         self.arena.get(key).map(|slot| &*slot.call)
     }
 
+    /// Notes the `ConnID` under which the CTI interface knows a call from now on, unless it knew it before.
+    pub fn known_as(&mut self, key: Key, conn: u64) {
+        if let Some(slot) = self.arena.get_mut(key) {
+            slot.call.conn.get_or_insert(conn);
+        }
+    }
+
     /// Keys of every call, in order of the slots.
     #[must_use]
     pub fn keys(&self) -> Vec<Key> {

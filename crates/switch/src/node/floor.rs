@@ -9,6 +9,8 @@ use tandem_peer::continuity::forced_logout_applies;
 
 use super::Node;
 use crate::agent::{AgentNews, Agents, LogoutBy, Work};
+use crate::arena::Key;
+use crate::call::News;
 use crate::call::control::Operation;
 use crate::cti::calls::{Happening, TCalls};
 use crate::cti::sessions::{Gone, Sessions};
@@ -107,7 +109,7 @@ impl Node {
                         }
                         outputs.push(Output::Cdr(cdr));
                     }
-                    Fact::Call(key, news) => with_calls!(self, |tcalls, desk| tcalls.news(desk, key, news)),
+                    Fact::Call(key, news) => self.call_news(key, news),
                 }
                 self.settle_rooms();
             }
@@ -116,6 +118,14 @@ impl Node {
             }
         }
         self.spare = facts;
+    }
+
+    fn call_news(&mut self, key: Key, news: News) {
+        let opened = matches!(news, News::Opened { .. });
+        with_calls!(self, |tcalls, desk| tcalls.news(desk, key, news));
+        if opened && let Some(conn) = self.floor.tcalls.conn_of(key) {
+            self.calls.known_as(key, conn);
+        }
     }
 
     /// True if there was anything to do.

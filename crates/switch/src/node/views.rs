@@ -1,6 +1,7 @@
 //! What an operator may see.
 
 use super::{Node, floor_views};
+use crate::cti::calls::parse_conn_id;
 use crate::directory::{DnId, TrunkId};
 use crate::rooms::{Device, Rooms};
 use crate::routing;
@@ -135,22 +136,21 @@ impl Node {
         (0u32..).zip(directory.trunks()).filter_map(line).collect()
     }
 
-    /// `tandem why`: by a Call-ID of any leg, or the `CallUUID`; of a call at a queue also why it waits.
+    /// `tandem why`: by a Call-ID of any leg, the `CallUUID` or the `ConnID`; of a call that came to a queue also what
+    /// became of it there.
     #[must_use]
     pub fn why(&self, call_id: &str) -> Option<view::Why> {
+        let named = parse_conn_id(call_id).and_then(|conn| self.floor.tcalls.key_of(conn));
         let alive = self
             .calls
             .iter()
-            .map(|call| (call.key(), call.why()))
-            .find(|(_, why)| why.call_uuid == call_id || why.sip_call_ids.iter().any(|id| id == call_id));
-        let Some((key, mut why)) = alive else {
-            return self.archive.find(call_id).map(|explained| explained.view(false));
-        };
-        if let Some(conn) = self.floor.tcalls.conn_of(key) {
-            why.steps.extend(self.floor.queues.why_call(conn).into_iter().map(floor_views::step));
-            why.steps.sort_by_key(|step| step.unix_ms);
-        }
-        Some(why)
+            .map(|call| (call.key(), call.explained()))
+            .find(|(key, explained)| Some(*key) == named || explained.is(call_id));
+        let kept = if alive.is_none() { self.archive.find(call_id) } else { None };
+        let explained = alive.as_ref().map(|(_, explained)| explained).or(kept)?;
+        let above = alive.as_ref().and_then(|(key, _)| self.floor.tcalls.conn_of(*key)).or(explained.conn);
+        let at_queues = above.map(|conn| self.floor.queues.why_call(conn)).unwrap_or_default();
+        Some(explained.view(alive.is_some(), at_queues.into_iter().map(floor_views::step).collect()))
     }
 
     /// The printed name of a device.

@@ -53,7 +53,7 @@ fn told(unix_ms: u64, step: &CallStep) -> Explained {
         }
         CallStep::Waits { agents, available, considered } => {
             beside_him = considered;
-            format!("waits: of {agents} agents logged in, {available} available, nobody can take it")
+            format!("waits for an agent: {agents} logged in, {available} available, none can take it")
         }
         CallStep::Offered { queue, dn, level, idle_since_unix_ms, considered } => {
             beside_him = considered;
@@ -139,7 +139,7 @@ impl Queues {
         let Some(head) = line.order.first() else { return format!("{number}: no call waits") };
         let Some(call) = self.calls.get(&head.conn) else { return format!("{number}: no call waits") };
         let wanted = line.classes.get(call.class).map_or(&[][..], |class| &class.wanted);
-        let first = format!("{number}: {} wait, the first is {}", line.order.len(), conn_id(head.conn));
+        let first = format!("{number}: {} waiting, the first is {}", line.order.len(), conn_id(head.conn));
         if let Some((skill, wanted)) = agent.lacks(wanted) {
             return format!("{first} and wants {skill} {wanted} (has {})", agent.level(skill));
         }

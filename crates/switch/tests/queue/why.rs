@@ -58,12 +58,12 @@ fn a_call_that_waits_tells_what_the_available_agents_lack() {
     house.arrive_with(1, "800", 2, &[("german", 5)]);
     let why = house.queues.why_call(1);
     let expected =
-        ["came to 800, priority 2", "waits: of 2 agents logged in, 1 available, nobody can take it"];
+        ["came to 800, priority 2", "waits for an agent: 2 logged in, 1 available, none can take it"];
     assert_eq!(texts(&why), expected);
     assert_eq!(why[1].considered, ["no: 1: lacks german 5 (has 3)"]);
     let now = agent(&house, "1").pop().unwrap();
     assert_eq!(now.text, "now: available, idle for 0.0 s");
-    assert_eq!(now.considered, ["800: 1 wait, the first is 0000000000000001 and wants german 5 (has 3)"]);
+    assert_eq!(now.considered, ["800: 1 waiting, the first is 0000000000000001 and wants german 5 (has 3)"]);
 }
 
 #[test]
@@ -93,10 +93,10 @@ fn a_call_tells_why_it_left_its_queue_and_that_it_keeps_its_place() {
     let why = house.queues.why_call(1);
     let expected = [
         "came to 800, priority 0",
-        "waits: of 0 agents logged in, 0 available, nobody can take it",
+        "waits for an agent: 0 logged in, 0 available, none can take it",
         "leaves 800 for 801: it waited too long",
         "came to 801, priority 0; keeps its place, 10.0 s old",
-        "waits: of 0 agents logged in, 0 available, nobody can take it",
+        "waits for an agent: 0 logged in, 0 available, none can take it",
         "left 801",
     ];
     assert_eq!(texts(&why), expected);
@@ -117,7 +117,7 @@ fn an_agent_tells_why_no_call_is_his_now() {
     let now = agent(&house, "1").pop().unwrap();
     assert_eq!(now.text, "now: available, idle for 2.0 s");
     let expected = [
-        "800: 1 wait, the first is 0000000000000007, which he did not take; again in 3.0 s",
+        "800: 1 waiting, the first is 0000000000000007, which he did not take; again in 3.0 s",
         "801: does not serve it: lacks german 5 (has 3)",
         "802: no call waits",
     ];
