@@ -237,6 +237,51 @@ def conference(stage):
     return f"three legs in {names.pop()}; the caller dropped, 1002 left, and with it the conference"
 
 
+def answer_ways(stage):
+    """How a request makes phones answer and hold: NOTIFY talk and hold, an INVITE with Alert-Info, not at all."""
+    five, six, seven = stage.watch("agent01", "1005"), stage.watch("agent02", "1006"), stage.watch("agent03", "1007")
+    phone = stage.phone("1005")
+    caller = stage.gateway.call("1005")
+    call = five.hear("EventRinging", **CALL)["ConnID"]
+    at = {"ThisDN": "1005", "ConnID": call}
+    five.ask("TAnswerCall", "EventEstablished", **at)
+    line = phone.fresh_line()
+    line.settled()
+    five.ask("THoldCall", "EventHeld", **at)
+    caller.has_media(phone.host, direction="sendonly")
+    line.hears("200 INVITE")
+    caller.settled()
+    five.ask("TRetrieveCall", "EventRetrieved", **at)
+    caller.has_media(phone.host)
+    expect([message.header("event") for message in line.got("NOTIFY")] == ["talk", "hold", "talk"], "the phone was told, and did it")
+    five.ask("TReleaseCall", "EventReleased", **at)
+    caller.ends()
+    phone = stage.phone("1006")
+    caller = stage.gateway.call("1006")
+    call = six.hear("EventRinging", **CALL)["ConnID"]
+    six.ask("TAnswerCall", "EventEstablished", ThisDN="1006", ConnID=call)
+    phone.fresh_line().hears("CANCEL")
+    line = phone.fresh_line()
+    expect("autoanswer" in line.invite.header("alert-info"), "another INVITE with Alert-Info")
+    caller.has_media(phone.host, line.port)
+    line.settled()
+    six.ask("THoldCall", "EventHeld", ThisDN="1006", ConnID=call)
+    caller.has_media(None, direction="inactive")
+    six.ask("TReleaseCall", "EventReleased", ThisDN="1006", ConnID=call)
+    caller.ends()
+    phone = stage.phone("1007")
+    caller = stage.gateway.call("1007")
+    call = seven.hear("EventRinging", **CALL)["ConnID"]
+    why = stage.refused(seven, 51, "TAnswerCall", ThisDN="1007", ConnID=call)
+    expect("sip-cti-control" in why, f"the refusal names the option, but {why}")
+    phone.fresh_line().answer()
+    seven.hear("EventEstablished", ConnID=call)
+    caller.bye()
+    seven.hear("EventReleased", ConnID=call)
+    stage.over(five, six, seven)
+    return f"talk, hold, talk; CANCEL and INVITE with Alert-Info; 51 by hand only"
+
+
 def failures(stage):
     """Calls that come to nothing: who asked is told how, and keeps what he had."""
     one, two = stage.watch("agent01", "1001"), stage.watch("agent02", "1002")
@@ -262,6 +307,8 @@ def failures(stage):
             one.hear("EventRetrieved", **at)
         else:
             caller.has_media(None, direction="inactive")
+            caller.settled()
+            line.settled()
             one.ask("TRetrieveCall", "EventRetrieved", **at)
         caller.has_media("127.0.1.1", line.port)
         line.has_media(GATEWAY, caller.port)
@@ -288,11 +335,12 @@ def phone_holds(stage):
     """The agent holds and retrieves at his phone, and hangs up there: his desktop hears the same."""
     one = stage.watch("agent01", "1001")
     caller, line, call = begin(stage, one, "1001")
-    for direction, event in (("sendonly", "EventHeld"), ("sendrecv", "EventRetrieved")):
+    for number, (direction, event) in enumerate((("sendonly", "EventHeld"), ("sendrecv", "EventRetrieved"))):
         line.request("INVITE", line.describe() + f"a={direction}\r\n")
         one.hear(event, ThisDN="1001", ConnID=call)
+        line.hears("200 INVITE", number + 1)
         caller.has_media("127.0.1.1", line.port, direction)
-    line.hears("200 INVITE", 2)
+        caller.settled()
     line.bye()
     one.hear("EventReleased", ConnID=call)
     caller.ends()
@@ -323,11 +371,11 @@ def transfer_to_queue(stage):
     return "queued under the same ConnID, offered to 1002"
 
 
-PLAYS = (mute_transfer, redirect, alternate, clear, dtmf, user_data, query, conference, failures, phone_holds, transfer_to_queue)
+PLAYS = (mute_transfer, redirect, alternate, clear, dtmf, user_data, query, conference, answer_ways, failures, phone_holds, transfer_to_queue)
 
 
 def calls(bed):
-    stage = Stage(bed, ["1001", "1002", "1003"])
+    stage = Stage(bed, ["1001", "1002", "1003", "1005", "1006", "1007"])
     stage.mixer = Agent(bed, "mixer", "127.0.0.62", stage.site, manner="answer")
     play(stage, PLAYS)
     stage.site.stop()

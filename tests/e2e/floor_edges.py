@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What crosses on the wire, and connections that are nailed up to a phone in the public network."""
 
+import signal
 import threading
 
 from bed import expect, main, until
@@ -174,13 +175,45 @@ def nailed_up(stage):
     return "INVITE at login; three calls by re-INVITE; BYE after 1 s idle; called anew; BYE at logout"
 
 
-PLAYS = (answer_crosses_abandonment, release_crosses_transfer, logout_crosses_offer, nailed_up)
+def drained(stage):
+    """The site is shut down gracefully: an idle connection is cut at once, one with a call over it when the call ends."""
+    gateway = stage.gateway
+    gateway.manner = "answer"
+    gateway.taken = len([line for line in gateway.lines if line.invite])
+    two, three = stage.desktop("agent02"), stage.desktop("agent03")
+    two.log_in("1008", "2002", mode="AutoIn")
+    busy = gateway.fresh_line()
+    busy.has_media(None, direction="inactive")
+    caller = gateway.call("7000")
+    call = two.hear("EventRinging", ThisDN="1008", ThisQueue="7000")["ConnID"]
+    two.hear("EventEstablished", ConnID=call)
+    caller.has_media(GATEWAY, busy.port)
+    three.log_in("1009", "2003", mode="AutoIn")
+    idle = gateway.fresh_line()
+    idle.has_media(None, direction="inactive")
+    stage.site.process.send_signal(signal.SIGUSR1)
+    three.hear("EventAgentLogout", ThisDN="1009", AttributeExtensions={"ReasonCode": "graceful_shutdown_logout"})
+    idle.ends()
+    refused = gateway.call("7000")
+    refused.hears("603 INVITE")
+    expect(not busy.over and not caller.over, "the call goes on")
+    caller.bye()
+    two.hear("EventReleased", ConnID=call)
+    two.hear("EventAgentLogout", ThisDN="1008", AttributeExtensions={"ReasonCode": "graceful_shutdown_logout"})
+    busy.ends()
+    code = stage.site.process.wait(10)
+    expect(code == 0, f"the server ends by itself with 0, but {code}")
+    return "1009 idle: BYE at once; 1008 with a call: BYE after it; the server ends"
+
+
+PLAYS = (answer_crosses_abandonment, release_crosses_transfer, logout_crosses_offer, nailed_up, drained)
 
 
 def edges(bed):
     stage = Stage(bed, ["1001", "1002"])
     play(stage, PLAYS)
-    stage.site.stop()
+    if stage.site.process.poll() is None:
+        stage.site.stop()
 
 
 if __name__ == "__main__":

@@ -165,7 +165,8 @@ class Line:
     def final(self, message):
         if message.status >= 300:
             via = branch(message)
-            lines = [self.sent[0].replace("INVITE", "ACK", 1), f"Via: SIP/2.0/UDP {self.ua.host}:{self.ua.port};branch={via}",
+            first = self.target if self.answered else self.sent[0].split(" ")[1]
+            lines = [f"ACK {first} SIP/2.0", f"Via: SIP/2.0/UDP {self.ua.host}:{self.ua.port};branch={via}",
                      f"From: {message.header('from')}", f"To: {message.header('to')}", f"Call-ID: {self.call_id}",
                      f"CSeq: {message.cseq} ACK", "Max-Forwards: 70"]
             self.over = not self.answered
@@ -195,6 +196,9 @@ class Line:
             self.respond(message, 200, "OK")
             if message.header("event") == "talk" and not self.answered:
                 self.answer()
+            elif message.header("event") in ("talk", "hold"):
+                direction = "sendonly" if message.header("event") == "hold" else "sendrecv"
+                self.request("INVITE", f"{self.describe()}a={direction}\r\n")
         elif message.method != "INVITE":
             self.respond(message, 200, "OK")
 

@@ -22,7 +22,10 @@ impl Node {
     pub(super) fn order(&mut self, order: Order) {
         let (ticket, outcome) = match order {
             Order::Make { ticket, from, to, consult } => (ticket, self.make(ticket, &from, &to, consult)),
-            Order::Answer { ticket, key, leg } => (ticket, self.simply(key, ticket, Operation::Answer(leg))),
+            Order::Answer { ticket, key, leg } => {
+                let asked = self.calls.operate(&mut self.rooms, key, ticket, Operation::Answer(leg));
+                (ticket, asked.map_err(not_answered))
+            }
             Order::Release { ticket, key, leg } => {
                 (ticket, self.simply(key, ticket, Operation::Release(leg)))
             }
@@ -203,6 +206,13 @@ fn redirect(onwards: Onwards) -> Operation {
         Onwards::To(onward) => Operation::Redirect(onward),
         Onwards::Park(number) => Operation::Park(number),
     }
+}
+
+/// Why a phone does not answer by request.
+fn not_answered(status: u16) -> Refusal {
+    let text = "this phone cannot be told to answer: its DN has neither sip-cti-control talk nor an \
+                Alert-Info or Call-Info; answer it by hand";
+    if status == 501 { Refusal::because(ErrorCode::UnsupOper, text) } else { refusal(status) }
 }
 
 /// What a SIP status means to whoever asked for it.
