@@ -2,17 +2,27 @@
 
 use tandem_sim::chaos;
 
-#[test]
-fn five_hundred_seeds_keep_every_rule() {
-    let broken: Vec<_> = (0..500).filter_map(|seed| chaos::run(seed, 1.0, false, false).err()).collect();
+fn keep_every_rule(floor: bool) {
+    let broken: Vec<_> = (0..500).filter_map(|seed| chaos::run(seed, 1.0, floor, false).err()).collect();
     if let Some(first) = broken.first() {
         let seeds: Vec<_> = broken.iter().map(|f| (f.seed, f.violation.text.clone())).collect();
+        let flag = if floor { " --floor" } else { "" };
         panic!(
-            "{first}\n{} seeds broke a rule: {seeds:#?}\nreplay: cargo run -p tandem-sim -- --seed {} --minutes 1 --trace",
+            "{first}\n{} seeds broke a rule: {seeds:#?}\nreplay: cargo run -p tandem-sim -- --seed {} --minutes 1{flag} --trace",
             broken.len(),
             first.seed
         );
     }
+}
+
+#[test]
+fn five_hundred_seeds_keep_every_rule() {
+    keep_every_rule(false);
+}
+
+#[test]
+fn five_hundred_seeds_with_agents_and_queues_keep_every_rule() {
+    keep_every_rule(true);
 }
 
 #[test]

@@ -23,10 +23,12 @@ pub(super) fn setup(dice: &mut Dice, mut setup: Setup) -> Setup {
     for queue in &mut floor.queues {
         queue.max_length = if dice.chance(200) { 2 } else { 0 };
         // A caller who vanished without a CANCEL waits until then.
-        queue.max_wait = secs(if dice.chance(300) { 3 + dice.below(30) } else { 100 });
+        queue.max_wait = secs(if dice.chance(300) { 3 + dice.below(30) } else { 60 });
         queue.overflow_without_agents = dice.chance(150);
-        let over = ["7001", "7000", "7900", "4711", "95550100"];
-        let to = dice.pick(&over).map(|to| (*to).into());
+        // Nor may overflow lead in a circle: calls may go round for ever where each place lets them wait.
+        let over: &[&str] =
+            if *queue.number == *"7000" { &["7001", "4711", "95550100"] } else { &["4711", "95550100"] };
+        let to = dice.pick(over).map(|to| (*to).into());
         queue.overflow = to.filter(|_| dice.chance(500));
     }
     setup.floor = Some(floor);

@@ -106,7 +106,6 @@ impl Desktop {
         (self.session, self.last) = (None, 0);
         self.calls.clear();
         self.answers.clear();
-        self.repeated.clear();
     }
 
     /// An event arrives.

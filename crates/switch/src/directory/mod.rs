@@ -501,6 +501,13 @@ impl Directory {
         self.trunks.get(id.0 as usize)
     }
 
+    /// How long a call may ring at this DN.
+    #[must_use]
+    pub fn ring_timeout(&self, dn: &str) -> Duration {
+        let extension = self.find(dn.as_bytes()).and_then(|id| self.extension(id));
+        extension.and_then(|extension| extension.class.ring_timeout).unwrap_or(self.options.ring_timeout)
+    }
+
     /// The Trunk with this name.
     #[must_use]
     pub fn trunk_named(&self, name: &str) -> Option<TrunkId> {

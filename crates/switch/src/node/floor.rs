@@ -369,16 +369,24 @@ impl Node {
         }
     }
 
-    /// `agent-no-answer-timeout` of an offer is over: what becomes of the agent, then of the call.
+    /// `agent-no-answer-timeout` of an offer is over: what becomes of the agent, then of the call. Without that option,
+    /// `ring-timeout` is: the call is taken back, and nothing becomes of the agent.
     fn not_answered(&mut self, conn: u64, dn: &Arc<str>) {
-        let overflow = self.floor.agents.at(dn).and_then(|agent| {
-            let options = self.rooms.directory.agent_options(dn, &agent.agent_id);
-            options.agent_no_answer_overflow.into_iter().find(|step| *step != NoAnswerOverflow::None)
-        });
+        let agent = self.floor.agents.at(dn);
+        let options = agent.map(|agent| self.rooms.directory.agent_options(dn, &agent.agent_id));
+        let options = options.filter(|options| !options.agent_no_answer_timeout.is_zero());
         self.floor.supervision.take_back(conn, OfferEnd::NoAnswer);
-        self.floor.agents.no_answer(&mut desk!(self, agent), dn);
-        self.settle_agents();
+        if options.is_some() {
+            self.floor.agents.no_answer(&mut desk!(self, agent), dn);
+            self.settle_agents();
+        }
+        let steps = options.into_iter().flat_map(|options| options.agent_no_answer_overflow);
+        let overflow = steps.into_iter().find(|step| *step != NoAnswerOverflow::None);
         let Some(key) = self.floor.tcalls.key_of(conn) else { return };
+        // Who overflows to where he waits keeps his place there, like one that is recalled.
+        let here = self.floor.tcalls.waits_at(conn);
+        let overflow =
+            overflow.filter(|step| !matches!(step, NoAnswerOverflow::To(to) if here.as_deref() == Some(to)));
         match overflow {
             None | Some(NoAnswerOverflow::None | NoAnswerOverflow::Recall) => {
                 let _ = self.operate(key, Operation::TakeBack);

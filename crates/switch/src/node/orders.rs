@@ -170,6 +170,10 @@ impl Node {
     }
 
     fn sent_on(&mut self, key: Key, to: &str, kind: CallKind) -> Result<Onwards, u16> {
+        // Nobody is connected with himself.
+        if self.floor.tcalls.has_talker(key, to) {
+            return Err(486);
+        }
         let (device, caller) = self.calls.get(key).map(|call| call.caller()).ok_or(481u16)?;
         let origin = self.rooms.now_called(&caller.directory, device).ok_or(480u16)?;
         let conn = self.floor.tcalls.conn_of(key).unwrap_or_default();

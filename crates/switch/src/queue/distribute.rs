@@ -106,7 +106,7 @@ impl Queues {
         agent.idle = None;
         agent.offer = Some(conn);
         call.offered = Some(agent.dn.clone());
-        let patience = (!agent.no_answer.is_zero()).then(|| Deadline::after(now, agent.no_answer).unix_ms());
+        let patience = Some(Deadline::after(now, agent.no_answer).unix_ms());
         self.timers.set(conn, &mut call.due, Timer::Pause, None);
         self.timers.set(conn, &mut call.due, Timer::NoAnswer, patience);
         let (queue, dn) = (line.rules.number.clone(), agent.dn.clone());
@@ -130,7 +130,7 @@ impl Queues {
             considered,
         };
         self.past.note(conn, now, step);
-        self.wishes.push_back(Wish::Offer { conn, queue, dn });
+        self.offers.push_back(Wish::Offer { conn, queue, dn });
     }
 
     /// The next best agents beside the one who gets the call.

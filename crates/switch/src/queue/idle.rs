@@ -83,7 +83,9 @@ impl Agent {
         self.skills = login.map_or_else(Vec::new, |login| {
             login.skills.iter().map(|(name, level)| (Arc::clone(name), *level)).collect()
         });
-        self.no_answer = directory.agent_options(&self.dn, &self.agent_id).agent_no_answer_timeout;
+        // Without supervision it rings as long as any call may ring at the DN.
+        let supervised = directory.agent_options(&self.dn, &self.agent_id).agent_no_answer_timeout;
+        self.no_answer = if supervised.is_zero() { directory.ring_timeout(&self.dn) } else { supervised };
     }
 }
 

@@ -64,6 +64,8 @@ pub struct Queues {
     timers: Timers,
     past: Histories,
     wishes: VecDeque<Wish>,
+    /// Offers: they are told before other wishes, since they were decided on before those take effect.
+    offers: VecDeque<Wish>,
     /// Counts arrivals of calls and of agents.
     seq: u64,
     /// Number of the latest stored place.
@@ -267,6 +269,6 @@ impl Queues {
 
     /// What is to be done, oldest first, until there is nothing.
     pub fn poll_wish(&mut self) -> Option<Wish> {
-        self.wishes.pop_front()
+        self.offers.pop_front().or_else(|| self.wishes.pop_front())
     }
 }

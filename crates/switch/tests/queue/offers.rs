@@ -132,8 +132,10 @@ fn an_offer_is_taken_back_when_the_agents_no_answer_timeout_is_over() {
     assert_eq!(house.wishes(), ["3<3"], "the documented default is 15 s");
     house.pass(25_000);
     assert_eq!(house.wishes(), ["1<1"]);
-    house.pass(3_600_000);
+    house.pass(139_999);
     assert_eq!(house.wishes(), [""; 0]);
+    house.pass(1);
+    assert_eq!(house.wishes(), ["2<2"], "without supervision it rings for ring-timeout");
     assert_eq!(house.due_in_ms(), None);
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tandem_cti::{Event, EventName};
+use tandem_cti::{CallState, Event, EventName};
 
 use super::grammar::Grammar;
 use super::seats::Seats;
@@ -12,8 +12,11 @@ use super::seats::Seats;
 struct Waits {
     queue: String,
     priority: i64,
-    /// By its first arrival at a queue.
+    /// By its arrival at this queue.
     arrived: u64,
+    /// By its arrival at the first queue or routing point. A call that overflows is served by this, one that was sent on
+    /// by request by the other; events do not tell which it was.
+    earliest: u64,
     /// The DN that it is offered to.
     offered: Option<String>,
 }
@@ -25,6 +28,8 @@ pub struct Lines {
     /// Who has failed which call; he is not offered it again so soon.
     failed: BTreeSet<(String, String)>,
     arrivals: u64,
+    /// Calls that wait nowhere, or at a routing point, by their first arrival.
+    moved: BTreeMap<String, u64>,
 }
 
 impl Lines {
@@ -46,6 +51,10 @@ impl Lines {
     pub fn hears(&mut self, event: &Event, seats: &Seats, grammar: &Grammar, found: &mut Vec<String>) {
         let (Some(dn), Some(conn)) = (event.this_dn.as_deref(), event.conn_id.as_deref()) else { return };
         match event.event {
+            EventName::RouteRequest => {
+                self.arrivals += 1;
+                self.moved.entry(conn.to_owned()).or_insert(self.arrivals);
+            }
             EventName::Queued => self.queued(conn, dn, event),
             EventName::Diverted => self.diverted(conn, dn, event, seats, grammar, found),
             EventName::Abandoned => self.gone(conn, |waits| waits.queue == dn),
@@ -59,15 +68,15 @@ impl Lines {
         if let Some(dn) = before.as_ref().and_then(|waits| waits.offered.clone()) {
             self.failed.insert((conn.to_owned(), dn));
         }
-        let arrived = before.map_or_else(
+        let (earliest, arrived) = before.map_or_else(
             || {
                 self.arrivals += 1;
-                self.arrivals
+                (self.moved.remove(conn).unwrap_or(self.arrivals), self.arrivals)
             },
-            |waits| waits.arrived,
+            |waits| (waits.earliest, waits.arrived),
         );
         let priority = event.user_data.get("Priority").and_then(tandem_cti::Value::as_int).unwrap_or(0);
-        let waits = Waits { queue: dn.to_owned(), priority, arrived, offered: None };
+        let waits = Waits { queue: dn.to_owned(), priority, arrived, earliest, offered: None };
         self.waits.insert(conn.to_owned(), waits);
     }
 
@@ -82,9 +91,11 @@ impl Lines {
     ) {
         let to = event.third_party_dn.as_deref().unwrap_or_default();
         let Some(waits) = self.waits.get(conn).cloned() else { return };
-        let Some(ready) = seats.is_ready(to) else {
+        let redirected = event.call_state == Some(CallState::Redirected);
+        let Some(ready) = seats.is_ready(to).filter(|_| !redirected) else {
             // Sent on for good: an overflow, or a request.
             self.waits.remove(conn);
+            self.moved.insert(conn.to_owned(), waits.earliest);
             return;
         };
         if !ready {
@@ -101,7 +112,7 @@ impl Lines {
             found.push(format!("{queue} offers {conn} to {to}, who is offered {other}"));
         }
         let goes_first = |other: &&Waits| {
-            let (his, mine) = ((-other.priority, other.arrived), (-waits.priority, waits.arrived));
+            let (his, mine) = ((-other.priority, other.arrived), (-waits.priority, waits.earliest));
             other.queue == queue && other.offered.is_none() && his < mine
         };
         let first = self.waits.iter().find(|(other, waits)| {

@@ -171,18 +171,28 @@ impl TCall {
 
     /// Every place was tried in vain, and the call waits again.
     pub(super) fn unplaced(&mut self, out: &mut Out, sight: Sight<'_>, status: u16) {
-        while let Some(place) = self.parties.iter().position(Party::is_called) {
-            self.leave(out, sight, place, (EventName::Released, CallState::Redirected));
-        }
+        self.not_taken(out, sight);
         let Some(at) = self.waits.clone() else { return };
         if let Some(dn) = self.offered.take() {
             out.happenings.push_back(Happening::OfferFailed { conn: self.conn, dn, status });
         }
         if sight.directory.routing_point(&at).is_none() {
-            out.tell_at(sight, self, &at, EventName::Queued, |event| {
-                event.extensions.insert("ReturnedToQueue".to_owned(), Value::Int(1));
-            });
+            self.returned(out, sight, &at);
         }
+    }
+
+    /// Those whom the call was offered to leave it.
+    fn not_taken(&mut self, out: &mut Out, sight: Sight<'_>) {
+        while let Some(place) = self.parties.iter().position(Party::is_called) {
+            self.leave(out, sight, place, (EventName::Released, CallState::Redirected));
+        }
+    }
+
+    /// The call is back in its queue, where it had its place all the time.
+    fn returned(&mut self, out: &mut Out, sight: Sight<'_>, at: &Arc<str>) {
+        out.tell_at(sight, self, at, EventName::Queued, |event| {
+            event.extensions.insert("ReturnedToQueue".to_owned(), Value::Int(1));
+        });
     }
 
     /// An answered leg ended, or the caller's before an answer.
@@ -245,12 +255,20 @@ impl TCall {
         if let Some(to) = to {
             self.dialled = Arc::from(to);
         }
-        // An offer has diverted it from there already.
-        if self.offered.take().is_some() {
-            return;
+        // An offer has diverted it from there already: it comes back first, or nobody could tell where it went.
+        let redirected = self.offered.take().is_some();
+        if redirected {
+            if sight.directory.routing_point(from).is_some() {
+                return;
+            }
+            self.not_taken(out, sight);
+            self.returned(out, sight, from);
         }
         out.tell_at(sight, self, from, EventName::Diverted, |event| {
             event.third_party_dn = to.map(str::to_owned);
+            if redirected {
+                event.call_state = Some(CallState::Redirected);
+            }
         });
     }
 

@@ -25,6 +25,15 @@ impl TCalls {
         self.call(conn)?.waits.clone()
     }
 
+    /// Whether this DN is a party of the call above `key` that called or has answered.
+    #[must_use]
+    pub fn has_talker(&self, key: Key, dn: &str) -> bool {
+        let call = self.conn_of(key).and_then(|conn| self.call(conn));
+        call.is_some_and(|call| {
+            call.parties.iter().any(|party| *party.name == *dn && party.inside && !party.is_called())
+        })
+    }
+
     /// The ConnID above a call.
     #[must_use]
     pub fn conn_of(&self, key: Key) -> Option<u64> {

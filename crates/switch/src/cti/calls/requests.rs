@@ -46,6 +46,14 @@ impl At<'_> {
         self.call.other(self.place).ok_or_else(|| state("the call has no other party that could be meant"))
     }
 
+    /// A destination that is no party of the call: nobody is connected with himself.
+    fn third(&self, to: &str) -> Result<Box<str>, Refusal> {
+        if self.call.parties.iter().any(|party| *party.name == *to) {
+            return Err(Refusal::because(ErrorCode::TargDnInv, "OtherDN is a party of the call already"));
+        }
+        destination(to, ErrorCode::TargDnInv)
+    }
+
     fn must_be(&self, wanted: PartyState, not: &'static str) -> Result<(), Refusal> {
         if self.party.state == wanted { Ok(()) } else { Err(state(not)) }
     }
@@ -267,7 +275,7 @@ impl TCalls {
         let (key, leg, conn) = (at.key, at.leg, at.call.conn);
         let holding = at.party.state == PartyState::Connected;
         let from = Arc::clone(&at.party.name);
-        let to = destination(to, ErrorCode::TargDnInv)?;
+        let to = at.third(to)?;
         let user_data = user_data.cloned().unwrap_or_default();
         data::check(&user_data)?;
         if self.calls.len() >= MAX_CALLS {
@@ -297,7 +305,7 @@ impl TCalls {
         }
         at.other()?;
         let (key, leg, conn) = (at.key, at.leg, at.call.conn);
-        let to = destination(to, ErrorCode::TargDnInv)?;
+        let to = at.third(to)?;
         self.attach_and_dial(desk, conn, user_data, &to)?;
         let ticket = self.keep(by, &[conn], EventName::Released, Work::SingleStep);
         Ok(Some(Order::Replace { ticket, key, leg, to }))
@@ -312,6 +320,9 @@ impl TCalls {
         }
         if !other.told && other.inside {
             return Err(state("the consulted party does not ring yet"));
+        }
+        if at.call.parties.iter().any(|party| party.name == other.name && other.inside) {
+            return Err(state("the consulted party is in the held call, too"));
         }
         Ok((at, consult))
     }
@@ -499,7 +510,8 @@ impl TCalls {
                     out.tell(sight, call, place, EventName::AttachedDataChanged, by);
                 }
             }
-            if let Some(at) = call.waits.clone() {
+            // A call that is offered has left the queue, as far as the queue's clients were told.
+            if let Some(at) = call.waits.clone().filter(|_| call.offered.is_none()) {
                 out.tell_at(sight, call, &at, EventName::AttachedDataChanged, by);
             }
         });
