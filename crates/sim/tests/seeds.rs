@@ -1,4 +1,5 @@
 //! Random histories: each is different, each can be replayed, and none breaks a rule.
+#![allow(clippy::panic)]
 
 use tandem_sim::chaos;
 
