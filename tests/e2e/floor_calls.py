@@ -17,7 +17,6 @@ def begin(stage, desk, dn, number=None, extra=()):
     call = desk.hear("EventRinging", ThisDN=dn, **CALL)["ConnID"]
     desk.hear("EventEstablished", ThisDN=dn, ConnID=call, **CALL)
     line = phone.fresh_line()
-    line.settled()
     return caller, line, call
 
 
@@ -148,7 +147,6 @@ def user_data(stage):
     call = one.hear("EventRinging", UserData={"User-to-User": uui})["ConnID"]
     one.hear("EventEstablished", UserData={"User-to-User": uui})
     line = phone.fresh_line()
-    line.settled()
     expect(line.invite.header("user-to-user") == uui, f"User-to-User passes end to end, but {line.invite.header('user-to-user')}")
     at = {"ThisDN": "1001", "ConnID": call}
     changed = lambda data: {"ConnID": call, "UserData": data} if data else {"ConnID": call}
@@ -246,11 +244,9 @@ def answer_ways(stage):
     at = {"ThisDN": "1005", "ConnID": call}
     five.ask("TAnswerCall", "EventEstablished", **at)
     line = phone.fresh_line()
-    line.settled()
     five.ask("THoldCall", "EventHeld", **at)
     caller.has_media(phone.host, direction="sendonly")
     line.hears("200 INVITE")
-    caller.settled()
     five.ask("TRetrieveCall", "EventRetrieved", **at)
     caller.has_media(phone.host)
     expect([message.header("event") for message in line.got("NOTIFY")] == ["talk", "hold", "talk"], "the phone was told, and did it")
@@ -264,7 +260,6 @@ def answer_ways(stage):
     line = phone.fresh_line()
     expect("autoanswer" in line.invite.header("alert-info"), "another INVITE with Alert-Info")
     caller.has_media(phone.host, line.port)
-    line.settled()
     six.ask("THoldCall", "EventHeld", ThisDN="1006", ConnID=call)
     caller.has_media(None, direction="inactive")
     six.ask("TReleaseCall", "EventReleased", ThisDN="1006", ConnID=call)
@@ -307,12 +302,9 @@ def failures(stage):
             one.hear("EventRetrieved", **at)
         else:
             caller.has_media(None, direction="inactive")
-            caller.settled()
-            line.settled()
             one.ask("TRetrieveCall", "EventRetrieved", **at)
         caller.has_media("127.0.1.1", line.port)
         line.has_media(GATEWAY, caller.port)
-        line.settled()
     stage.refused(one, 177, "TInitiateTransfer", **at, OtherDN="no number")
     stage.refused(one, 496, "TAnswerCall", **at)
     stage.refused(one, 43, "TRetrieveCall", **at)
@@ -340,7 +332,6 @@ def phone_holds(stage):
         one.hear(event, ThisDN="1001", ConnID=call)
         line.hears("200 INVITE", number + 1)
         caller.has_media("127.0.1.1", line.port, direction)
-        caller.settled()
     line.bye()
     one.hear("EventReleased", ConnID=call)
     caller.ends()
@@ -371,7 +362,54 @@ def transfer_to_queue(stage):
     return "queued under the same ConnID, offered to 1002"
 
 
-PLAYS = (mute_transfer, redirect, alternate, clear, dtmf, user_data, query, conference, answer_ways, failures, phone_holds, transfer_to_queue)
+def mute_transfer_to_queue(stage):
+    """A caller is sent into a queue whose agent answers at once: he has the caller, whoever was quicker."""
+    one, two = stage.watch("agent01", "1001"), stage.agent(2)
+    caller, line, call = begin(stage, one, "1001")
+    target = stage.phone("1002", "answer")
+    one.ask("TMuteTransfer", "EventHeld", ThisDN="1001", ConnID=call, OtherDN="7000", UserData={"Why": "billing"})
+    consult = one.hear("EventDialing", CallType="Consult", OtherDN="7000")["ConnID"]
+    one.hear("EventEstablished", ConnID=consult, OtherDN="1002")
+    for conn in (call, consult):
+        one.hear("EventReleased", ConnID=conn, CallState="Transferred")
+    two.hear("EventRinging", ConnID=consult, ThisQueue="7000", OtherDN="1001")
+    two.hear("EventEstablished", ConnID=consult)
+    two.hear("EventPartyChanged", ConnID=call, OtherDN=CALLER, CallState="Transferred", UserData={"Why": "billing"})
+    there = target.fresh_line()
+    caller.has_media(target.host, there.port)
+    there.has_media(GATEWAY, caller.port)
+    line.ends()
+    caller.bye()
+    two.hear("EventReleased", ConnID=call)
+    stage.over(one, logout=[(two, "1002")])
+    return "transferred as soon as the agent's answer was acknowledged"
+
+
+def in_one_breath(stage):
+    """A desktop that sends all its requests without waiting for events."""
+    one = stage.watch("agent01", "1001")
+    phone = stage.phone("1001")
+    caller = stage.gateway.call("1001")
+    call = one.hear("EventRinging")["ConnID"]
+    at = {"ThisDN": "1001", "ConnID": call}
+    one.ask("TAnswerCall", "EventEstablished", **at)
+    hold, again, attach = one.send("THoldCall", **at), one.send("THoldCall", **at), one.send("TAttachUserData", **at, UserData={"a": "b"})
+    answers = {event["ReferenceID"]: event for event in (one.next(), one.next(), one.next())}
+    names = [answers[reference]["event"] for reference in (hold, again, attach)]
+    expect(names == ["EventHeld", "EventError", "EventAttachedDataChanged"] and answers[again]["ErrorCode"] == 43,
+           f"held once, 43 for the second, data attached, but {answers}")
+    one.ask("TRetrieveCall", "EventRetrieved", **at)
+    first, second = one.send("THoldCall", **at), one.send("TReleaseCall", **at)
+    answers = {event["ReferenceID"]: event["event"] for event in (one.next(), one.next())}
+    expect(answers[second] == "EventReleased", f"released at once, but {answers}")
+    expect(answers[first] in ("EventError", "EventHeld"), f"every request has an answer, but {answers}")
+    caller.ends()
+    phone.fresh_line().ends()
+    stage.over(one)
+    return f"each answered in turn; hold and release at once: {answers[first]}, {answers[second]}"
+
+
+PLAYS = (mute_transfer, mute_transfer_to_queue, in_one_breath, redirect, alternate, clear, dtmf, user_data, query, conference, answer_ways, failures, phone_holds, transfer_to_queue)
 
 
 def calls(bed):

@@ -55,7 +55,6 @@ def release_crosses_transfer(stage):
         call = one.hear("EventRinging")["ConnID"]
         one.hear("EventEstablished", ConnID=call)
         first = phone.fresh_line()
-        first.settled()
         one.ask("TInitiateTransfer", "EventHeld", ThisDN="1001", ConnID=call, OtherDN="1002")
         consult = one.hear("EventDialing")["ConnID"]
         two.hear("EventRinging", ConnID=consult)
@@ -63,8 +62,6 @@ def release_crosses_transfer(stage):
         one.hear("EventEstablished", ConnID=consult)
         own, theirs = phone.fresh_line(), target.fresh_line()
         own.has_media(target.host)
-        for line in (own, theirs, caller):
-            line.settled()
         reference = []
         at_once(caller.bye, lambda: reference.append(
             one.send("TCompleteTransfer", ThisDN="1001", ConnID=call, ConsultConnID=consult)))

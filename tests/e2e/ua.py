@@ -94,12 +94,6 @@ class Line:
     def ends(self, seconds=PATIENCE_S):
         self.ua.wait(f"{self} is over", seconds, lambda: self.over)
 
-    def settled(self):
-        """Every INVITE that it answered is acknowledged."""
-        def acknowledged():
-            return {message.cseq for message in self.got("INVITE")} <= {message.cseq for message in self.got("ACK")}
-        self.ua.wait(f"{self} is acknowledged", PATIENCE_S, acknowledged)
-
     def __str__(self):
         return f"{self.ua.name}, call {self.call_id}"
 

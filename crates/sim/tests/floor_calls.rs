@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use tandem_cti::EventName::{
-    Abandoned, AttachedDataChanged, Dialing, Established, Held, PartyChanged, Released, Retrieved, Ringing,
+    Abandoned, AttachedDataChanged, Dialing, Error, Established, Held, PartyChanged, Released, Retrieved, Ringing,
 };
 use tandem_cti::{CallState, Event, Role, Value};
 use tandem_sim::{A, DeskId, Setup, Sim, UaId, secs};
@@ -113,6 +113,24 @@ fn a_call_is_held_and_retrieved() {
     office.sim.run_for(secs(1));
     assert_eq!(office.does(1, "TRetrieveCall", &conn, &[]).event, Retrieved);
     office.does(1, "TReleaseCall", &conn, &[]);
+    office.over();
+}
+
+#[test]
+fn requests_that_come_before_the_call_is_at_rest_are_carried_out_one_after_the_other() {
+    let mut office = office(31);
+    let first = office.talk(0, 1);
+    office.does(1, "THoldCall", &first, &[]);
+    let second = office.rings(1, 2);
+    assert_eq!(office.does(2, "TAnswerCall", &second, &[]).event, Established);
+    // The ACK that ends the exchange is still on its way.
+    assert_eq!(office.does(2, "THoldCall", &second, &[]).event, Held);
+    let again = office.does(2, "THoldCall", &second, &[]);
+    assert_eq!((again.event, again.error_code), (Error, Some(43)));
+    assert_eq!(office.does(2, "TRetrieveCall", &second, &[]).event, Retrieved);
+    let joined = office.does(1, "TCompleteTransfer", &first, &[("ConsultConnID", &second)]);
+    assert_eq!((joined.event, joined.call_state), (Released, Some(CallState::Transferred)));
+    assert_eq!(office.does(2, "TReleaseCall", &first, &[]).event, Released);
     office.over();
 }
 

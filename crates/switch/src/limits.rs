@@ -26,6 +26,12 @@ pub const MAX_EXPLAINED: usize = 100_000;
 pub const MAX_STEPS: usize = 64;
 /// Requests of this server's own to the parties of one call at once; an operation beyond it gets 503.
 pub const MAX_TELLINGS: usize = 8;
+/// Orders of requests that wait until their calls are at rest; one beyond it is refused as the call's state demands.
+pub const MAX_HELD_ORDERS: usize = 1_000;
+/// The same of one call.
+pub const MAX_HELD_ORDERS_OF_CALL: usize = 4;
+/// How long such an order waits before it is refused: longer than an exchange takes that loses a message or two.
+pub const HELD_ORDER_PATIENCE: Duration = Duration::from_secs(5);
 /// Digits of one DTMF operation; a longer one gets 413.
 pub const MAX_DIGITS: usize = 64;
 /// Dialogs remembered of one call that it ended while it went on; a BYE that crosses in an older one gets 481.

@@ -108,6 +108,14 @@ impl Call {
         rooms.directory.extension(id).is_some_and(|extension| extension.class.answer.notify_hold)
     }
 
+    /// Whether no INVITE is under way between answered parties.
+    pub(super) fn is_at_rest(&self) -> bool {
+        match &self.phase {
+            Phase::Talk(talking) => matches!(talking.exchange, Exchange::Idle),
+            Phase::Setup(_) | Phase::Ending => true,
+        }
+    }
+
     /// Whether this server's own INVITEs are under way.
     pub(super) fn is_arranging(&self) -> bool {
         matches!(&self.phase, Phase::Talk(talking) if matches!(talking.exchange, Exchange::Arranging(_)))

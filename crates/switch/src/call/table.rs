@@ -68,6 +68,13 @@ impl Calls {
         }
     }
 
+    /// Whether no INVITE is under way within the call, so that its dialogs may be changed; a call that is not there is at
+    /// rest.
+    #[must_use]
+    pub fn is_at_rest(&self, key: Key) -> bool {
+        self.get(key).is_none_or(Call::is_at_rest)
+    }
+
     /// Keys of every call, in order of the slots.
     #[must_use]
     pub fn keys(&self) -> Vec<Key> {

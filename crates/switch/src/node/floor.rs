@@ -22,6 +22,7 @@ use crate::queue::{Arrival, Candidate, OfferEnd, Queues, Wish};
 use crate::rooms::Fact;
 use crate::time::Deadline;
 
+use super::held::Held;
 use super::supervision::Supervision;
 
 /// See the module.
@@ -32,6 +33,7 @@ pub(super) struct Floor {
     pub(super) tcalls: TCalls,
     pub(super) sessions: Sessions,
     pub(super) supervision: Supervision,
+    pub(super) held: Held,
 }
 
 /// What a change of a room may look at and write to.
@@ -71,6 +73,7 @@ impl Floor {
             tcalls: TCalls::new(high),
             sessions: Sessions::default(),
             supervision: Supervision::default(),
+            held: Held::default(),
         }
     }
 
@@ -78,7 +81,7 @@ impl Floor {
     pub(super) fn poll_timeout(&self) -> Option<Deadline> {
         let (agents, queues) = (self.agents.poll_timeout(), self.queues.poll_timeout());
         let (sessions, rings) = (self.sessions.poll_timeout(), self.supervision.poll_timeout());
-        [agents, queues, sessions, rings].into_iter().flatten().min()
+        [agents, queues, sessions, rings, self.held.poll_timeout()].into_iter().flatten().min()
     }
 }
 
@@ -136,6 +139,8 @@ impl Node {
                 self.happening(happening);
             } else if let Some(order) = self.floor.tcalls.poll_order() {
                 self.order(order);
+            } else if let Some(order) = self.next_order() {
+                self.carry_out_order(order);
             } else if let Some(news) = self.floor.agents.poll_news() {
                 self.agent_news(news);
             } else if let Some(wish) = self.floor.queues.poll_wish() {

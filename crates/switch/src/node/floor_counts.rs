@@ -12,6 +12,8 @@ pub struct FloorCounts {
     pub keys: usize,
     /// Requests that wait for what becomes of them.
     pub tickets: usize,
+    /// Orders that wait until their calls are at rest.
+    pub held: usize,
     /// Calls that wait at queues and routing points.
     pub places: usize,
     /// Rings that are supervised, offers, and offers that are being taken back.
@@ -30,6 +32,7 @@ impl Node {
             conns,
             keys,
             tickets,
+            held: self.floor.held.len(),
             places: self.floor.queues.waiting(),
             supervised: self.floor.supervision.len(),
             agent_calls: self.floor.agents.calls_at_dns(),

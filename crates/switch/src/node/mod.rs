@@ -9,6 +9,7 @@ mod drain;
 mod floor;
 mod floor_counts;
 mod floor_views;
+mod held;
 mod nailed;
 mod orders;
 mod probes;

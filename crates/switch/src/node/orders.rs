@@ -19,7 +19,7 @@ use crate::routing::{self, Onwards};
 const NOBODY: Ticket = Ticket(0);
 
 impl Node {
-    pub(super) fn order(&mut self, order: Order) {
+    pub(super) fn carry_out_order(&mut self, order: Order) {
         let (ticket, outcome) = match order {
             Order::Make { ticket, from, to, consult } => (ticket, self.make(ticket, &from, &to, consult)),
             Order::Answer { ticket, key, leg } => {
@@ -30,9 +30,15 @@ impl Node {
                 (ticket, self.simply(key, ticket, Operation::Release(leg)))
             }
             Order::Clear { ticket, key } => (ticket, self.simply(key, ticket, Operation::Clear)),
-            Order::Hold { ticket, key, leg } => (ticket, self.simply(key, ticket, Operation::Hold(leg))),
+            Order::Hold { ticket, key, leg } => match self.simply(key, ticket, Operation::Hold(leg)) {
+                Ok(Begun::Done) => return self.done_already(ticket),
+                outcome => (ticket, outcome),
+            },
             Order::Retrieve { ticket, key, leg } => {
-                (ticket, self.simply(key, ticket, Operation::Retrieve(leg)))
+                match self.simply(key, ticket, Operation::Retrieve(leg)) {
+                    Ok(Begun::Done) => return self.done_already(ticket),
+                    outcome => (ticket, outcome),
+                }
             }
             Order::Transfer { ticket, key, kept, consult, moved } => {
                 (ticket, self.transfer(ticket, (key, kept), (consult, moved)))

@@ -59,6 +59,18 @@ impl TCalls {
         }
     }
 
+    /// Whether a request waits for the outcome of an order.
+    #[must_use]
+    pub fn awaits(&self, ticket: Ticket) -> bool {
+        self.out.pending.contains_key(&ticket)
+    }
+
+    /// Whether it is a request of one order, answered by an event.
+    #[must_use]
+    pub fn is_plain(&self, ticket: Ticket) -> bool {
+        self.out.pending.get(&ticket).is_some_and(|pending| matches!(pending.work, Work::Plain))
+    }
+
     /// Calls at a DN: at an Extension those it is a party of.
     #[must_use]
     pub fn at(&self, dn: &str) -> Vec<PartyInfo> {
