@@ -130,6 +130,26 @@ def logout_crosses_offer(stage):
     return ", ".join(f"{ways.count(way)} {way}" for way in sorted(set(ways)))
 
 
+def never_at_rest(stage):
+    """Both phones fall silent while a call is being held: a further request waits for 5 s and is refused; release is not."""
+    one, phone = stage.watch("agent01", "1001"), stage.phone("1001", "answer")
+    caller = stage.gateway.call("1001")
+    call = one.hear("EventRinging")["ConnID"]
+    one.hear("EventEstablished", ConnID=call)
+    line = phone.fresh_line()
+    line.silent = caller.silent = True
+    at = {"ThisDN": "1001", "ConnID": call}
+    hold = one.send("THoldCall", **at)
+    refused = one.hear("EventError", seconds=8, ReferenceID=one.send("THoldCall", **at), ErrorCode=496)
+    release = one.send("TReleaseCall", **at)
+    answers = {event["ReferenceID"]: event for event in (one.next(), one.next())}
+    expect(answers[hold].get("ErrorCode") == 496 and answers[release]["event"] == "EventReleased", f"the hold failed, but {answers}")
+    for each in (line, caller):
+        each.ends()
+    stage.over(one)
+    return f"496: {refused['ErrorMessage']}"
+
+
 def nailed_up(stage):
     """An agent with a phone in the public network: one leg, set up at login, three calls over it; dropped when idle; set up
     again by the next call; dropped at logout."""
@@ -203,7 +223,7 @@ def drained(stage):
     return "1009 idle: BYE at once; 1008 with a call: BYE after it; the server ends"
 
 
-PLAYS = (answer_crosses_abandonment, release_crosses_transfer, logout_crosses_offer, nailed_up, drained)
+PLAYS = (answer_crosses_abandonment, release_crosses_transfer, logout_crosses_offer, never_at_rest, nailed_up, drained)
 
 
 def edges(bed):

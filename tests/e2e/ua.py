@@ -177,6 +177,9 @@ class Line:
         elif message.method == "BYE":
             self.over = True
             self.respond(message, 200, "OK")
+            for open_invite in self.got("INVITE") if self.silent else ():
+                if open_invite is not self.invite:
+                    self.respond(open_invite, 487, "Request Terminated")
         elif message.method == "CANCEL":
             self.respond(message, 200, "OK")
             if not self.answered:

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use tandem_cti::EventName::{
-    Abandoned, AttachedDataChanged, Dialing, Error, Established, Held, PartyChanged, Released, Retrieved, Ringing,
+    Abandoned, AttachedDataChanged, Dialing, Established, Held, PartyChanged, Released, Retrieved, Ringing,
 };
 use tandem_cti::{CallState, Event, Role, Value};
 use tandem_sim::{A, DeskId, Setup, Sim, UaId, secs};
@@ -117,19 +117,22 @@ fn a_call_is_held_and_retrieved() {
 }
 
 #[test]
-fn requests_that_come_before_the_call_is_at_rest_are_carried_out_one_after_the_other() {
+fn requests_in_one_breath_are_carried_out_one_after_the_other() {
     let mut office = office(31);
     let first = office.talk(0, 1);
     office.does(1, "THoldCall", &first, &[]);
-    let second = office.rings(1, 2);
-    assert_eq!(office.does(2, "TAnswerCall", &second, &[]).event, Established);
-    // The ACK that ends the exchange is still on its way.
-    assert_eq!(office.does(2, "THoldCall", &second, &[]).event, Held);
-    let again = office.does(2, "THoldCall", &second, &[]);
-    assert_eq!((again.event, again.error_code), (Error, Some(43)));
-    assert_eq!(office.does(2, "TRetrieveCall", &second, &[]).event, Retrieved);
-    let joined = office.does(1, "TCompleteTransfer", &first, &[("ConsultConnID", &second)]);
-    assert_eq!((joined.event, joined.call_state), (Released, Some(CallState::Transferred)));
+    let second = office.talk(1, 2);
+    let hold = [("ThisDN", "1003"), ("ConnID", &second)];
+    let held = office.sim.ask(office.desks[2], "THoldCall", &hold);
+    let again = office.sim.ask(office.desks[2], "THoldCall", &hold);
+    let join = [("ThisDN", "1002"), ("ConnID", &*first), ("ConsultConnID", &*second)];
+    let joined = office.sim.ask(office.desks[1], "TCompleteTransfer", &join);
+    office.sim.run_for(secs(1));
+    let answer = |n: usize, reference| office.sim.desk(office.desks[n]).answer(reference).unwrap();
+    assert_eq!(answer(2, held).event, Held);
+    assert_eq!(answer(2, again).error_code, Some(43));
+    assert_eq!(answer(1, joined).call_state, Some(CallState::Transferred));
+    assert_eq!([0, 1, 2].map(|n| office.live(n)), [1, 0, 1]);
     assert_eq!(office.does(2, "TReleaseCall", &first, &[]).event, Released);
     office.over();
 }
