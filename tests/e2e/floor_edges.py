@@ -3,6 +3,7 @@
 
 import signal
 import threading
+import time
 
 from bed import expect, main, until
 from stage import CALLER, GATEWAY, Stage, play
@@ -91,6 +92,33 @@ def release_crosses_transfer(stage):
         until(5, "`tandem call list` is empty", lambda: stage.site.ask("call", "list") == [])
     stage.over(one, two)
     return ", ".join(f"{ways.count(way)} {way}" for way in sorted(set(ways)))
+
+
+def transfers_in_a_hurry(stage):
+    """Two hundred callers consulted about and transferred, each request in the moment in which the event before it is heard."""
+    one, two = stage.watch("agent01", "1001"), stage.watch("agent02", "1002")
+    stage.phone("1001", "answer")
+    target = stage.phone("1002", "answer")
+    begun = time.monotonic()
+    for _ in range(200):
+        caller = stage.gateway.call("1001")
+        call = one.hear("EventRinging")["ConnID"]
+        one.hear("EventEstablished", ConnID=call)
+        one.ask("TInitiateTransfer", "EventHeld", ThisDN="1001", ConnID=call, OtherDN="1002")
+        consult = one.hear("EventDialing")["ConnID"]
+        one.hear("EventEstablished", ConnID=consult)
+        one.ask("TCompleteTransfer", "EventReleased", {"CallState": "Transferred"}, ThisDN="1001", ConnID=call, ConsultConnID=consult)
+        one.hear("EventReleased", CallState="Transferred")
+        for name in ("EventRinging", "EventEstablished", "EventPartyChanged"):
+            two.hear(name)
+        there = target.fresh_line()
+        caller.has_media(target.host, there.port)
+        there.has_media(GATEWAY, caller.port)
+        two.ask("TReleaseCall", "EventReleased", ThisDN="1002", ConnID=call)
+        caller.ends()
+    took = time.monotonic() - begun
+    stage.over(one, two)
+    return f"200, none refused, {took / 200 * 1000:.0f} ms each"
 
 
 def logout_crosses_offer(stage):
@@ -223,7 +251,7 @@ def drained(stage):
     return "1009 idle: BYE at once; 1008 with a call: BYE after it; the server ends"
 
 
-PLAYS = (answer_crosses_abandonment, release_crosses_transfer, logout_crosses_offer, never_at_rest, nailed_up, drained)
+PLAYS = (answer_crosses_abandonment, release_crosses_transfer, transfers_in_a_hurry, logout_crosses_offer, never_at_rest, nailed_up, drained)
 
 
 def edges(bed):
