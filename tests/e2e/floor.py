@@ -6,9 +6,10 @@
 
 import os
 import re
+import subprocess
 import sys
 
-from bed import CONFIG, SCENARIOS, Site, expect, is_busy, main, until
+from bed import CONFIG, SCENARIOS, Site, expect, is_busy, main, tandem, until
 from desk import Desktop, Tapes, Wire
 from softphone import Baresip
 
@@ -408,6 +409,9 @@ def bad_input(floor):
         expect(isinstance(answer, dict) and answer["event"] == "EventError" and answer["ErrorCode"] == 53, f"53 before {code}, but {answer}")
         codes.append(wire.read())
         expect(codes[-1] == code, f"close code {code}, but {codes[-1]}")
+    stranger = subprocess.run([tandem(), "cti", "--user", "nobody", *floor.site.cti_options, "--wait", "0"], input="", capture_output=True,
+                              text=True, timeout=10, env={**os.environ, "TANDEM_CTI_PASSWORD": "guess"})
+    expect(stranger.returncode == 1 and '"ErrorCode":259' in stranger.stdout, f"a stranger is told 259, but {stranger}")
     wire = Wire(floor.site)
     wire.send(Wire.TEXT, b'{"request":"TQueryServer","ReferenceID":1}')
     expect(wire.read()["event"] == "EventError", "nothing before TOpenServer")

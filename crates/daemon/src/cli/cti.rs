@@ -135,18 +135,23 @@ async fn talk(line: &Line, secret: String, mut socket: Socket) -> Result<(), Str
     send(&mut socket, open.to_string()).await?;
     let mut lines = lines();
     let mut end: Option<Instant> = None;
+    // Whoever ends his input at once is still told whether the session opened.
+    let mut opened = false;
     loop {
         tokio::select! {
             text = lines.recv(), if end.is_none() => match text {
                 Some(text) => send(&mut socket, text).await?,
                 None => end = Some(Instant::now() + Duration::from_secs_f64(line.wait.clamp(0.0, 1e9))),
             },
-            () = async { sleep_until(end.unwrap_or_else(Instant::now)).await }, if end.is_some() => {
+            () = async { sleep_until(end.unwrap_or_else(Instant::now)).await }, if end.is_some() && opened => {
                 let _ = timeout(PATIENCE, socket.close(None)).await;
                 return Ok(());
             }
             frame = socket.next() => match frame {
-                Some(Ok(Message::Text(text))) => show::say(&format!("{text}\n")),
+                Some(Ok(Message::Text(text))) => {
+                    opened |= text.contains("\"EventLinkConnected\"");
+                    show::say(&format!("{text}\n"));
+                }
                 Some(Ok(Message::Close(Some(frame)))) => {
                     return Err(format!("closed by the server: {} ({})", frame.reason, u16::from(frame.code)));
                 }
