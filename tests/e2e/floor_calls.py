@@ -385,6 +385,35 @@ def mute_transfer_to_queue(stage):
     return "transferred as soon as the agent's answer was acknowledged"
 
 
+def within_the_house(stage):
+    """Three desktops at a transfer: who is left hears once whom he has now."""
+    one, two, three = (stage.watch(f"agent0{n}", f"100{n}") for n in (1, 2, 3))
+    changed = {"OtherDN": "1002", "OtherDNRole": "NewParty", "ThirdPartyDN": "1001", "CallState": "Transferred", "ThisDNRole": "Origination"}
+    for request in ("TSingleStepTransfer", "TMuteTransfer"):
+        phones = [stage.phone(dn, manner) for dn, manner in (("1001", "answer"), ("1002", "ring"), ("1003", "answer"))]
+        call = three.ask("TMakeCall", "EventDialing", ThisDN="1003", OtherDN="1001")["ConnID"]
+        for desk, other, name in ((one, "1003", "EventRinging"), (one, "1003", "EventEstablished"), (three, "1001", "EventEstablished")):
+            desk.hear(name, ConnID=call, OtherDN=other, CallType="Internal")
+        one.send(request, ThisDN="1001", ConnID=call, OtherDN="1002")
+        ringing = two.hear("EventRinging")
+        if request == "TMuteTransfer":
+            two.hear("EventPartyChanged", ConnID=call, OtherDN="1003", ThirdPartyDN="1001", PreviousConnID=ringing["ConnID"])
+            three.hear("EventPartyChanged", ConnID=call, **changed)
+        line = phones[1].fresh_line()
+        line.answer()
+        two.hear("EventEstablished", ConnID=call, ThisDNRole="NewParty", OtherDN="1003", OtherDNRole="Origination")
+        if request == "TSingleStepTransfer":
+            three.hear("EventPartyChanged", ConnID=call, **changed)
+        line.has_media("127.0.1.3")
+        two.ask("TReleaseCall", "EventReleased", ThisDN="1002", ConnID=call)
+        three.hear("EventReleased", ConnID=call, OtherDN="1002")
+        one.hear_until("EventReleased", ConnID=call, CallState="Transferred")
+        if request == "TMuteTransfer":
+            one.hear("EventReleased", CallState="Transferred", CallType="Consult")
+    stage.over(one, two, three)
+    return "EventPartyChanged once, when it is transferred or answered"
+
+
 def in_one_breath(stage):
     """A desktop that sends all its requests without waiting for events."""
     one = stage.watch("agent01", "1001")
@@ -409,7 +438,7 @@ def in_one_breath(stage):
     return f"each answered in turn; hold and release at once: {answers[first]}, {answers[second]}"
 
 
-PLAYS = (mute_transfer, mute_transfer_to_queue, in_one_breath, redirect, alternate, clear, dtmf, user_data, query, conference, answer_ways, failures, phone_holds, transfer_to_queue)
+PLAYS = (mute_transfer, mute_transfer_to_queue, within_the_house, in_one_breath, redirect, alternate, clear, dtmf, user_data, query, conference, answer_ways, failures, phone_holds, transfer_to_queue)
 
 
 def calls(bed):

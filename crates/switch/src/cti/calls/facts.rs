@@ -109,10 +109,14 @@ impl TCall {
         }
         self.establish(out, sight, place);
         let mover = self.mover.take();
+        let joined = self.parties.get(place).is_some_and(|party| party.role == DnRole::NewParty);
+        // A transfer to somebody who rang was told when it was made.
+        let is_known = joined && mover.is_none();
         for other in (0..self.parties.len()).filter(|other| *other != place) {
             let Some(party) = self.parties.get(other) else { continue };
             match party.state {
                 PartyState::Dialing => self.establish(out, sight, other),
+                PartyState::Connected | PartyState::Held if is_known => {}
                 PartyState::Connected | PartyState::Held => {
                     out.tell(sight, self, other, EventName::PartyChanged, |event| {
                         event.call_state = Some(CallState::Transferred);
