@@ -138,6 +138,70 @@ def skills(stage):
     return "2009 (sales 9) first, then 2001; English is waited for, though 2001 and 2002 are free"
 
 
+def not_taken(stage):
+    """An offer that is not taken: refused at the phone, by request, abandoned, sent elsewhere. The call keeps its place."""
+    one, boss = stage.agent(1), stage.watch("supervisor", "7000")
+    back = {"AttributeExtensions": {"ReturnedToQueue": 1}}
+    stage.phone("1001", 486)
+    caller = stage.gateway.call("7000")
+    call = boss.hear("EventQueued")["ConnID"]
+    boss.hear("EventDiverted", ThirdPartyDN="1001")
+    boss.hear("EventQueued", ConnID=call, **back)
+    phone = stage.phone("1001", "ring")
+    # The agent keeps his state; the same call comes again after a pause.
+    boss.hear("EventDiverted", seconds=8, ConnID=call, ThirdPartyDN="1001")
+    one.hear("EventRinging", ConnID=call, ThisQueue="7000")
+    one.ask("TReleaseCall", "EventReleased", {"CallState": "Redirected"}, ThisDN="1001", ConnID=call)
+    phone.fresh_line().hears("CANCEL")
+    boss.hear("EventQueued", ConnID=call, **back)
+    caller.cancel()
+    boss.hear("EventAbandoned", ConnID=call)
+    caller = stage.gateway.call("7000")
+    call = boss.hear("EventQueued")["ConnID"]
+    boss.hear("EventDiverted", ConnID=call)
+    one.hear("EventRinging", ConnID=call)
+    caller.cancel()
+    one.hear("EventAbandoned", ConnID=call, ThisQueue="7000")
+    boss.hear("EventAbandoned", ConnID=call)
+    three, other = stage.watch("agent03", "1003"), stage.phone("1003", "answer")
+    caller = stage.gateway.call("7000")
+    call = boss.hear("EventQueued")["ConnID"]
+    boss.hear("EventDiverted", ConnID=call)
+    one.hear("EventRinging", ConnID=call)
+    one.ask("TRedirectCall", "EventReleased", {"CallState": "Redirected"}, ThisDN="1001", ConnID=call, OtherDN="1003")
+    boss.hear("EventQueued", ConnID=call, **back)
+    boss.hear("EventDiverted", ConnID=call, ThirdPartyDN="1003", CallState="Redirected")
+    three.hear("EventRinging", ConnID=call, OtherDN=CALLER)
+    three.hear("EventEstablished", ConnID=call)
+    caller.has_media(other.host)
+    caller.bye()
+    three.hear("EventReleased", ConnID=call)
+    stage.over(boss, three, logout=[(one, "1001")])
+    return "486 and TReleaseCall: back in the queue; CANCEL: EventAbandoned; redirected to 1003"
+
+
+def work_after_transfer(stage):
+    """Who transfers a queue's call has his after-call work, told before he is released; who gets it has his own."""
+    one, two = stage.agent(1, dn="1012"), stage.agent(2)
+    target = stage.phone("1012", "answer"), stage.phone("1002", "answer")
+    two.ask("TAgentSetNotReady", "EventAgentNotReady", ThisDN="1002")
+    caller = stage.gateway.call("7000")
+    call = one.hear("EventRinging", ThisDN="1012")["ConnID"]
+    one.hear("EventEstablished", AttributeExtensions={"WrapUpTime": 1})
+    asked = one.send("TSingleStepTransfer", ThisDN="1012", ConnID=call, OtherDN="1002")
+    one.hear("EventAgentNotReady", WorkMode="AfterCallWork")
+    one.hear("EventReleased", ConnID=call, CallState="Transferred", ReferenceID=asked)
+    two.hear("EventRinging", ConnID=call, OtherDN=CALLER)
+    two.hear("EventEstablished", ConnID=call)
+    caller.has_media(target[1].host)
+    one.hear("EventAgentNotReady", WorkMode="LegalGuard")
+    one.hear("EventAgentReady")
+    caller.bye()
+    two.hear("EventReleased", ConnID=call)
+    stage.over(logout=[(one, "1012"), (two, "1002")])
+    return "AfterCallWork before EventReleased (Transferred)"
+
+
 def router_lost(stage):
     """The routing application dies: the call goes to the default DN, at once when nobody else listens."""
     desk, boss = stage.watch("agent03", "1003"), stage.watch("supervisor", "7900")
@@ -217,11 +281,11 @@ def treatments(stage):
     return f"NotApplied: {told['ErrorMessage']} ({told['ErrorCode']}); RingBack is 180"
 
 
-PLAYS = (overflow_by_time, overflow_by_length, overflow_without_agents, priority, skills, router_lost, route_late, rejected, treatments)
+PLAYS = (overflow_by_time, overflow_by_length, overflow_without_agents, priority, skills, not_taken, work_after_transfer, router_lost, route_late, rejected, treatments)
 
 
 def queues(bed):
-    stage = Stage(bed, ["1001", "1002", "1003"])
+    stage = Stage(bed, ["1001", "1002", "1003", "1012"])
     play(stage, PLAYS)
     stage.site.stop()
 
