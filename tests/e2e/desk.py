@@ -60,6 +60,19 @@ class Desktop:
         """Sends the request; the next event must be its answer, with what `told` has."""
         return self.hear(event, ReferenceID=self.send(request, **attributes), **(told or {}))
 
+    def ask_in_steps(self, request, first, answer, **attributes):
+        """Sends a request of two steps, each with a name and what it has: the event of the first, then that of the second,
+        which answers."""
+        reference = self.send(request, **attributes)
+        self.hear(first[0], **first[1])
+        return self.hear(answer[0], ReferenceID=reference, **answer[1])
+
+    def consult(self, request, dn, call, other, **attributes):
+        """Holds the call and calls somebody about it; gives the ConnID of that call."""
+        dialing = {"CallType": "Consult", "OtherDN": other, "PreviousConnID": call}
+        steps = ("EventHeld", {"ConnID": call}), ("EventDialing", dialing)
+        return self.ask_in_steps(request, *steps, ThisDN=dn, ConnID=call, OtherDN=other, **attributes)["ConnID"]
+
     def next(self, what="event", seconds=PATIENCE_S):
         """The next event, whichever it is, numbered one higher than the last."""
         try:

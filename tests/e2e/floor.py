@@ -189,8 +189,7 @@ def two_step_transfer(floor):
     caller = floor.call("1001")
     call = one.hear("EventRinging")["ConnID"]
     one.ask("TAnswerCall", "EventEstablished", ThisDN="1001", ConnID=call)
-    one.ask("TInitiateTransfer", "EventHeld", ThisDN="1001", ConnID=call, OtherDN="1002")
-    consult = one.hear("EventDialing", CallType="Consult")["ConnID"]
+    consult = one.consult("TInitiateTransfer", "1001", call, "1002")
     two.hear("EventRinging", ConnID=consult, CallType="Consult", OtherDN="1001")
     two.hear("EventEstablished", ConnID=consult)
     one.hear("EventEstablished", ConnID=consult)

@@ -25,9 +25,7 @@ def mute_transfer(stage):
     one, two = stage.watch("agent01", "1001"), stage.watch("agent02", "1002")
     caller, line, call = begin(stage, one, "1001")
     target = stage.phone("1002", "ring")
-    at = {"ThisDN": "1001", "ConnID": call}
-    one.ask("TMuteTransfer", "EventHeld", **at, OtherDN="1002", UserData={"Note": "angry"})
-    consult = one.hear("EventDialing", CallType="Consult", OtherDN="1002", PreviousConnID=call)["ConnID"]
+    consult = one.consult("TMuteTransfer", "1001", call, "1002", UserData={"Note": "angry"})
     ringing = two.hear("EventRinging", ConnID=consult, CallType="Consult", OtherDN="1001", UserData={"Note": "angry"})
     for conn in (call, consult):
         one.hear("EventReleased", ConnID=conn, CallState="Transferred")
@@ -68,8 +66,7 @@ def redirect(stage):
 def consult(stage, one, two, call, request="TInitiateTransfer"):
     """1001 consults 1002, who answers at once. Gives the ConnID, and the lines of the two phones."""
     phone, target = stage.phones["1001"], stage.phone("1002", "answer")
-    one.ask(request, "EventHeld", {"ConnID": call}, ThisDN="1001", ConnID=call, OtherDN="1002")
-    consult = one.hear("EventDialing", CallType="Consult", OtherDN="1002", PreviousConnID=call)["ConnID"]
+    consult = one.consult(request, "1001", call, "1002")
     two.hear("EventRinging", ConnID=consult, CallType="Consult", OtherDN="1001")
     two.hear("EventEstablished", ConnID=consult, OtherDN="1001")
     one.hear("EventEstablished", ConnID=consult, OtherDN="1002")
@@ -85,13 +82,13 @@ def alternate(stage):
     caller, line, call = begin(stage, one, "1001")
     second, own, theirs = consult(stage, one, two, call)
     for active, held, quiet, loud in ((second, call, theirs, caller), (call, second, caller, theirs)):
-        one.ask("TAlternateCall", "EventHeld", {"ConnID": active}, ThisDN="1001", ConnID=active, HeldConnID=held)
-        one.hear("EventRetrieved", ConnID=held)
+        steps = ("EventHeld", {"ConnID": active}), ("EventRetrieved", {"ConnID": held})
+        one.ask_in_steps("TAlternateCall", *steps, ThisDN="1001", ConnID=active, HeldConnID=held)
         quiet.has_media(None, direction="inactive")
         loud.has_media("127.0.1.1")
-    one.ask("TReconnectCall", "EventReleased", {"ConnID": second}, ThisDN="1001", ConnID=second, HeldConnID=call)
+    steps = ("EventReleased", {"ConnID": second}), ("EventRetrieved", {"ConnID": call})
+    one.ask_in_steps("TReconnectCall", *steps, ThisDN="1001", ConnID=second, HeldConnID=call)
     two.hear("EventReleased", ConnID=second)
-    one.hear("EventRetrieved", ConnID=call)
     own.ends()
     theirs.ends()
     caller.has_media("127.0.1.1", line.port)
@@ -293,12 +290,10 @@ def failures(stage):
     caller, line, call = begin(stage, one, "1001")
     at = {"ThisDN": "1001", "ConnID": call}
     for request in ("TInitiateTransfer", "TMuteTransfer"):
-        reference = one.ask(request, "EventHeld", **at, OtherDN="1002")["ReferenceID"]
-        consult = one.hear("EventDialing", CallType="Consult")["ConnID"]
+        consult = one.consult(request, "1001", call, "1002")
         one.hear("EventDestinationBusy", ConnID=consult, **busy)
         one.hear("EventReleased", ConnID=consult, **busy)
         if request == "TMuteTransfer":
-            one.hear("EventError", ErrorCode=231, ReferenceID=reference)
             one.hear("EventRetrieved", **at)
         else:
             caller.has_media(None, direction="inactive")
@@ -367,8 +362,7 @@ def mute_transfer_to_queue(stage):
     one, two = stage.watch("agent01", "1001"), stage.agent(2)
     caller, line, call = begin(stage, one, "1001")
     target = stage.phone("1002", "answer")
-    one.ask("TMuteTransfer", "EventHeld", ThisDN="1001", ConnID=call, OtherDN="7000", UserData={"Why": "billing"})
-    consult = one.hear("EventDialing", CallType="Consult", OtherDN="7000")["ConnID"]
+    consult = one.consult("TMuteTransfer", "1001", call, "7000", UserData={"Why": "billing"})
     one.hear("EventEstablished", ConnID=consult, OtherDN="1002")
     for conn in (call, consult):
         one.hear("EventReleased", ConnID=conn, CallState="Transferred")

@@ -56,8 +56,7 @@ def release_crosses_transfer(stage):
         call = one.hear("EventRinging")["ConnID"]
         one.hear("EventEstablished", ConnID=call)
         first = phone.fresh_line()
-        one.ask("TInitiateTransfer", "EventHeld", ThisDN="1001", ConnID=call, OtherDN="1002")
-        consult = one.hear("EventDialing")["ConnID"]
+        consult = one.consult("TInitiateTransfer", "1001", call, "1002")
         two.hear("EventRinging", ConnID=consult)
         two.hear("EventEstablished", ConnID=consult)
         one.hear("EventEstablished", ConnID=consult)
@@ -104,8 +103,7 @@ def transfers_in_a_hurry(stage):
         caller = stage.gateway.call("1001")
         call = one.hear("EventRinging")["ConnID"]
         one.hear("EventEstablished", ConnID=call)
-        one.ask("TInitiateTransfer", "EventHeld", ThisDN="1001", ConnID=call, OtherDN="1002")
-        consult = one.hear("EventDialing")["ConnID"]
+        consult = one.consult("TInitiateTransfer", "1001", call, "1002")
         one.hear("EventEstablished", ConnID=consult)
         one.ask("TCompleteTransfer", "EventReleased", {"CallState": "Transferred"}, ThisDN="1001", ConnID=call, ConsultConnID=consult)
         one.hear("EventReleased", CallState="Transferred")

@@ -149,8 +149,7 @@ def consulted(stage):
     call = at_a.hear("EventRinging")["ConnID"]
     at_a.hear("EventEstablished", ConnID=call)
     line = stage.phones["1002"].fresh_line()
-    at_a.ask("TInitiateTransfer", "EventHeld", ThisDN="1002", ConnID=call, OtherDN="1001", UserData={"Why": "expert"})
-    consult = at_a.hear("EventDialing", CallType="Consult")["ConnID"]
+    consult = at_a.consult("TInitiateTransfer", "1002", call, "1001", UserData={"Why": "expert"})
     at_b.hear("EventRinging", ConnID=consult, OtherDN="1002", UserData={"Why": "expert"})
     at_b.hear("EventEstablished", ConnID=consult)
     at_a.hear("EventEstablished", ConnID=consult)

@@ -73,6 +73,24 @@ const AGENT_MAY: &[&str] = &["ThisQueue", "WorkMode", "Reasons"];
 const DESCRIBED_MAY: &[&str] =
     &["AddressType", "InService", "AgentID", "AgentState", "WorkMode", "Parties", "Reasons"];
 const TREATMENT: &[&str] = &["ThisDN", "ConnID"];
+const NOT_APPLIED_MAY: &[&str] = &[
+    "CallType",
+    "ThisDNRole",
+    "OtherDN",
+    "OtherDNRole",
+    "ThirdPartyDN",
+    "ThisQueue",
+    "PreviousConnID",
+    "CallUUID",
+    "CallState",
+    "ANI",
+    "DNIS",
+    "AgentID",
+    "UserData",
+    "Reasons",
+    "ErrorCode",
+    "ErrorMessage",
+];
 
 impl EventName {
     /// Which attributes it carries.
@@ -104,9 +122,8 @@ impl EventName {
             Self::LinkDisconnected => (&["Server"], &[]),
             Self::LinkConnected => (&["Server", "Session", "Resumed", "Role"], &[]),
             Self::PartyInfo => (&["ConnID"], PARTY_INFO),
-            Self::TreatmentApplied | Self::TreatmentNotApplied | Self::TreatmentEnd => {
-                (TREATMENT, &["CallType", "CallUUID", "ErrorCode", "ErrorMessage"])
-            }
+            Self::TreatmentApplied | Self::TreatmentEnd => (TREATMENT, ROUTE_MAY),
+            Self::TreatmentNotApplied => (TREATMENT, NOT_APPLIED_MAY),
             Self::Ack | Self::PrivateInfo => (&[], &["ThisDN", "ConnID", "UserData"]),
         };
         Carries { always, sometimes }

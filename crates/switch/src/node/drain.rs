@@ -13,11 +13,10 @@ use tandem_peer::drain::{DEFAULT_REJECT_CODE, DrainAnswer, NewCall, answer_new_c
 use tandem_sip::{Flow, HeaderName, Message};
 
 use super::Node;
-use super::floor::{desk, with_calls};
+use super::floor::desk;
 use crate::agent::{Drained, LogoutBy, View, drained};
 use crate::call::control::Operation;
 use crate::call::{Carried, has_marker};
-use crate::cti::calls;
 use crate::event::Event;
 use crate::input::DrainOrder;
 use crate::limits::MAX_DRAIN_LINES;
@@ -198,11 +197,8 @@ impl Node {
             }
             None => return,
         };
-        if matches!(operation, Operation::Refuse(_)) {
-            with_calls!(self, |tcalls, desk| tcalls.diverted(desk, conn, at, None));
-        } else {
-            self.leaves_queue(conn, at);
-        }
+        let refused = matches!(operation, Operation::Refuse(_));
+        self.leaves_queue(conn, (!refused).then_some(at));
         if self.operate(key, operation).is_err() {
             let _ = self.operate(key, Operation::Refuse(480));
         }

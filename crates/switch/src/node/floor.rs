@@ -401,16 +401,17 @@ impl Node {
                 let _ = self.operate(key, Operation::Clear);
             }
             Some(NoAnswerOverflow::To(to)) => {
-                self.leaves_queue(conn, &to);
+                self.leaves_queue(conn, Some(&to));
                 self.send_on(conn, &to, 480);
             }
         }
     }
 
-    /// A waiting or offered call is sent on from outside the queue: what happens to it from now on is not the queue's.
-    pub(super) fn leaves_queue(&mut self, conn: u64, to: &str) {
+    /// A waiting or offered call is sent on from outside the queue, or refused: what happens to it from now on is not the
+    /// queue's.
+    pub(super) fn leaves_queue(&mut self, conn: u64, to: Option<&str>) {
         let Some(at) = self.floor.tcalls.waits_at(conn) else { return };
-        with_calls!(self, |tcalls, desk| tcalls.diverted(desk, conn, &at, Some(to)));
+        with_calls!(self, |tcalls, desk| tcalls.diverted(desk, conn, &at, to));
         self.floor.queues.leave(&mut desk!(self, queue), conn);
         self.floor.supervision.why_taken_back(conn);
         if let Some(dn) = self.floor.supervision.offer_over(conn) {

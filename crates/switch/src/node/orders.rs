@@ -47,7 +47,7 @@ impl Node {
             Order::Redirect { ticket, key, to } => {
                 let sent = self.onward_for(key, &to);
                 if let (Ok(_), Some(conn)) = (&sent, self.floor.tcalls.conn_of(key)) {
-                    self.leaves_queue(conn, &to);
+                    self.leaves_queue(conn, Some(&to));
                 }
                 (ticket, sent.map_err(refusal).and_then(|operation| self.simply(key, ticket, operation)))
             }

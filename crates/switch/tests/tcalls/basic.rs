@@ -295,7 +295,7 @@ fn dtmf_is_acknowledged_when_it_is_sent() {
         office.order("TSendDTMF", &[("ThisDN", "1001"), ("ConnID", &c(1)), ("DTMFDigits", "12#")]);
     assert_eq!(order, Order::Dtmf { ticket, key, leg: 1, digits: "12#".into() });
     office.done(ticket);
-    assert_eq!(office.events(), ["c1 1001 Ack >1002 #1"]);
+    assert_eq!(office.told(), ["answer Ack"], "who asked is told, nobody else");
 }
 
 #[test]

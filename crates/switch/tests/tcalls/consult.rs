@@ -40,7 +40,7 @@ fn a_consultation_holds_the_call_and_makes_another_about_it() {
         let (hold, order) = office.order(request, &[AT, ("ConnID", &c(1)), ("OtherDN", "1003"), data]);
         assert_eq!(order, Order::Hold { ticket: hold, key, leg: 1 });
         office.held(key, 1);
-        assert_eq!(office.events(), ["c1 1002 Held >1001 #1"]);
+        assert_eq!(office.events(), ["c1 1002 Held >1001"]);
         office.done(hold);
         let orders = office.orders();
         let make = ticket(&orders[0]);
@@ -129,7 +129,7 @@ fn alternating_holds_the_one_and_takes_the_other_back() {
     assert_eq!(orders, [Order::Retrieve { ticket: retrieve, key, leg: 1 }]);
     office.news(key, News::Retrieved { leg: 1 });
     office.done(retrieve);
-    assert_eq!(office.events(), ["c2 1002 Held >1003 was c1 #2", "c1 1002 Retrieved >1001"]);
+    assert_eq!(office.events(), ["c2 1002 Held >1003 was c1", "c1 1002 Retrieved >1001 #2"]);
     office.hang_up(consult);
     office.hang_up(key);
     office.assert_empty();
@@ -170,8 +170,8 @@ fn reconnecting_ends_the_consultation_and_takes_the_call_back() {
         office.news(key, News::Retrieved { leg: 1 });
         office.done(retrieve);
         let events = office.events();
-        assert_eq!(events[0], "c2 1002 Released >1003 was c1 #2");
-        assert_eq!(events[2], "c1 1002 Retrieved >1001");
+        assert_eq!(events[0], "c2 1002 Released >1003 was c1");
+        assert_eq!(events[2], "c1 1002 Retrieved >1001 #2");
         office.hang_up(key);
         office.assert_empty();
     }

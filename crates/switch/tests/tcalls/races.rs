@@ -14,7 +14,9 @@ fn a_release_that_crosses_a_transfer_refuses_it() {
     let (ticket, _) = office.order("TCompleteTransfer", &[AT, ("ConnID", &c(1)), ("ConsultConnID", &c(2))]);
     office.ended(consult, 1);
     office.ended(consult, 0);
-    assert_eq!(office.events().last().unwrap(), "refused 496 #2");
+    let events = office.events();
+    assert!(!events.contains(&"c2 1002 Released >1003 was c1 #2".to_owned()), "it was not transferred");
+    assert_eq!(events.last().unwrap(), "refused 496 #2");
     office.failed(ticket, ErrorCode::InvCallState);
     assert_eq!(office.told(), Vec::<String>::new(), "it is refused once");
     office.hang_up(key);
@@ -86,7 +88,7 @@ fn a_consultation_goes_on_when_the_held_call_ends() {
     office.told();
     let consult = office.opened(make, "1002", "1003");
     office.answered(consult, 0);
-    assert_eq!(office.events(), ["c2 1002 Dialing >1003 was c1"]);
+    assert_eq!(office.events(), ["c2 1002 Dialing >1003 was c1 #1"]);
     office.hang_up(consult);
     office.assert_empty();
 }
@@ -97,7 +99,7 @@ fn a_mute_transfer_whose_caller_has_gone_ends_its_call() {
     let (key, consult) = consulting(&mut office, "TMuteTransfer");
     office.told();
     office.hang_up(key);
-    assert_eq!(office.events().last().unwrap(), "refused 496 #1");
+    assert_eq!(office.events().last().unwrap(), "c1 1002 Released >1001", "the request was answered");
     assert_eq!(office.orders(), [Order::Clear { ticket: NOBODY, key: consult }]);
     office.hang_up(consult);
     office.assert_empty();

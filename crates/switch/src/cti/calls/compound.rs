@@ -1,5 +1,6 @@
 //! Requests of several steps. Each is a small machine that goes on when the order before is done; a step that fails
-//! undoes what it can and refuses the request.
+//! undoes what it can and refuses the request. The event of the last step answers (of a consultation: that it is dialled),
+//! so that no refusal follows an answer; what fails later is told by the events of its call.
 
 use std::sync::Arc;
 
@@ -55,6 +56,23 @@ impl Work {
             | Self::Route(_) => false,
         }
     }
+
+    /// Whether the step is under way whose event answers; the same event earlier means something else.
+    pub fn is_at_its_last_step(&self) -> bool {
+        match self {
+            Self::Alternate(alternate) => !alternate.holding,
+            Self::Reconnect(reconnect) => !reconnect.releasing,
+            Self::Transfer(transfer) | Self::Conference(transfer) => transfer.joins,
+            Self::Plain
+            | Self::Make(_)
+            | Self::Consult(_)
+            | Self::Mute(_)
+            | Self::SingleStep
+            | Self::Redirect
+            | Self::Route(_)
+            | Self::Treat => true,
+        }
+    }
 }
 
 /// `TInitiateTransfer`, `TInitiateConference`.
@@ -96,6 +114,8 @@ pub(super) struct Transfer {
     pub consult_conn: u64,
     /// Leg of the consultation that joins the call.
     pub moved: (Key, LegNo),
+    /// It does so now.
+    pub joins: bool,
 }
 
 /// What comes next.
@@ -166,7 +186,7 @@ impl TCalls {
             Next::Finished => drop(self.out.take(ticket)),
             Next::Retrieve(held) => self.retrieve_next(desk, ticket, held, &dn),
             Next::Make(to) => self.make_next(ticket, dn, to),
-            Next::Ack => self.tell_party(desk, conn, &dn, EventName::Ack),
+            Next::Ack => self.acknowledge(ticket),
             Next::Treated(name) => self.tell_waiting(desk, conn, &dn, name),
             Next::Routed(to) => self.routed(desk, ticket, to.as_deref()),
         }
@@ -317,15 +337,7 @@ impl TCalls {
         }
     }
 
-    /// An event of a party that no fact of the call room stands for.
-    pub(super) fn tell_party(&mut self, desk: &Desk<'_>, conn: u64, dn: &str, name: EventName) {
-        let Some(call) = self.calls.get(&conn).map(Slot::call) else { return };
-        if let Some(place) = call.named(dn) {
-            self.out.tell(desk.sight(), call, place, name, |_| {});
-        }
-    }
-
-    /// The same of a queue or routing point.
+    /// An event of a queue or routing point that no fact of the call room stands for.
     pub(super) fn tell_waiting(&mut self, desk: &Desk<'_>, conn: u64, at: &Arc<str>, name: EventName) {
         if let Some(call) = self.calls.get(&conn).map(Slot::call) {
             self.out.tell_at(desk.sight(), call, at, name, |_| {});

@@ -51,8 +51,11 @@ impl TCalls {
     }
 
     fn join(&mut self, desk: &mut Desk<'_>, ticket: Ticket, from: (Key, LegNo), to: (Key, LegNo)) {
-        let Some(pending) = self.out.pending.get(&ticket) else { return };
+        let Some(pending) = self.out.pending.get_mut(&ticket) else { return };
         let (conn, by) = (pending.conn, Arc::clone(&pending.dn));
+        if let Work::Transfer(transfer) | Work::Conference(transfer) = &mut pending.work {
+            transfer.joins = true;
+        }
         let in_conference = matches!(pending.work, Work::Conference(_));
         let consult_conn = match &pending.work {
             Work::Transfer(transfer) | Work::Conference(transfer) => Some(transfer.consult_conn),

@@ -159,7 +159,10 @@ impl Out {
 
     /// The request that this event answers: the first that waits for it.
     fn answers(&mut self, conn: u64, dn: &str, name: EventName) -> Option<(SessionId, Option<u32>)> {
-        let waits = |pending: &Pending| !pending.answered && *pending.dn == *dn && pending.answer == name;
+        let waits = |pending: &Pending| {
+            let is_it = !pending.answered && *pending.dn == *dn && pending.answer == name;
+            is_it && pending.work.is_at_its_last_step()
+        };
         let ticket =
             *self.asked_of(conn).iter().find(|ticket| self.pending.get(ticket).is_some_and(waits))?;
         let pending = self.pending.get_mut(&ticket)?;
@@ -171,11 +174,13 @@ impl Out {
         Some(asked)
     }
 
-    /// Refuses a request that is still waited for.
+    /// Refuses a request that is still waited for; one that is answered already is not refused as well.
     pub fn refuse(&mut self, ticket: Ticket, refusal: Refusal) -> Option<Pending> {
         let pending = self.take(ticket)?;
-        let (to, reference_id) = (pending.session, pending.reference_id);
-        self.happenings.push_back(Happening::Refused { to, reference_id, refusal });
+        if !pending.answered {
+            let (to, reference_id) = (pending.session, pending.reference_id);
+            self.happenings.push_back(Happening::Refused { to, reference_id, refusal });
+        }
         Some(pending)
     }
 

@@ -93,6 +93,9 @@ impl TCalls {
                 self.consult(by(&r.this_dn), &r.conn_id, (&r.other_dn, r.user_data.as_ref()), Work::Consult)
             }
             Request::TMuteTransfer(r) => {
+                if self.party(by(&r.this_dn), &r.conn_id)?.call.conference {
+                    return Err(Refusal::because(ErrorCode::UnsupOper, "a conference cannot be transferred"));
+                }
                 let mute = |consult| Work::Mute(Mute { consult, moved: None });
                 self.consult(by(&r.this_dn), &r.conn_id, (&r.other_dn, r.user_data.as_ref()), mute)
             }
@@ -249,7 +252,7 @@ impl TCalls {
         at.must_be(PartyState::Connected, "the active call is not answered")?;
         let (key, leg, conn, held_conn) = (at.key, at.leg, at.call.conn, held.call.conn);
         let work = Work::Alternate(Alternate { held_conn, holding: true });
-        let ticket = self.keep(by, &[conn, held_conn], EventName::Held, work);
+        let ticket = self.keep(by, &[conn, held_conn], EventName::Retrieved, work);
         Ok(Some(Order::Hold { ticket, key, leg }))
     }
 
@@ -257,7 +260,7 @@ impl TCalls {
         let (at, held) = self.two(by, active, held)?;
         let (key, leg, conn, held_conn) = (at.key, at.leg, at.call.conn, held.call.conn);
         let work = Work::Reconnect(Reconnect { held_conn, releasing: true });
-        let ticket = self.keep(by, &[conn, held_conn], EventName::Released, work);
+        let ticket = self.keep(by, &[conn, held_conn], EventName::Retrieved, work);
         Ok(Some(Order::Release { ticket, key, leg }))
     }
 
@@ -283,8 +286,7 @@ impl TCalls {
         }
         let carried = self.carried(user_data);
         let consult = Consult { to: to.clone(), carried, holding, held: holding };
-        let answer = if holding { EventName::Held } else { EventName::Dialing };
-        let ticket = self.keep(by, &[conn], answer, work(consult));
+        let ticket = self.keep(by, &[conn], EventName::Dialing, work(consult));
         Ok(Some(if holding {
             Order::Hold { ticket, key, leg }
         } else {
@@ -336,7 +338,7 @@ impl TCalls {
         let (key, kept) = at.other()?.reached().ok_or_else(gone)?;
         let (consult_key, moved) = consult.other()?.reached().ok_or_else(gone)?;
         let (conn, consult_conn) = (at.call.conn, consult.call.conn);
-        let work = Work::Transfer(Transfer { consult_conn, moved: (consult_key, moved) });
+        let work = Work::Transfer(Transfer { consult_conn, moved: (consult_key, moved), joins: false });
         let ticket = self.keep(by, &[conn, consult_conn], EventName::Released, work);
         Ok(Some(Order::Transfer { ticket, key, kept, consult: consult_key, moved }))
     }
@@ -355,7 +357,7 @@ impl TCalls {
         }
         let (consult_key, moved) = other.reached().ok_or(ErrorCode::InvCallState)?;
         let (key, conn, consult_conn) = (at.key, at.call.conn, consult.call.conn);
-        let work = Work::Conference(Transfer { consult_conn, moved: (consult_key, moved) });
+        let work = Work::Conference(Transfer { consult_conn, moved: (consult_key, moved), joins: false });
         let ticket = self.keep(by, &[conn, consult_conn], EventName::Released, work);
         Ok(Some(Order::Conference { ticket, key, consult: consult_key, moved }))
     }
@@ -520,7 +522,7 @@ impl TCalls {
     }
 
     /// A request is carried out: whoever has heard no event of it is told so.
-    fn acknowledge(&mut self, ticket: Ticket) {
+    pub(super) fn acknowledge(&mut self, ticket: Ticket) {
         let Some(pending) = self.out.take(ticket) else { return };
         if pending.answered {
             return;

@@ -1,0 +1,17 @@
+//! The whole node as its clients and phones see it: datagrams, requests and time go in; messages and events come out.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod answers;
+mod hall;
+mod office;
+mod phones;
+mod stages;
