@@ -33,7 +33,9 @@ fn spoken(name: &str, (conn, other): (&str, &str)) -> Vec<String> {
             let queue = |queue: &str| format!(r#"{},"ThisQueue":"{queue}""#, dn(ANNA));
             vec![dn(ANNA), queue(QUEUE), queue("7999")]
         }
-        "TAgentSetReady" => ["ManualIn", "AutoIn"].map(|m| format!(r#"{},"WorkMode":"{m}""#, dn(ANNA))).into(),
+        "TAgentSetReady" => {
+            ["ManualIn", "AutoIn"].map(|m| format!(r#"{},"WorkMode":"{m}""#, dn(ANNA))).into()
+        }
         "TAgentSetNotReady" => {
             let modes = ["AuxWork", "AfterCallWork", "LegalGuard", "WalkAway"];
             modes.map(|m| format!(r#"{},"WorkMode":"{m}""#, dn(ANNA))).into()
@@ -42,7 +44,10 @@ fn spoken(name: &str, (conn, other): (&str, &str)) -> Vec<String> {
             let numbers = [BERT, ANNA, QUEUE, POINT, "9555", "404", "bad number"];
             numbers.map(|number| format!(r#"{},"OtherDN":"{number}""#, dn(ANNA))).into()
         }
-        "TInitiateTransfer" | "TInitiateConference" | "TMuteTransfer" | "TSingleStepTransfer"
+        "TInitiateTransfer"
+        | "TInitiateConference"
+        | "TMuteTransfer"
+        | "TSingleStepTransfer"
         | "TRedirectCall" => [DORA, BERT, ANNA, QUEUE, POINT, "9555", "404"].map(to).into(),
         "TDeleteFromConference" => [DORA, BERT, ANNA, "404"].map(to).into(),
         "TCompleteTransfer" | "TCompleteConference" => {
@@ -53,31 +58,25 @@ fn spoken(name: &str, (conn, other): (&str, &str)) -> Vec<String> {
                 format!(r#"{},"ConnID":"{held}","ConsultConnID":"{held}""#, dn(ANNA)),
             ]
         }
-        "TAlternateCall" | "TReconnectCall" => vec![
-            format!(r#"{},"HeldConnID":"{other}""#, at()),
-            format!(r#"{},"HeldConnID":"{conn}""#, at()),
-        ],
+        "TAlternateCall" | "TReconnectCall" => {
+            vec![format!(r#"{},"HeldConnID":"{other}""#, at()), format!(r#"{},"HeldConnID":"{conn}""#, at())]
+        }
         "TAttachUserData" | "TUpdateUserData" => vec![data()],
         "TDeletePair" => vec![format!(r#"{},"Key":"Colour""#, at())],
-        "TSendDTMF" => vec![format!(r#"{},"DTMFDigits":"12#""#, at()), format!(r#"{},"DTMFDigits":"x""#, at())],
+        "TSendDTMF" => {
+            vec![format!(r#"{},"DTMFDigits":"12#""#, at()), format!(r#"{},"DTMFDigits":"x""#, at())]
+        }
         "TQueryCall" => vec![format!(r#""request":"{name}","ConnID":"{conn}""#), at()],
-        "TRouteCall" => vec![
-            to(BERT),
-            to(POINT),
-            to(QUEUE),
-            to("404"),
-            at(),
-            format!(r#"{},"RouteType":"Reject""#, at()),
-        ],
+        "TRouteCall" => {
+            vec![to(BERT), to(POINT), to(QUEUE), to("404"), at(), format!(r#"{},"RouteType":"Reject""#, at())]
+        }
         "TApplyTreatment" => vec![
             format!(r#"{},"TreatmentType":"RingBack""#, at()),
             format!(r#"{},"TreatmentType":"Silence""#, at()),
             format!(r#"{},"TreatmentType":"Music","TreatmentParms":{{"MUSIC_DN":"a.wav"}}"#, at()),
             format!(r#"{},"TreatmentType":"Music""#, at()),
         ],
-        "TPrivateRequest" => {
-            [3019, 77].map(|id| format!(r#""request":"{name}","ServiceID":{id}"#)).into()
-        }
+        "TPrivateRequest" => [3019, 77].map(|id| format!(r#""request":"{name}","ServiceID":{id}"#)).into(),
         _ => vec![at()],
     }
 }
@@ -97,7 +96,8 @@ fn asked(name: &str, stage: Stage, conns: (&str, &str)) -> Vec<(u64, String)> {
         asked.extend(more);
     }
     if matches!(stage, Stage::Ringing | Stage::HeldByOther) {
-        let theirs = |(_, text): &(u64, String)| (B, text.replace(r#""ThisDN":"1001""#, r#""ThisDN":"1002""#));
+        let theirs =
+            |(_, text): &(u64, String)| (B, text.replace(r#""ThisDN":"1001""#, r#""ThisDN":"1002""#));
         let more: Vec<_> = asked.iter().map(theirs).collect();
         asked.extend(more);
     }

@@ -1,5 +1,6 @@
 //! The whole node as its clients and phones see it: datagrams, requests and time go in; messages and events come out.
 #![allow(
+    dead_code,
     clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::expect_used,

@@ -141,7 +141,11 @@ impl Phone {
         }
         let (at, id) = (self.at.clone(), call_id(response));
         let Some(leg) = self.legs.iter_mut().find(|leg| leg.id == id) else {
-            return if code < 300 { vec![in_dialog(response, "ACK", number.parse().unwrap(), &at, "")] } else { Vec::new() };
+            return if code < 300 {
+                vec![in_dialog(response, "ACK", number.parse().unwrap(), &at, "")]
+            } else {
+                Vec::new()
+            };
         };
         let Side::Calling { invite, ok } = &mut leg.side else { return Vec::new() };
         if code < 300 {

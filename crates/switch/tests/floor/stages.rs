@@ -66,7 +66,8 @@ pub fn staged(stage: Stage) -> (Hall, String, String) {
     let login = |mode: &str| {
         format!(r#""request":"TAgentLogin","ThisDN":"{ANNA}","AgentID":"5001","WorkMode":"{mode}""#)
     };
-    let on = |conn: &str, request: &str| format!(r#""request":"{request}","ThisDN":"{ANNA}","ConnID":"{conn}""#);
+    let on =
+        |conn: &str, request: &str| format!(r#""request":"{request}","ThisDN":"{ANNA}","ConnID":"{conn}""#);
     match stage {
         Stage::NoCall => return (hall, none.clone(), none),
         Stage::LoggedIn => {
@@ -110,7 +111,8 @@ pub fn staged(stage: Stage) -> (Hall, String, String) {
             if stage == Stage::ConsultRings {
                 hall.acts(DORA, Acts::Rings);
             }
-            let request = if stage == Stage::Conference { "TInitiateConference" } else { "TInitiateTransfer" };
+            let request =
+                if stage == Stage::Conference { "TInitiateConference" } else { "TInitiateTransfer" };
             hall.does(A, &format!(r#"{},"OtherDN":"{DORA}""#, on(&conn, request)));
             hall.pass(1);
             let consult = hall.conn();

@@ -110,7 +110,11 @@ fn a_mute_transfer_to_a_busy_phone_takes_the_call_back() {
     office.missed(consult, 1, 486, EndReason::Status(486));
     office.news(consult, News::Failed { status: 486 });
     let events = office.events();
-    assert_eq!(events.last().unwrap(), "c2 1002 Released(Busy) >1003 was c1", "it was answered by EventDialing");
+    assert_eq!(
+        events.last().unwrap(),
+        "c2 1002 Released(Busy) >1003 was c1",
+        "it was answered by EventDialing"
+    );
     assert_eq!(office.orders(), [Order::Retrieve { ticket: NOBODY, key, leg: 1 }]);
 }
 
