@@ -219,6 +219,36 @@ def hot_seating(stage):
     return "2002 sits down at 2001's desk, 2001 at another"
 
 
+def sharing(stage):
+    """Two desktops at one DN: who hears, who may act, who has it for himself; one session at two connections."""
+    one, boss = stage.watch("agent01", "1001"), stage.desktop("supervisor")
+    boss.ask("TRegisterAddress", "EventRegistered", ThisDN="1001", RegisterMode="Monitor")
+    stage.refused(boss, 41, "TMakeCall", ThisDN="1001", OtherDN="1002")
+    stage.refused(boss, 506, "TRegisterAddress", ThisDN="1001", RegisterMode="Private")
+    boss.ask("TRegisterAddress", "EventRegistered", ThisDN="1001")
+    phone = stage.phone("1001")
+    caller = stage.gateway.call("1001")
+    for desk in (one, boss):
+        call = desk.hear("EventRinging", OtherDN=CALLER)["ConnID"]
+    boss.ask("TAnswerCall", "EventEstablished", ThisDN="1001", ConnID=call)
+    heard = one.hear("EventEstablished", ConnID=call)
+    expect("ReferenceID" not in heard, f"only who asked sees his reference, but {heard}")
+    boss.ask("TRegisterAddress", "EventRegistered", ThisDN="1001", RegisterMode="Private", ControlMode="Force")
+    one.hear("EventUnregistered", ThisDN="1001")
+    stage.refused(one, 41, "TReleaseCall", ThisDN="1001", ConnID=call)
+    boss.ask("TReleaseCall", "EventReleased", ThisDN="1001", ConnID=call)
+    caller.ends()
+    phone.fresh_line().ends()
+    again = stage.desktop("supervisor", session=boss.session, after=boss.last)
+    again.reference = boss.reference
+    again.ask("TUnregisterAddress", "EventUnregistered", ThisDN="1001")
+    stage.refused(again, 55, "TPrivateRequest", ServiceID=1)
+    boss.silent()
+    expect(boss.process.wait(5) == 1, "the connection that is taken over is closed")
+    stage.over(one, again)
+    return "monitor 41, private 506, force; the session goes on at another connection, the first is closed"
+
+
 def idle(stage):
     """Who is not ready for a minute is logged out. He has been sitting there since before the first play."""
     desk, since = stage.idler
@@ -228,7 +258,7 @@ def idle(stage):
     return "auto-logout-timeout after a minute"
 
 
-PLAYS = (conflicts, work_modes, untimed, legal_guard, strict_id, login_on_call, leaves, out_of_service, hot_seating, idle)
+PLAYS = (conflicts, work_modes, untimed, legal_guard, strict_id, login_on_call, leaves, out_of_service, hot_seating, sharing, idle)
 
 
 def agents(bed):
