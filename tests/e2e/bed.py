@@ -221,6 +221,12 @@ class Bed:
         return sipp.wait(30) == 0
 
 
+def configuration(name):
+    """Text of a configuration, to be changed and written elsewhere: what it includes is named in full."""
+    with open(os.path.join(CONFIG, name)) as file:
+        return file.read().replace('include = ["', f'include = ["{CONFIG}/')
+
+
 def is_busy(host, port):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:

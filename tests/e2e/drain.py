@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 
-from bed import CONFIG, Bed, Site, expect, main, tandem, until
+from bed import CONFIG, Bed, Site, configuration, expect, main, tandem, until
 from floor import AT_ONCE, Floor, NEVER
 
 A, B = "127.0.0.27", "127.0.0.29"
@@ -18,8 +18,7 @@ SHUTDOWN_S = 2
 
 def configured(bed, own, peer, name):
     """The floor's configuration as one of two peers, with an administrator."""
-    with open(f"{CONFIG}/floor.toml") as file:
-        text = file.read()
+    text = configuration("floor.toml")
     with open(os.path.join(os.path.dirname(CONFIG), "..", "..", "config", "office.toml")) as file:
         admin = re.search(r'\[\[person\]\]\nuser = "admin"\npassword-hash = ".*"\nrole = "administrator"\n', file.read())
     expect(admin, "config/office.toml has the person admin")

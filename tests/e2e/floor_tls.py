@@ -7,7 +7,7 @@ import socket
 import ssl
 import subprocess
 
-from bed import CONFIG, Site, expect, main, tandem
+from bed import Site, configuration, expect, main, tandem
 from desk import Desktop
 
 HOST = "127.0.0.73"
@@ -54,9 +54,8 @@ def python_client(folder):
 
 def tls(bed):
     certificates(bed.folder)
-    for name in ("tls.toml", "persons.toml"):
-        with open(f"{CONFIG}/{name}") as source, open(os.path.join(bed.folder, name), "w") as copy:
-            copy.write(('include = ["persons.toml"]\n' if name == "tls.toml" else "") + source.read())
+    with open(os.path.join(bed.folder, "tls.toml"), "w") as file:
+        file.write(configuration("tls.toml"))
     site = Site(bed, "tls", HOST, 5070, f"{HOST}:8070", ["--config", os.path.join(bed.folder, "tls.toml"), "--log", "info"])
     site.start()
     url = f"wss://{HOST}:8071/cti"

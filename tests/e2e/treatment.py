@@ -13,7 +13,7 @@ import time
 import urllib.request
 import wave
 
-from bed import CONFIG, Bed, expect, main, until, Failed
+from bed import Bed, configuration, expect, main, until, Failed
 from floor import AT_ONCE, GATEWAY, Floor
 
 HOST = "127.0.0.27"
@@ -61,8 +61,7 @@ def tone(path, hertz, seconds):
 
 def config(bed, folder):
     """The floor's configuration, with music in its queue."""
-    with open(f"{CONFIG}/floor.toml") as file:
-        text = file.read()
+    text = configuration("floor.toml")
     queue = 'agent-groups = ["support"]\ntreatment = "queued"'
     expect(text.count(queue) == 1, "floor.toml has the queue that this test gives music to")
     path = os.path.join(bed.folder, "treatment.toml")
