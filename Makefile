@@ -48,7 +48,7 @@ $(DENY):
 	else cargo install cargo-deny --version 0.20.2 --locked --root $(TARGET)/tools; fi
 
 e2e: build
-	@sh $(TOOLS) sipp python3 baresip rtpengine nft ip unshare openssl
+	@sh $(TOOLS) sipp python3 baresip rtpengine chromium nft ip unshare openssl
 	@sh tests/e2e/all.sh
 
 load: build

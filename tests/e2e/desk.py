@@ -131,10 +131,10 @@ class Wire:
 
     TEXT, BINARY, CLOSE, PING = 1, 2, 8, 9
 
-    def __init__(self, site):
-        self.socket = socket.create_connection((site.host, 8071), timeout=PATIENCE_S)
+    def __init__(self, site, port=8071, path="/cti"):
+        self.socket = socket.create_connection((site.host, port), timeout=PATIENCE_S)
         key = base64.b64encode(os.urandom(16)).decode()
-        self.socket.sendall(f"GET /cti HTTP/1.1\r\nHost: {site.host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        self.socket.sendall(f"GET {path} HTTP/1.1\r\nHost: {site.host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                             f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode())
         self.buffer = self.socket.makefile("rb")
         expect(b" 101 " in self.buffer.readline(), "the server upgrades to a WebSocket")

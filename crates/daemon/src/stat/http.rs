@@ -1,4 +1,4 @@
-//! The endpoint of the statistics service: `/stat` (WebSocket), `/stat.json`, `/metrics`, `/health`.
+//! The endpoint of the statistics service: a page for people, `/stat` (WebSocket), `/stat.json`, `/metrics`, `/health`.
 
 use std::io;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -21,13 +21,9 @@ use super::live::{Live, Role, Wanted};
 use super::metrics;
 use crate::limits::{HEALTHY_WITHIN, MAX_SUBSCRIBERS, MAX_SUBSCRIPTION, WRITE_WITHIN};
 
-const INDEX: &str = "tandem statistics
-
-/stat        WebSocket: send {\"subscribe\": [\"queue:*\", \"agent:2001\"]}, hear what changes, once a second at most
-/stat.json   everything now
-/metrics     Prometheus
-/health      200 while the model takes its turns, else 503
-";
+/// Nothing but this service's own files and its WebSocket.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 #[derive(Clone)]
 struct Shared {
@@ -56,7 +52,9 @@ struct Everything {
 pub async fn serve(listener: TcpListener, live: Arc<Live>) -> io::Result<()> {
     let shared = Shared { live, subscribers: Arc::default() };
     let router = Router::new()
-        .route("/", get(|| async { INDEX }))
+        .route("/", get(|| async { file("text/html; charset=utf-8", include_str!("page/index.html")) }))
+        .route("/page.css", get(|| async { file("text/css; charset=utf-8", include_str!("page/page.css")) }))
+        .route("/page.js", get(|| async { file("text/javascript; charset=utf-8", include_str!("page/page.js")) }))
         .route("/stat", get(subscribe))
         .route("/stat.json", get(everything))
         .route("/metrics", get(prometheus))
@@ -64,6 +62,16 @@ pub async fn serve(listener: TcpListener, live: Arc<Live>) -> io::Result<()> {
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "no such page; GET / lists them") })
         .with_state(shared);
     axum::serve(listener, router).await
+}
+
+fn file(kind: &'static str, text: &'static str) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, kind),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CACHE_CONTROL, "no-cache"),
+    ];
+    (headers, text).into_response()
 }
 
 async fn everything(State(shared): State<Shared>) -> Response {
@@ -114,7 +122,18 @@ impl Drop for Seat {
     }
 }
 
-async fn subscribe(State(shared): State<Shared>, upgrade: WebSocketUpgrade) -> Response {
+/// A browser tells which page's script it runs. One of another site must not read what this one's user may.
+fn is_own(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let Some(origin) = text(header::ORIGIN) else { return true };
+    let host = origin.split_once("://").map(|(_, host)| host);
+    host.is_some() && host == text(header::HOST)
+}
+
+async fn subscribe(State(shared): State<Shared>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+    if !is_own(&headers) {
+        return problem(StatusCode::FORBIDDEN, "a page of another origin may not subscribe");
+    }
     let Some(seat) = Seat::take(&shared.subscribers) else {
         return problem(StatusCode::SERVICE_UNAVAILABLE, "too many subscribers");
     };
@@ -165,4 +184,27 @@ fn update(wanted: &Wanted, live: &Live, seen: &mut u64, answer: bool) -> Option<
         return None;
     }
     serde_json::to_string(&Update { time: unix_ms(), updates }).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_other_origins_are_told_from_this_services_own() {
+        let headers = |origin: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, "stat.example:8070".parse().unwrap());
+            if let Some(origin) = origin {
+                headers.insert(header::ORIGIN, origin.parse().unwrap());
+            }
+            headers
+        };
+        assert!(is_own(&headers(None)), "no browser");
+        assert!(is_own(&headers(Some("http://stat.example:8070"))));
+        assert!(is_own(&headers(Some("https://stat.example:8070"))));
+        for other in ["http://evil.example", "http://stat.example", "null", "http://stat.example:8070.evil.example"] {
+            assert!(!is_own(&headers(Some(other))), "{other}");
+        }
+    }
 }
