@@ -54,7 +54,10 @@ pub async fn serve(listener: TcpListener, live: Arc<Live>) -> io::Result<()> {
     let router = Router::new()
         .route("/", get(|| async { file("text/html; charset=utf-8", include_str!("page/index.html")) }))
         .route("/page.css", get(|| async { file("text/css; charset=utf-8", include_str!("page/page.css")) }))
-        .route("/page.js", get(|| async { file("text/javascript; charset=utf-8", include_str!("page/page.js")) }))
+        .route(
+            "/page.js",
+            get(|| async { file("text/javascript; charset=utf-8", include_str!("page/page.js")) }),
+        )
         .route("/stat", get(subscribe))
         .route("/stat.json", get(everything))
         .route("/metrics", get(prometheus))
@@ -203,7 +206,9 @@ mod tests {
         assert!(is_own(&headers(None)), "no browser");
         assert!(is_own(&headers(Some("http://stat.example:8070"))));
         assert!(is_own(&headers(Some("https://stat.example:8070"))));
-        for other in ["http://evil.example", "http://stat.example", "null", "http://stat.example:8070.evil.example"] {
+        for other in
+            ["http://evil.example", "http://stat.example", "null", "http://stat.example:8070.evil.example"]
+        {
             assert!(!is_own(&headers(Some(other))), "{other}");
         }
     }
