@@ -4,8 +4,6 @@
 from bed import expect, main, until
 from stage import CALLER, Stage, play
 
-ANY_DN = "1001"
-
 
 def conflicts(stage):
     """One agent at one DN, one DN for an agent."""

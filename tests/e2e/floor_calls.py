@@ -3,7 +3,7 @@
 conference.
 """
 
-from bed import expect, main, until
+from bed import expect, main
 from stage import CALLER, GATEWAY, Stage, play
 from ua import Agent
 

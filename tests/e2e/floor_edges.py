@@ -122,7 +122,8 @@ def transfers_in_a_hurry(stage):
 def logout_crosses_offer(stage):
     """An agent logs out while a call is on its way to him: it is offered to somebody else, or waits; it is not lost."""
     boss, two = stage.watch("supervisor", "7000"), stage.agent(2)
-    phone, other = stage.phone("1001", "ring"), stage.phone("1002", "answer")
+    phone = stage.phone("1001", "ring")
+    stage.phone("1002", "answer")
     ways = []
     two.ask("TAgentSetNotReady", "EventAgentNotReady", ThisDN="1002")
     for _ in range(10):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Queues and routing points: overflow, priorities, skills, routing applications that are lost or late, treatments."""
 
-from bed import expect, main, until
+from bed import expect, main
 from stage import CALLER, Stage, play
 
 
@@ -72,7 +72,8 @@ def overflow_without_agents(stage):
 
 def priority(stage):
     """The call's own priority, then its queue's, then the longest wait."""
-    one, phone = stage.agent(1, "ManualIn"), stage.phone("1001", "answer")
+    one = stage.agent(1, "ManualIn")
+    stage.phone("1001", "answer")
     router = stage.watch("router", "7901")
     callers = {"plain": waits(stage, "7000", "03010")}
     routed = stage.gateway.call("7901", caller="03020")
@@ -84,7 +85,7 @@ def priority(stage):
     callers["urgent queue"] = waits(stage, "7005", "03030")
     one.ask("TAgentSetReady", "EventAgentReady", ThisDN="1001", WorkMode="AutoIn")
     order = []
-    for number in range(3):
+    for _ in range(3):
         call = one.hear("EventRinging", ThisDN="1001")
         order.append(call["OtherDN"])
         one.hear("EventEstablished", ConnID=call["ConnID"])

@@ -148,12 +148,12 @@ def consulted(stage):
     caller = stage.gateway.call("1002")
     call = at_a.hear("EventRinging")["ConnID"]
     at_a.hear("EventEstablished", ConnID=call)
-    line = stage.phones["1002"].fresh_line()
+    stage.phones["1002"].fresh_line()
     consult = at_a.consult("TInitiateTransfer", "1002", call, "1001", UserData={"Why": "expert"})
     at_b.hear("EventRinging", ConnID=consult, OtherDN="1002", UserData={"Why": "expert"})
     at_b.hear("EventEstablished", ConnID=consult)
     at_a.hear("EventEstablished", ConnID=consult)
-    own, theirs = stage.phones["1002"].fresh_line(), stage.phones["1001"].fresh_line()
+    theirs = stage.phones["1001"].fresh_line()
     # No mixer is configured.
     refused(at_a, 166, "TCompleteConference", ThisDN="1002", ConnID=call, ConsultConnID=consult)
     at_a.ask("TCompleteTransfer", "EventReleased", {"CallState": "Transferred"}, ThisDN="1002", ConnID=call, ConsultConnID=consult)

@@ -341,7 +341,7 @@ class Agent:
 
     def register(self, number, expires=300):
         """Registers by digest (MD5); 0 ends it."""
-        call_id, results = f"{random.getrandbits(48):x}@{self.host}", {}
+        call_id = f"{random.getrandbits(48):x}@{self.host}"
 
         def ask(cseq, extra=()):
             uri = f"sip:{self.server[0]}:{self.server[1]}"
