@@ -115,8 +115,9 @@ impl Node {
         for step in options.agent_no_answer_overflow {
             match step {
                 NoAnswerOverflow::None => return,
-                // A direct call was distributed from nowhere.
+                // A direct call was distributed from nowhere; who overflows to where he rings rings on.
                 NoAnswerOverflow::Recall => {}
+                NoAnswerOverflow::To(to) if *to == **dn => return,
                 NoAnswerOverflow::Release => {
                     let _ = self.operate(key, Operation::Clear);
                     return;

@@ -12,7 +12,9 @@
 mod support;
 
 mod answers;
+mod circles;
 mod hall;
 mod office;
 mod phones;
+mod rights;
 mod stages;

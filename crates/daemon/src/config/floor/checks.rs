@@ -156,12 +156,14 @@ pub fn targets(reader: &Reader, targets: &[Target], floor: &Floor, around: &Arou
             reader.fault(target.at.clone(), text, hint);
         }
     }
-    for queue in &floor.queues {
-        if queue.overflow.as_ref() == Some(&queue.number) {
-            let at = targets.iter().find(|t| t.key == "overflow" && *t.number == *queue.number);
-            let at = at.map_or(At { file: 0, span: 0..0 }, |target| target.at.clone());
-            let text = format!("`overflow` of the queue {} is the queue itself", queue.number);
-            reader.fault(at, text, "name another DN");
-        }
+    let queues = floor.queues.iter().map(|queue| (&queue.number, &queue.overflow, "overflow", "queue"));
+    let points = floor.routing_points.iter();
+    let points = points.map(|point| (&point.number, &point.default_dn, "default-dn", "Routing Point"));
+    for (number, to, key, what) in queues.chain(points).filter(|(number, to, ..)| to.as_ref() == Some(number))
+    {
+        let at = targets.iter().find(|t| t.key == key && Some(&*t.number) == to.as_deref());
+        let at = at.map_or(At { file: 0, span: 0..0 }, |target| target.at.clone());
+        let text = format!("`{key}` of the {what} {number} is the {what} itself");
+        reader.fault(at, text, "name another DN");
     }
 }

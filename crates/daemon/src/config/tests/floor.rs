@@ -173,6 +173,13 @@ fn calls_must_overflow_to_something() {
     refused(&queue("81"), "\"81\"", "`overflow` names 81, which leads nowhere", "[[dial-plan]]");
     refused(&queue("8 1"), "\"8 1\"", "' ' cannot stand in a number", "a number to send calls to");
     refused(&queue("70"), "\"70\"\n", "is the queue itself", "another DN");
+    let point = "[[routing-point]]\nnumber = \"71\"\ndefault-dn = \"71\"\n";
+    refused(
+        point,
+        "\"71\"\n",
+        "`default-dn` of the Routing Point 71 is the Routing Point itself",
+        "another DN",
+    );
     let plan = "[[trunk]]\nname = \"gw\"\ncontact = \"sip:192.0.2.1\"\n[[dial-plan]]\nprefix = \"8\"\ntrunks = [\"gw\"]\n";
     assert!(load_text(&format!("{plan}{}", queue("81"))).is_ok());
     refused(
