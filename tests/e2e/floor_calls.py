@@ -322,6 +322,7 @@ def phone_holds(stage):
     """The agent holds and retrieves at his phone, and hangs up there: his desktop hears the same."""
     one = stage.watch("agent01", "1001")
     caller, line, call = begin(stage, one, "1001")
+    line.hears("ACK")
     for number, (direction, event) in enumerate((("sendonly", "EventHeld"), ("sendrecv", "EventRetrieved"))):
         line.request("INVITE", line.describe() + f"a={direction}\r\n")
         one.hear(event, ThisDN="1001", ConnID=call)
