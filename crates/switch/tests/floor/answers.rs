@@ -18,28 +18,7 @@ fn spoken(name: &str, (conn, other): (&str, &str)) -> Vec<String> {
         "TQueryServer" => vec![format!(r#""request":"{name}""#)],
         "TQueryAddress" | "TRegisterAddress" => [ANNA, BERT, QUEUE, POINT, "9999"].map(dn).into(),
         "TUnregisterAddress" => [ANNA, BERT].map(dn).into(),
-        "TAgentLogin" => {
-            let with = |more: &str| format!(r#"{},"AgentID":"5001"{more}"#, dn(ANNA));
-            vec![
-                with(""),
-                with(r#","WorkMode":"AutoIn""#),
-                with(r#","ThisQueue":"7000""#),
-                with(r#","ThisQueue":"7999""#),
-                dn(ANNA) + r#","AgentID":"5002""#,
-                dn(ANNA) + r#","AgentID":"5003""#,
-            ]
-        }
-        "TAgentLogout" => {
-            let queue = |queue: &str| format!(r#"{},"ThisQueue":"{queue}""#, dn(ANNA));
-            vec![dn(ANNA), queue(QUEUE), queue("7999")]
-        }
-        "TAgentSetReady" => {
-            ["ManualIn", "AutoIn"].map(|m| format!(r#"{},"WorkMode":"{m}""#, dn(ANNA))).into()
-        }
-        "TAgentSetNotReady" => {
-            let modes = ["AuxWork", "AfterCallWork", "LegalGuard", "WalkAway"];
-            modes.map(|m| format!(r#"{},"WorkMode":"{m}""#, dn(ANNA))).into()
-        }
+        "TAgentLogin" | "TAgentLogout" | "TAgentSetReady" | "TAgentSetNotReady" => spoken_of_agents(name),
         "TMakeCall" => {
             let numbers = [BERT, ANNA, QUEUE, POINT, "9555", "404", "bad number"];
             numbers.map(|number| format!(r#"{},"OtherDN":"{number}""#, dn(ANNA))).into()
@@ -78,6 +57,34 @@ fn spoken(name: &str, (conn, other): (&str, &str)) -> Vec<String> {
         ],
         "TPrivateRequest" => [3019, 77].map(|id| format!(r#""request":"{name}","ServiceID":{id}"#)).into(),
         _ => vec![at()],
+    }
+}
+
+fn spoken_of_agents(name: &str) -> Vec<String> {
+    let dn = |dn: &str| format!(r#""request":"{name}","ThisDN":"{dn}""#);
+    match name {
+        "TAgentLogin" => {
+            let with = |more: &str| format!(r#"{},"AgentID":"5001"{more}"#, dn(ANNA));
+            vec![
+                with(""),
+                with(r#","WorkMode":"AutoIn""#),
+                with(r#","ThisQueue":"7000""#),
+                with(r#","ThisQueue":"7999""#),
+                dn(ANNA) + r#","AgentID":"5002""#,
+                dn(ANNA) + r#","AgentID":"5003""#,
+            ]
+        }
+        "TAgentLogout" => {
+            let queue = |queue: &str| format!(r#"{},"ThisQueue":"{queue}""#, dn(ANNA));
+            vec![dn(ANNA), queue(QUEUE), queue("7999")]
+        }
+        "TAgentSetReady" => {
+            ["ManualIn", "AutoIn"].map(|m| format!(r#"{},"WorkMode":"{m}""#, dn(ANNA))).into()
+        }
+        _ => {
+            let modes = ["AuxWork", "AfterCallWork", "LegalGuard", "WalkAway"];
+            modes.map(|m| format!(r#"{},"WorkMode":"{m}""#, dn(ANNA))).into()
+        }
     }
 }
 

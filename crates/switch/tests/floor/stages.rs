@@ -63,11 +63,6 @@ pub fn staged(stage: Stage) -> (Hall, String, String) {
     hall.joins_at(R, "route", Role::RoutingApplication, &[QUEUE, POINT]);
     hall.joins_at(ROOT, "root", Role::Administrator, &[]);
     let none = "00000000000000aa".to_owned();
-    let login = |mode: &str| {
-        format!(r#""request":"TAgentLogin","ThisDN":"{ANNA}","AgentID":"5001","WorkMode":"{mode}""#)
-    };
-    let on =
-        |conn: &str, request: &str| format!(r#""request":"{request}","ThisDN":"{ANNA}","ConnID":"{conn}""#);
     match stage {
         Stage::NoCall => return (hall, none.clone(), none),
         Stage::LoggedIn => {
@@ -105,27 +100,7 @@ pub fn staged(stage: Stage) -> (Hall, String, String) {
             let conn = hall.conn();
             hall.does(B, &on(&conn, "THoldCall").replace(ANNA, BERT));
         }
-        Stage::Consulting | Stage::ConsultRings | Stage::Conference => {
-            hall.dials(ANNA, BERT);
-            let conn = hall.conn();
-            if stage == Stage::ConsultRings {
-                hall.acts(DORA, Acts::Rings);
-            }
-            let request =
-                if stage == Stage::Conference { "TInitiateConference" } else { "TInitiateTransfer" };
-            hall.does(A, &format!(r#"{},"OtherDN":"{DORA}""#, on(&conn, request)));
-            hall.pass(1);
-            let consult = hall.conn();
-            assert_ne!(conn, consult);
-            if stage == Stage::Conference {
-                let join = on(&conn, "TCompleteConference");
-                hall.does(A, &format!(r#"{join},"ConsultConnID":"{consult}""#));
-                hall.pass(1);
-                return (hall, conn, consult);
-            }
-            // Anna's active call first, then the held one.
-            return (hall, consult, conn);
-        }
+        Stage::Consulting | Stage::ConsultRings | Stage::Conference => return consulting(hall, stage),
         Stage::InQueue => {
             hall.dials("gateway", QUEUE);
         }
@@ -144,4 +119,35 @@ pub fn staged(stage: Stage) -> (Hall, String, String) {
     }
     let conn = hall.conn();
     (hall, conn, none)
+}
+
+fn login(mode: &str) -> String {
+    format!(r#""request":"TAgentLogin","ThisDN":"{ANNA}","AgentID":"5001","WorkMode":"{mode}""#)
+}
+
+fn on(conn: &str, request: &str) -> String {
+    format!(r#""request":"{request}","ThisDN":"{ANNA}","ConnID":"{conn}""#)
+}
+
+/// Anna talks to Bert, whom she holds, and consults Dora.
+#[track_caller]
+fn consulting(mut hall: Hall, stage: Stage) -> (Hall, String, String) {
+    hall.dials(ANNA, BERT);
+    let conn = hall.conn();
+    if stage == Stage::ConsultRings {
+        hall.acts(DORA, Acts::Rings);
+    }
+    let request = if stage == Stage::Conference { "TInitiateConference" } else { "TInitiateTransfer" };
+    hall.does(A, &format!(r#"{},"OtherDN":"{DORA}""#, on(&conn, request)));
+    hall.pass(1);
+    let consult = hall.conn();
+    assert_ne!(conn, consult);
+    if stage == Stage::Conference {
+        let join = on(&conn, "TCompleteConference");
+        hall.does(A, &format!(r#"{join},"ConsultConnID":"{consult}""#));
+        hall.pass(1);
+        return (hall, conn, consult);
+    }
+    // Anna's active call first, then the held one.
+    (hall, consult, conn)
 }
