@@ -14,6 +14,7 @@ mod support;
 mod answers;
 mod circles;
 mod hall;
+mod nailed;
 mod office;
 mod phones;
 mod rights;
