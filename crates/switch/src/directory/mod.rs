@@ -414,6 +414,14 @@ impl Directory {
         self.floor_dns.get(std::str::from_utf8(number).ok()?).copied()
     }
 
+    /// Whether clients may register a DN of this number or name.
+    #[must_use]
+    pub fn has_dn(&self, dn: &str) -> bool {
+        self.find(dn.as_bytes()).is_some()
+            || self.floor_dns.contains_key(dn)
+            || self.trunk_named(dn).is_some()
+    }
+
     /// The ACD Queue with this number.
     #[must_use]
     pub fn queue(&self, number: &str) -> Option<&floor::Queue> {

@@ -13,8 +13,9 @@ use crate::arena::Key;
 use crate::call::News;
 use crate::call::control::Operation;
 use crate::cti::calls::{Happening, TCalls};
-use crate::cti::sessions::{Gone, Sessions};
+use crate::cti::sessions::{Gone, Sessions, Who};
 use crate::cti::{SessionId, agent_event, device_event};
+use crate::directory::Directory;
 use crate::directory::floor::{AgentOptions, NoAnswerOverflow};
 use crate::event::Event;
 use crate::output::Output;
@@ -501,13 +502,24 @@ impl Node {
         }
     }
 
-    /// A new configuration is in force.
-    pub(super) fn floor_adopts(&mut self) {
-        let grace = self.rooms.directory.floor().logout_on_disconnect_grace;
-        self.floor.sessions.set_disconnect_grace(grace);
+    /// A new configuration is in force. Clients hear what it did to agents and callers before they lose DNs.
+    pub(super) fn floor_adopts(&mut self, before: &Directory) {
+        let directory = Arc::clone(&self.rooms.directory);
+        self.floor.sessions.set_disconnect_grace(directory.floor().logout_on_disconnect_grace);
         self.floor.agents.adopt(&mut desk!(self, agent));
         self.settle_agents();
         self.floor.queues.adopt(&mut desk!(self, queue));
+        self.settle_rooms();
+        let rooms = &mut self.rooms;
+        let is_configured = |dn: &str| directory.has_dn(dn);
+        self.floor.sessions.forget_dns(&mut rooms.log, rooms.now, &is_configured);
+        // Whoever proved to be a person of another password or role must prove it anew.
+        let changed = |who: &Who| match (before.person(&who.person), directory.person(&who.person)) {
+            (Some(old), Some(new)) => old.role != new.role || old.password_hash != new.password_hash,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        self.floor.sessions.dismiss(&mut rooms.log, &changed);
         self.count_routers();
     }
 }

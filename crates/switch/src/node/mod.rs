@@ -139,9 +139,10 @@ impl Node {
                 self.keep(over);
             }
             Input::Directory(directory) => {
+                let before = Arc::clone(&self.rooms.directory);
                 self.rooms.adopt(directory);
                 self.mode_may_have_changed();
-                self.floor_adopts();
+                self.floor_adopts(&before);
             }
             Input::Drain(order) => self.drain_order(order),
             Input::Resolved { trunk, addr } => {

@@ -13,9 +13,11 @@ mod support;
 
 mod answers;
 mod circles;
+mod explained;
 mod hall;
 mod nailed;
 mod office;
 mod phones;
+mod reload;
 mod rights;
 mod stages;

@@ -42,6 +42,8 @@ pub struct Bed {
     pub events: Vec<Event>,
     pub cdrs: Vec<Cdr>,
     pub told: Vec<tandem_switch::cti::Outgoing>,
+    /// Connections of clients that were closed.
+    pub closed: Vec<tandem_switch::cti::LinkId>,
     /// What the media server was asked for.
     pub media: Vec<tandem_switch::media::MediaOrder>,
     pub commit: bool,
@@ -126,6 +128,7 @@ impl Bed {
             events: Vec::new(),
             cdrs: Vec::new(),
             told: Vec::new(),
+            closed: Vec::new(),
             media: Vec::new(),
             commit: true,
             stored: 0,
@@ -152,7 +155,7 @@ impl Bed {
                 }
                 Output::Event(event) => self.events.push(event),
                 Output::Cti(told) => self.told.push(told),
-                Output::CtiClose(_) => {}
+                Output::CtiClose(link) => self.closed.push(link),
                 Output::Media(order) => self.media.push(order),
                 Output::Cdr(cdr) => self.cdrs.push(*cdr),
             }

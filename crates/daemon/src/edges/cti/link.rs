@@ -306,7 +306,8 @@ async fn pass_on(edge: &CtiEdge, input: CtiInput) -> Result<(), End> {
 /// What the connection is ended for.
 fn ended(ending: &Ending) -> End {
     if ending.replaced.load(Ordering::Relaxed) {
-        return End::Close(CloseCode::Policy, "another connection has taken this session over", None);
+        let why = "another connection has taken this session over, or its person was changed: open it anew";
+        return End::Close(CloseCode::Policy, why, None);
     }
     TOO_SLOW
 }

@@ -5,6 +5,7 @@
 //! session and the answers to its requests, [`registered`] knows who hears what, [`presence`] opens, loses and ends sessions,
 //! [`record`] is what a backup knows of all that.
 
+mod adopt;
 mod presence;
 mod record;
 mod registered;
@@ -377,8 +378,8 @@ impl Sessions {
         self.outgoing.pop_front()
     }
 
-    /// Connections to be closed, after everything that leaves: another has taken their session over, or the server is
-    /// full.
+    /// Connections to be closed, after everything that leaves: another has taken their session over, its person is not
+    /// configured so any more, or the server is full.
     pub fn poll_close(&mut self) -> Option<LinkId> {
         self.closing.pop_front()
     }

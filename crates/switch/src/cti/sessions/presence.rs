@@ -197,7 +197,7 @@ impl Sessions {
         }
     }
 
-    fn end(&mut self, log: &mut ChangeLog, session: SessionId) {
+    pub(super) fn end(&mut self, log: &mut ChangeLog, session: SessionId) {
         let Some(client) = self.clients.remove(&session) else { return };
         match client.presence {
             Presence::Here(link) => {
