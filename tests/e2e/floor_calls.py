@@ -232,6 +232,23 @@ def conference(stage):
     return f"three legs in {names.pop()}; the caller dropped, 1002 left, and with it the conference"
 
 
+def mixer_refuses(stage):
+    """The mixer is full: all parties are hung up, everybody is told, and nothing is left."""
+    stage.mixer.manner = 486
+    one, two = stage.watch("agent01", "1001"), stage.watch("agent02", "1002")
+    caller, line, call = begin(stage, one, "1001")
+    second, own, theirs = consult(stage, one, two, call, "TInitiateConference")
+    one.ask("TCompleteConference", "EventReleased", {"ConnID": second, "CallState": "Conferenced"}, ThisDN="1001", ConnID=call,
+            ConsultConnID=second)
+    one.hear_until("EventReleased", ConnID=call)
+    two.hear_until("EventReleased", ConnID=call)
+    for party in (caller, line, own, theirs):
+        party.ends()
+    stage.mixer.manner = "answer"
+    stage.over(one, two)
+    return "everybody is released"
+
+
 def answer_ways(stage):
     """How a request makes phones answer and hold: NOTIFY talk and hold, an INVITE with Alert-Info, not at all."""
     five, six, seven = stage.watch("agent01", "1005"), stage.watch("agent02", "1006"), stage.watch("agent03", "1007")
@@ -433,7 +450,7 @@ def in_one_breath(stage):
     return f"each answered in turn; hold and release at once: {answers[first]}, {answers[second]}"
 
 
-PLAYS = (mute_transfer, mute_transfer_to_queue, within_the_house, in_one_breath, redirect, alternate, clear, dtmf, user_data, query, conference, answer_ways, failures, phone_holds, transfer_to_queue)
+PLAYS = (mute_transfer, mute_transfer_to_queue, within_the_house, in_one_breath, redirect, alternate, clear, dtmf, user_data, query, conference, mixer_refuses, answer_ways, failures, phone_holds, transfer_to_queue)
 
 
 def calls(bed):

@@ -26,6 +26,8 @@ pub const MAX_EXPLAINED: usize = 100_000;
 pub const MAX_STEPS: usize = 64;
 /// Requests of this server's own to the parties of one call at once; an operation beyond it gets 503.
 pub const MAX_TELLINGS: usize = 8;
+/// How long parties of a conference wait for the mixer, without media, before they are hung up.
+pub const MIXER_PATIENCE: Duration = Duration::from_secs(10);
 /// Orders of requests that wait until their calls are at rest; one beyond it is refused as the call's state demands.
 pub const MAX_HELD_ORDERS: usize = 1_000;
 /// The same of one call.

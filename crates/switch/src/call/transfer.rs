@@ -18,7 +18,7 @@ use crate::cdr::EndedBy;
 use crate::directory::{Directory, Mixer};
 use crate::explain::What;
 use crate::ids::Tag;
-use crate::limits::{MAX_DEPARTED, MAX_LEGS};
+use crate::limits::{MAX_DEPARTED, MAX_LEGS, MIXER_PATIENCE};
 use crate::reject::Reject;
 use crate::rooms::{Device, Rooms, Use};
 use crate::routing::Onwards;
@@ -106,7 +106,7 @@ impl Calls {
             to: conference.as_bytes().into(),
             stages: vec![stage],
             steps: vec![What::ToMixer(Arc::clone(&mixer.name))],
-            ring_timeout: rooms.directory.options.ring_timeout,
+            ring_timeout: MIXER_PATIENCE,
             carried: super::Carried::default(),
         };
         let key =
