@@ -8,7 +8,7 @@ use crate::office::{ANNA, BERT, DORA, POINT, QUEUE};
 use crate::stages::{A, B, R, ROOT, STAGES, Stage, staged};
 
 /// The request of this name for Anna's DN, and the variants of it that make a difference; without its braces.
-fn spoken(name: &str, (conn, other): (&str, &str)) -> Vec<String> {
+pub fn spoken(name: &str, (conn, other): (&str, &str)) -> Vec<String> {
     let dn = |dn: &str| format!(r#""request":"{name}","ThisDN":"{dn}""#);
     let at = || format!(r#"{},"ConnID":"{conn}""#, dn(ANNA));
     let to = |number: &str| format!(r#"{},"OtherDN":"{number}""#, at());

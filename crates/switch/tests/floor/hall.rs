@@ -249,14 +249,19 @@ impl Hall {
         self.run();
     }
 
-    /// Everybody hangs up and nothing is left.
+    /// Everybody hangs up, also what begins to ring only now, and nothing is left.
     #[track_caller]
     pub fn closes(&mut self) {
-        for dn in [ANNA, BERT, FIXED, DORA, "gateway", "mixer"] {
+        let phones = [ANNA, BERT, FIXED, DORA, "gateway", "mixer"];
+        for dn in phones {
             self.acts(dn, Acts::Answers);
-            self.hangs_up(dn);
         }
-        self.pass(300);
+        for _ in 0..4 {
+            for dn in phones {
+                self.hangs_up(dn);
+            }
+            self.pass(75);
+        }
         self.is_empty();
     }
 

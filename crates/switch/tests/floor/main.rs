@@ -18,6 +18,7 @@ mod hall;
 mod nailed;
 mod office;
 mod phones;
+mod random;
 mod reload;
 mod rights;
 mod stages;
