@@ -85,6 +85,9 @@ pub const CTI_WRITE_CHUNK: usize = 32 * 1024;
 pub const CTI_WRITER_QUEUE: usize = 32_768;
 /// Time for TLS and the WebSocket handshake.
 pub const CTI_HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+
+/// Within this time a server that ends parts from its CTI clients; who has not heard it by then is cut off.
+pub const CTI_PART_WITHIN: Duration = Duration::from_secs(1);
 /// Time for a new CTI connection to send TOpenServer; then it is closed.
 pub const CTI_OPEN_WITHIN: Duration = Duration::from_secs(10);
 /// Longest wait of a TOpenServer for its password to be checked; then it is refused and may come again.

@@ -97,6 +97,7 @@ pub fn serve(origin: &Origin, config: Config) -> Result<()> {
     let control = Control { origin, commands, cdrs: sources.cdrs, settings, directory, publish };
     let stopped = edges.block_on(control.run(signals, ends));
     let joined = node.join().map_err(|_| anyhow!("the node's thread ended by a fault"));
+    edges.block_on(sources.cti.stop());
     edges.shutdown_background();
     joined?.context("the node's thread ended")?;
     stopped

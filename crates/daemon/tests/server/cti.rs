@@ -56,6 +56,20 @@ fn a_malformed_request_of_an_open_session_is_refused_and_the_session_goes_on() {
 }
 
 #[test]
+fn a_server_that_ends_parts_from_every_client_opened_or_not() {
+    let server = Server::start();
+    let (mut opened, _) = connected(&server, "jane");
+    let mut silent = Desktop::connect(server.cti);
+    let stopped = std::thread::spawn(move || server.stop(nix::sys::signal::Signal::SIGTERM));
+    let end = (1001, "the server is stopping".to_owned());
+    assert_eq!(opened.next(), Err(end.clone()));
+    assert_eq!(silent.next(), Err(end));
+    // A client that has read the farewell answers it only when it goes on reading.
+    assert!(opened.next().is_err() && silent.next().is_err());
+    assert_eq!(stopped.join().unwrap().code(), Some(0));
+}
+
+#[test]
 fn an_agent_logs_in_and_is_seen() {
     let server = Server::start();
     let (mut desktop, _) = connected(&server, "jane");

@@ -90,12 +90,10 @@ where
             return;
         }
     };
-    let end = match prove(edge, &mut socket, remote).await {
-        Ok(open) => {
-            drop(place);
-            talk(edge, &mut socket, remote, open).await
-        }
-        Err(end) => end,
+    let end = tokio::select! {
+        biased;
+        () = edge.stopping.cancelled() => stopping(),
+        end = prove_and_talk(edge, &mut socket, remote, place) => end,
     };
     if let End::Close(code, reason, told) = end {
         if !matches!(code, CloseCode::Normal | CloseCode::Away) {
@@ -103,6 +101,28 @@ where
         }
         let _ = timeout(WRITE_WITHIN, part(&mut socket, code, reason, told)).await;
     }
+}
+
+async fn prove_and_talk<S>(
+    edge: &CtiEdge,
+    socket: &mut Socket<S>,
+    remote: SocketAddr,
+    place: OwnedSemaphorePermit,
+) -> End
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    match prove(edge, socket, remote).await {
+        Ok(open) => {
+            drop(place);
+            talk(edge, socket, remote, open).await
+        }
+        Err(end) => end,
+    }
+}
+
+fn stopping() -> End {
+    End::Close(CloseCode::Away, "the server is stopping", None)
 }
 
 #[expect(clippy::result_large_err, reason = "the answer that the library asks for")]
@@ -299,7 +319,7 @@ where
 async fn pass_on(edge: &CtiEdge, input: CtiInput) -> Result<(), End> {
     match edge.commands.input(Input::Cti(input)).await {
         true => Ok(()),
-        false => Err(End::Close(CloseCode::Away, "the server is stopping", None)),
+        false => Err(stopping()),
     }
 }
 

@@ -22,7 +22,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::command::Commands;
-use crate::limits::{CTI_FAILURE_PAUSE, CTI_SEND_BUFFER, CTI_WRITER_QUEUE, MAX_CTI_LINKS, MAX_CTI_UNPROVEN};
+use crate::limits::{
+    CTI_FAILURE_PAUSE, CTI_PART_WITHIN, CTI_SEND_BUFFER, CTI_WRITER_QUEUE, MAX_CTI_LINKS, MAX_CTI_UNPROVEN,
+};
 use doorkeeper::{Doorkeeper, Refused};
 pub use tls::{Acceptor, acceptor, roots};
 
@@ -51,6 +53,9 @@ pub struct CtiCounters {
     pub locked_out: AtomicU64,
 }
 
+/// How often a server that ends looks whether its clients are gone.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
 /// How to reach one client.
 struct Writer {
     queue: mpsc::Sender<Outgoing>,
@@ -72,6 +77,8 @@ pub struct CtiEdge {
     writers: DashMap<LinkId, Writer>,
     next_id: AtomicU64,
     doorkeeper: Doorkeeper,
+    /// The server ends.
+    stopping: CancellationToken,
     /// What happened so far.
     pub counters: CtiCounters,
 }
@@ -85,6 +92,7 @@ impl CtiEdge {
             writers: DashMap::new(),
             next_id: AtomicU64::new(1),
             doorkeeper: Doorkeeper::new(),
+            stopping: CancellationToken::new(),
             counters: CtiCounters::default(),
         })
     }
@@ -165,6 +173,22 @@ impl CtiEdge {
             writer.ending.replaced.store(true, Ordering::Relaxed);
             writer.ending.now.cancel();
         }
+    }
+
+    /// Parts from every client, once it has what is on its way to it; waits for slow ones no longer than
+    /// [`CTI_PART_WITHIN`].
+    pub async fn stop(&self) {
+        let parted = async {
+            while self.writers.iter().any(|writer| writer.queue.capacity() < writer.queue.max_capacity()) {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            self.stopping.cancel();
+            while self.counters.open.load(Ordering::Relaxed) > 0 {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        let _ = tokio::time::timeout(CTI_PART_WITHIN, parted).await;
+        self.stopping.cancel();
     }
 
     /// A place in the table for a proven connection.
