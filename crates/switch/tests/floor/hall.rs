@@ -127,6 +127,13 @@ impl Hall {
         });
     }
 
+    /// The token of a link's session.
+    #[track_caller]
+    pub fn session(&self, link: u64) -> String {
+        let opened = |told: &&Outgoing| told.link == LinkId(link) && told.event.session.is_some();
+        self.heard.iter().find(opened).and_then(|told| told.event.session.clone()).unwrap()
+    }
+
     /// A person connects and registers DNs.
     #[track_caller]
     pub fn joins_at(&mut self, link: u64, person: &str, role: Role, dns: &[&str]) {

@@ -1,6 +1,5 @@
 //! The whole node as its clients and phones see it: datagrams, requests and time go in; messages and events come out.
 #![allow(
-    dead_code,
     clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,4 +20,5 @@ mod phones;
 mod random;
 mod reload;
 mod rights;
+mod seats;
 mod stages;

@@ -9,7 +9,7 @@ use tandem_peer::trunk::TrunkOptions;
 use tandem_switch::directory::floor::{
     AgentLogin, AgentOptions, Distribution, Mixer, Password, Person, Queue, RoutingPoint, Treatment,
 };
-use tandem_switch::directory::{AnswerMode, Directory, DnClass, Extension, Floor};
+use tandem_switch::directory::{AnswerMode, Directory, Extension, Floor};
 
 use crate::support::{contact, directory};
 
@@ -67,14 +67,6 @@ pub fn person(name: &str, role: Role, logins: &[&str]) -> Person {
 pub struct Plans {
     pub extensions: Vec<Extension>,
     pub floor: Floor,
-}
-
-impl Plans {
-    /// Changes what a DN is.
-    pub fn dn(&mut self, number: &str, change: impl FnOnce(&mut DnClass)) {
-        let extension = self.extensions.iter_mut().find(|e| *e.number == *number).unwrap();
-        change(Arc::make_mut(&mut extension.class));
-    }
 }
 
 /// Anna (5001), Bert (5002) and Dora (5004) are agents of the queue 7000; calls of any kind are business calls. There is
