@@ -418,6 +418,9 @@ impl Sim {
                 }
             }
         }
+        if let Some(wrong) = self.sites.get_mut(id.0).and_then(Site::check_agents) {
+            self.oracles.report(now, format!("{}: {wrong}", id.name()));
+        }
         if self.sites.get(id.0).is_some_and(Site::is_drained) {
             return self.crash(id, Refusal::Refused);
         }

@@ -10,6 +10,7 @@ use tandem_switch::cti::{CtiInput, LinkId, Outgoing};
 use tandem_switch::{Cdr, Directory, Event, Input, Node, Now, Output};
 
 use crate::dice::Dice;
+use crate::oracle::agents::Agents;
 use crate::sites::SiteId;
 use crate::time::At;
 use crate::wire::{Over, Packet, Wire};
@@ -48,6 +49,7 @@ pub struct Site {
     /// Everything it reported.
     pub events: Vec<(At, Event)>,
     drained: bool,
+    agents: Option<Agents>,
     /// Its call records.
     pub cdrs: Vec<Cdr>,
     /// What clients of the CTI interface ask of a stopped process.
@@ -94,6 +96,7 @@ impl Site {
             dies_at_store: false,
             events: Vec::new(),
             drained: false,
+            agents: None,
             cdrs: Vec::new(),
             cti_inbox: VecDeque::new(),
             armed: None,
@@ -114,7 +117,11 @@ impl Site {
         let seed = self.dice.seed();
         self.incarnation += 1;
         self.frozen = false;
-        self.node = Some(Node::new(self.directory.clone(), seed, self.clock(now)));
+        let clock = self.clock(now);
+        let mut node = Node::new(self.directory.clone(), seed, clock);
+        let has_floor = !self.directory.floor().logins.is_empty();
+        self.agents = has_floor.then(|| Agents::new(&self.directory, &mut node, clock.unix_ms));
+        self.node = Some(node);
     }
 
     /// The process dies: whatever it held is gone.
@@ -242,6 +249,11 @@ impl Site {
     #[must_use]
     pub fn is_drained(&self) -> bool {
         self.is_running() && self.drained
+    }
+
+    /// Whether its agents are as the reference model says; what is wrong, if they are not.
+    pub fn check_agents(&mut self) -> Option<String> {
+        self.agents.as_mut()?.step(self.node.as_mut()?)
     }
 
     /// The next thing the server asks for.

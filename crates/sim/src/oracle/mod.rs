@@ -1,6 +1,7 @@
 //! Oracles: what must be true after every step, whatever happened. Each looks at what went in and out of the servers,
 //! in plain text; none asks a server what it thinks.
 
+pub mod agents;
 pub mod calls;
 pub mod client_side;
 pub mod floor;

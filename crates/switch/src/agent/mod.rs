@@ -11,6 +11,7 @@
 
 mod check;
 mod drain;
+pub mod heard;
 mod login;
 mod record;
 mod seats;
@@ -32,6 +33,7 @@ use crate::directory::Directory;
 use crate::directory::floor::{NoAnswerAction, OnUnregister, StrictId, WrapUp};
 use crate::limits::{MAX_AGENT_TIMERS_AT_ONCE, MAX_AGENTS, MAX_QUEUES_OF_AGENT};
 use crate::time::{Deadline, Now};
+use heard::What;
 use seats::Seats;
 use state::{Call, Turn};
 
@@ -51,12 +53,15 @@ pub struct Desk<'a> {
 pub struct Agents {
     seats: Seats,
     last_record: u64,
+    /// What the room was told, if somebody listens.
+    heard: Option<Vec<heard::Told>>,
 }
 
 impl Agents {
     /// Takes a new configuration: agents whose DN or Agent Login is gone are logged out, options take effect from the
     /// next change of state on, and queues that are gone are forgotten.
     pub fn adopt(&mut self, desk: &mut Desk<'_>) {
+        self.hear(desk, "", || What::Adopted);
         for dn in self.seats.occupied() {
             let directory = desk.directory;
             let stays = self.seats.turn(desk, &dn, |turn| {
@@ -79,6 +84,14 @@ impl Agents {
     /// progress, 527 and 550 for conflicts, 166 when the table is full.
     #[allow(clippy::needless_pass_by_value, reason = "a login is used up")]
     pub fn login(&mut self, desk: &mut Desk<'_>, login: Login<'_>) -> Result<(), Refusal> {
+        let what = What::login(&login);
+        let dn = Arc::clone(login.dn);
+        let done = self.log_in(desk, login);
+        self.hear_outcome(desk, &dn, number(&done), || what);
+        done
+    }
+
+    fn log_in(&mut self, desk: &mut Desk<'_>, login: Login<'_>) -> Result<(), Refusal> {
         let dn = login::extension(desk.directory, login.dn)?;
         let options = desk.directory.agent_options(&dn, login.agent_id);
         login::admit(desk.directory, &login, &options)?;
@@ -130,6 +143,21 @@ impl Agents {
     /// 551 if nobody is logged in; 53 for attributes, or a queue that he did not name; 506 with a call in progress,
     /// unless `by` is not a request.
     pub fn logout(
+        &mut self,
+        desk: &mut Desk<'_>,
+        dn: &str,
+        by: LogoutBy,
+        queue: Option<&str>,
+        reasons: KvList,
+        extensions: KvList,
+    ) -> Result<(), Refusal> {
+        let what = What::logout(by == LogoutBy::Request, queue.is_some(), &extensions);
+        let done = self.log_out_of(desk, dn, by, queue, reasons, extensions);
+        self.hear_outcome(desk, dn, number(&done), || what);
+        done
+    }
+
+    fn log_out_of(
         &mut self,
         desk: &mut Desk<'_>,
         dn: &str,
@@ -194,9 +222,12 @@ impl Agents {
         reasons: KvList,
         extensions: KvList,
     ) -> Result<(), Refusal> {
-        check::lists([&reasons, &extensions])?;
-        let set = self.seats.turn(desk, dn, |turn| turn.set_ready(mode, reasons, extensions));
-        set.ok_or(ErrorCode::AcdLogoff)?
+        let set = check::lists([&reasons, &extensions]).and_then(|()| {
+            let set = self.seats.turn(desk, dn, |turn| turn.set_ready(mode, reasons, extensions));
+            set.ok_or(ErrorCode::AcdLogoff)?
+        });
+        self.hear_outcome(desk, dn, number(&set), || What::Ready { mode });
+        set
     }
 
     /// `TAgentSetNotReady`.
@@ -211,18 +242,24 @@ impl Agents {
         reasons: KvList,
         extensions: KvList,
     ) -> Result<(), Refusal> {
-        check::lists([&reasons, &extensions])?;
-        let set = self.seats.turn(desk, dn, |turn| turn.set_not_ready(mode, reasons, extensions));
-        set.ok_or(ErrorCode::AcdLogoff)?
+        let wrap_up = wrap_up_of(&extensions);
+        let set = check::lists([&reasons, &extensions]).and_then(|()| {
+            let set = self.seats.turn(desk, dn, |turn| turn.set_not_ready(mode, reasons, extensions));
+            set.ok_or(ErrorCode::AcdLogoff)?
+        });
+        self.hear_outcome(desk, dn, number(&set), || What::NotReady { mode, wrap_up });
+        set
     }
 
     /// A queue offers him a call: he is not available until it is answered or taken back.
     pub fn offered(&mut self, desk: &mut Desk<'_>, dn: &str, conn: u64) {
+        self.hear(desk, dn, || What::Offered { conn });
         self.seats.turn(desk, dn, |turn| *turn.offer = Some(conn));
     }
 
     /// The offer was taken back, or refused, or not answered.
     pub fn offer_over(&mut self, desk: &mut Desk<'_>, dn: &str, conn: u64) {
+        self.hear(desk, dn, || What::OfferOver { conn });
         self.seats.turn(desk, dn, |turn| {
             if *turn.offer == Some(conn) {
                 *turn.offer = None;
@@ -233,6 +270,7 @@ impl Agents {
     /// `agent-no-answer-timeout` is over with the call still ringing: applies `agent-no-answer-action`. If he stays
     /// Ready he counts as idle from now on only, so that the next call is offered to others first.
     pub fn no_answer(&mut self, desk: &mut Desk<'_>, dn: &str) {
+        self.hear(desk, dn, || What::NoAnswer);
         let action = self.seats.turn(desk, dn, |turn| {
             turn.agent.idle_since_unix_ms = turn.now_ms;
             if turn.options.agent_no_answer_action == NoAnswerAction::NotReady {
@@ -250,6 +288,7 @@ impl Agents {
 
     /// A call came to the DN (rings or is dialled), whether an agent is logged in there or not.
     pub fn call_began(&mut self, desk: &mut Desk<'_>, dn: &str, work: Work) {
+        self.hear(desk, dn, || What::Began { work });
         if !self.seats.by_dn.contains_key(dn) {
             let extension = desk.directory.find(dn.as_bytes()).and_then(|id| desk.directory.extension(id));
             let Some(extension) = extension else { return };
@@ -267,6 +306,7 @@ impl Agents {
 
     /// It is answered.
     pub fn call_established(&mut self, desk: &mut Desk<'_>, dn: &str, conn: u64) {
+        self.hear(desk, dn, || What::Established { conn });
         let Some(seat) = self.seats.by_dn.get_mut(dn) else { return };
         let was_busy = seat.calls.iter().any(Call::occupies);
         let Some(call) = seat.calls.iter_mut().find(|call| call.conn == conn) else { return };
@@ -282,22 +322,18 @@ impl Agents {
     /// The call at the DN is another one from now on (a transfer or conference was completed): `work` takes the place
     /// of `old`, and what it left of after-call work is not lost.
     pub fn call_became(&mut self, desk: &mut Desk<'_>, dn: &str, old: u64, work: Work) {
+        self.hear(desk, dn, || What::Became { old, work });
         let Some(seat) = self.seats.by_dn.get_mut(dn) else { return };
         let was_busy = seat.calls.iter().any(Call::occupies);
-        let twice = old != work.conn && seat.calls.iter().any(|call| call.conn == work.conn);
-        if let Some(call) = seat.calls.iter_mut().find(|call| call.conn == old) {
-            call.conn = work.conn;
-            call.business |= work.business;
-            call.wrap_up = work.wrap_up.or(call.wrap_up);
-        }
-        if twice && let Some(at) = seat.calls.iter().position(|call| call.conn == work.conn) {
-            let first = seat.calls.remove(at);
-            if let Some(call) = seat.calls.iter_mut().find(|call| call.conn == work.conn) {
-                call.business |= first.business;
-                call.established |= first.established;
-                call.wrap_up = call.wrap_up.or(first.wrap_up);
-            }
-        }
+        let Some(place) = seat.calls.iter().position(|call| call.conn == old) else { return };
+        let mut call = seat.calls.remove(place);
+        let other =
+            seat.calls.iter().position(|other| other.conn == work.conn).map(|at| seat.calls.remove(at));
+        call.conn = work.conn;
+        call.business |= work.business || other.as_ref().is_some_and(|other| other.business);
+        call.established |= other.as_ref().is_some_and(|other| other.established);
+        call.wrap_up = work.wrap_up.or(call.wrap_up).or(other.and_then(|other| other.wrap_up));
+        seat.calls.push(call);
         self.seats.turn(desk, dn, |turn| {
             if !was_busy && turn.busy() {
                 turn.begin_busy();
@@ -307,6 +343,7 @@ impl Agents {
 
     /// `WrapUpTime` of a call's user data changed.
     pub fn set_wrap_up(&mut self, desk: &mut Desk<'_>, dn: &str, conn: u64, wrap_up: Option<WrapUp>) {
+        self.hear(desk, dn, || What::WrapUp { conn, wrap_up });
         let Some(seat) = self.seats.by_dn.get_mut(dn) else { return };
         if let Some(call) = seat.calls.iter_mut().find(|call| call.conn == conn) {
             call.wrap_up = wrap_up;
@@ -326,6 +363,7 @@ impl Agents {
 
     /// It left the DN. After-call work begins here: call this before the `EventReleased` is told.
     pub fn call_ended(&mut self, desk: &mut Desk<'_>, dn: &str, conn: u64) {
+        self.hear(desk, dn, || What::Ended { conn });
         let Some(seat) = self.seats.by_dn.get_mut(dn) else { return };
         let Some(at) = seat.calls.iter().position(|call| call.conn == conn) else { return };
         let call = seat.calls.remove(at);
@@ -335,6 +373,7 @@ impl Agents {
 
     /// The DN is in service or not; only what `logout-on-out-of-service` says and availability follow.
     pub fn dn_in_service(&mut self, desk: &mut Desk<'_>, dn: &str, in_service: bool) {
+        self.hear(desk, dn, || What::InService { yes: in_service });
         let leaves = self.seats.turn(desk, dn, |turn| {
             *turn.in_service = in_service;
             !in_service && turn.options.logout_on_out_of_service
@@ -346,6 +385,7 @@ impl Agents {
 
     /// The client is gone (`logout-on-disconnect`, `agent-logout-on-unreg`).
     pub fn client_gone(&mut self, desk: &mut Desk<'_>, client: u64) {
+        self.hear(desk, "", || What::ClientGone { client });
         for dn in self.seats.of_client(client) {
             let by = self.seats.turn(desk, &dn, |turn| {
                 let by_unregister = turn.options.agent_logout_on_unreg != OnUnregister::Stay;
@@ -360,6 +400,7 @@ impl Agents {
 
     /// A client unregistered the DN (`agent-logout-on-unreg`); only that of the client that logged the agent in counts.
     pub fn unregistered(&mut self, desk: &mut Desk<'_>, dn: &str, client: u64) {
+        self.hear(desk, dn, || What::Unregistered { client });
         let leaves = self.seats.turn(desk, dn, |turn| {
             turn.agent.client == client && turn.options.agent_logout_on_unreg != OnUnregister::Stay
         });
@@ -423,6 +464,7 @@ impl Agents {
     /// Runs what is due; at most [`MAX_AGENT_TIMERS_AT_ONCE`] agents, and [`poll_timeout`](Self::poll_timeout) stays in
     /// the past while more are due.
     pub fn handle_timeout(&mut self, desk: &mut Desk<'_>) {
+        self.hear(desk, "", || What::Timeout);
         for _ in 0..MAX_AGENT_TIMERS_AT_ONCE {
             let Some((deadline, dn)) = self.seats.next_timer() else { return };
             if !deadline.is_past(desk.now.unix_ms) {
@@ -450,4 +492,9 @@ impl Agents {
     pub fn poll_news(&mut self) -> Option<AgentNews> {
         self.seats.news.pop_front()
     }
+}
+
+/// Number of a refusal.
+fn number(outcome: &Result<(), Refusal>) -> Option<u16> {
+    outcome.as_ref().err().map(|refusal| refusal.code.number())
 }

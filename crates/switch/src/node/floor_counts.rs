@@ -38,4 +38,17 @@ impl Node {
             agent_calls: self.floor.agents.calls_at_dns(),
         }
     }
+
+    /// What the agents' room was told since this was asked last.
+    #[doc(hidden)]
+    pub fn overhear_agents(&mut self) -> Vec<crate::agent::heard::Told> {
+        self.floor.agents.overhear()
+    }
+
+    /// Every agent who is logged in.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn agents(&self) -> Vec<crate::agent::View> {
+        self.floor.agents.list()
+    }
 }

@@ -54,6 +54,20 @@ pub enum Op {
         business: bool,
         wrap: Option<Wrap>,
     },
+    /// Another call takes the place of one.
+    Became {
+        dn: String,
+        old: u64,
+        conn: u64,
+        business: bool,
+        wrap: Option<Wrap>,
+    },
+    /// `WrapUpTime` of a call changed.
+    WrapUp {
+        dn: String,
+        conn: u64,
+        wrap: Option<Wrap>,
+    },
     Established {
         dn: String,
         conn: u64,
@@ -282,6 +296,19 @@ impl Model {
                 }
             }
             Op::Ended { conn, .. } => self.ended(dn, desk, *conn),
+            Op::Became { old, conn, business, wrap, .. } => {
+                let was_busy = desk.busy();
+                became(desk, *old, (*conn, *business, *wrap));
+                let becomes_busy = !was_busy && desk.busy();
+                if let Some(agent) = desk.agent.as_mut().filter(|_| becomes_busy) {
+                    agent.become_busy(now);
+                }
+            }
+            Op::WrapUp { conn, wrap, .. } => {
+                if let Some(call) = desk.calls.iter_mut().find(|c| c.conn == *conn) {
+                    call.wrap = *wrap;
+                }
+            }
             Op::Logout { .. } | Op::Force { .. } | Op::Unregistered { .. } => {
                 return self.leaves(dn, desk, op);
             }
@@ -375,6 +402,8 @@ impl Model {
             | Op::OfferOver { .. }
             | Op::NoAnswer { .. }
             | Op::Began { .. }
+            | Op::Became { .. }
+            | Op::WrapUp { .. }
             | Op::Established { .. }
             | Op::Ended { .. }
             | Op::InService { .. }
@@ -583,13 +612,25 @@ impl Agent {
     fn become_busy(&mut self, now: u64) {
         self.no_ready_before = 0;
         if let Some((WorkMode::AfterCallWork, until)) = self.pause.take() {
-            let left = until.map_or(UNTIMED, |until| until - now);
+            let left = until.map_or(UNTIMED, |until| until.saturating_sub(now));
             self.asked = Some(left).filter(|left| *left > 0);
         }
         if self.chose.0 && self.manner == WorkMode::ManualIn {
             self.chose = (false, WorkMode::ManualIn);
         }
     }
+}
+
+/// A transfer or conference was completed: one call goes on under another's number, or two become one.
+fn became(desk: &mut Desk, old: u64, (conn, business, wrap): (u64, bool, Option<Wrap>)) {
+    let Some(mut call) = desk.calls.iter().find(|c| c.conn == old).cloned() else { return };
+    let other = desk.calls.iter().find(|c| c.conn == conn && conn != old).cloned();
+    call.conn = conn;
+    call.business |= business || other.as_ref().is_some_and(|other| other.business);
+    call.talks |= other.as_ref().is_some_and(|other| other.talks);
+    call.wrap = wrap.or(call.wrap).or(other.and_then(|other| other.wrap));
+    desk.calls.retain(|c| c.conn != old && c.conn != conn);
+    desk.calls.push(call);
 }
 
 impl Op {
@@ -604,6 +645,8 @@ impl Op {
             | Self::OfferOver { dn, .. }
             | Self::NoAnswer { dn }
             | Self::Began { dn, .. }
+            | Self::Became { dn, .. }
+            | Self::WrapUp { dn, .. }
             | Self::Established { dn, .. }
             | Self::Ended { dn, .. }
             | Self::InService { dn, .. }

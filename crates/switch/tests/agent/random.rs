@@ -85,6 +85,9 @@ fn op() -> impl Strategy<Value = Op> {
         1 => dn().prop_map(|dn| Op::NoAnswer { dn }),
         6 => (dn(), 1..4u64, prop::bool::weighted(0.8), wrap())
             .prop_map(|(dn, conn, business, wrap)| Op::Began { dn, conn, business, wrap }),
+        3 => (dn(), 1..4u64, 1..4u64, any::<bool>(), wrap())
+            .prop_map(|(dn, old, conn, business, wrap)| Op::Became { dn, old, conn, business, wrap }),
+        1 => (dn(), 1..4u64, wrap()).prop_map(|(dn, conn, wrap)| Op::WrapUp { dn, conn, wrap }),
         8 => (dn(), 1..4u64).prop_map(|(dn, conn)| Op::Established { dn, conn }),
         8 => (dn(), 1..4u64).prop_map(|(dn, conn)| Op::Ended { dn, conn }),
         2 => (dn(), any::<bool>()).prop_map(|(dn, yes)| Op::InService { dn, yes }),
@@ -146,6 +149,11 @@ fn carry_out(floor: &mut Floor, op: &Op) -> Result<(), u16> {
                 let wrap_up = wrap.map(wrap_up);
                 agents.call_began(desk, &dn, Work { conn, business, wrap_up });
             }
+            Op::Became { dn, old, conn, business, wrap } => {
+                let wrap_up = wrap.map(wrap_up);
+                agents.call_became(desk, &dn, old, Work { conn, business, wrap_up });
+            }
+            Op::WrapUp { dn, conn, wrap } => agents.set_wrap_up(desk, &dn, conn, wrap.map(wrap_up)),
             Op::Established { dn, conn } => agents.call_established(desk, &dn, conn),
             Op::Ended { dn, conn } => agents.call_ended(desk, &dn, conn),
             Op::InService { dn, yes } => agents.dn_in_service(desk, &dn, yes),
