@@ -83,8 +83,8 @@ fn a_two_step_transfer_in_a_hurry_is_never_refused() {
         let conn = office.call();
         let known = office.known(0);
         let asked = office.ask(0, "TInitiateTransfer", &conn, &[("OtherDN", DNS[1])]);
-        assert_eq!(office.answer(0, asked).event, Held);
         let consult = office.hears(0, known, Dialing).conn_id.unwrap();
+        assert_eq!(office.answer(0, asked).event, Dialing);
         office.hears(0, known, Established);
         let (held, target) = (conn.clone(), office.known(1));
         let asked = office.ask(0, "TCompleteTransfer", &held, &[("ConsultConnID", &consult)]);
@@ -101,9 +101,9 @@ fn requests_wait_for_the_ack_of_the_callers_leg_whatever_they_want() {
     for (request, more, wanted) in [
         ("THoldCall", &[][..], Held),
         ("TSingleStepTransfer", &third[..], Released),
-        ("TInitiateTransfer", &third[..], Held),
-        ("TInitiateConference", &third[..], Held),
-        ("TMuteTransfer", &third[..], Held),
+        ("TInitiateTransfer", &third[..], Dialing),
+        ("TInitiateConference", &third[..], Dialing),
+        ("TMuteTransfer", &third[..], Released),
     ] {
         let mut office = office(7);
         let gateway = office.gateway;
