@@ -11,7 +11,7 @@ use tandem_switch::directory::Directory;
 
 use crate::office::{ANNA, BERT, DORA, FIXED, MIXER, Plans, office};
 use crate::phones::{Acts, Phone, Phones};
-use crate::support::{Bed, GATEWAY};
+use crate::support::{Bed, GATEWAY, PEER};
 
 pub struct Hall {
     pub bed: Bed,
@@ -27,6 +27,7 @@ pub fn at(dn: &str) -> String {
         FIXED => "10.0.0.33:5060".to_owned(),
         "gateway" => GATEWAY.to_owned(),
         "mixer" => MIXER.to_owned(),
+        "peer" => PEER.to_owned(),
         dn => format!("10.0.0.1{}:5060", &dn[3..]),
     }
 }
@@ -46,7 +47,7 @@ impl Hall {
         for dn in [ANNA, BERT, DORA] {
             bed.register(dn, &at(dn));
         }
-        let all = [ANNA, BERT, FIXED, DORA, "gateway", "mixer"].map(at);
+        let all = [ANNA, BERT, FIXED, DORA, "gateway", "mixer", "peer"].map(at);
         let phones = all.into_iter().map(|at| (at.clone(), Phone::new(&at))).collect();
         let mut hall = Self { bed, phones, heard: Vec::new(), next_reference: 100, next_call: 0 };
         hall.bed.told.clear();

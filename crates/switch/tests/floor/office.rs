@@ -67,6 +67,8 @@ pub fn person(name: &str, role: Role, logins: &[&str]) -> Person {
 pub struct Plans {
     pub extensions: Vec<Extension>,
     pub floor: Floor,
+    /// There is another site.
+    pub peered: bool,
 }
 
 /// Anna (5001), Bert (5002) and Dora (5004) are agents of the queue 7000; calls of any kind are business calls. There is
@@ -93,11 +95,9 @@ pub fn office(change: impl FnOnce(&mut Plans)) -> Arc<Directory> {
         mixer: Some(Mixer { name: "mixer".into(), contact: contact("sip:{conference}@10.0.0.50", MIXER) }),
         ..Floor::default()
     };
-    let mut plans = Plans { extensions: Vec::new(), floor };
+    let mut plans = Plans { extensions: Vec::new(), floor, peered: false };
     let mut plans_change = Some(change);
     let plain = directory(|options, extensions, trunks| {
-        options.dr_peer_trunk = None;
-        trunks.iter_mut().for_each(|trunk| trunk.oos = TrunkOptions::default());
         for extension in extensions.iter_mut() {
             let answer = AnswerMode { notify_talk: true, ..AnswerMode::default() };
             Arc::make_mut(&mut extension.class).answer = answer;
@@ -105,6 +105,10 @@ pub fn office(change: impl FnOnce(&mut Plans)) -> Arc<Directory> {
         plans.extensions = std::mem::take(extensions);
         plans_change.take().unwrap()(&mut plans);
         *extensions = std::mem::take(&mut plans.extensions);
+        if !plans.peered {
+            options.dr_peer_trunk = None;
+            trunks.iter_mut().for_each(|trunk| trunk.oos = TrunkOptions::default());
+        }
     });
     Arc::new(Arc::try_unwrap(plain).unwrap().with_floor(plans.floor).unwrap())
 }

@@ -233,3 +233,54 @@ fn whoever_logs_in_elsewhere_or_with_a_call_up_is_refused() {
     assert_eq!(hall.refused(B, &login(BERT, "5002")), 506, "a call is up");
     hall.closes();
 }
+
+#[test]
+fn a_queue_whose_last_agent_has_left_overflows_at_once() {
+    let mut hall = anna_rings(|plans| {
+        plans.floor.queues[0].overflow_without_agents = true;
+        plans.floor.queues[0].overflow = Some(BERT.into());
+    });
+    hall.does(R, r#""request":"TAgentLogout","ThisDN":"1001""#);
+    hall.dials("gateway", QUEUE);
+    assert_eq!(hall.told(B, BERT).last(), Some(&EventName::Established));
+    let queues = hall.bed.node.queue_list(hall.bed.now);
+    assert_eq!((queues[0].agents, queues[0].waiting), (0, 0));
+    hall.closes();
+}
+
+#[test]
+fn a_call_whose_overflow_leads_nowhere_is_refused() {
+    let mut hall = anna_rings(|plans| {
+        plans.floor.options.agent_no_answer_timeout = Some(Duration::from_secs(5));
+        plans.floor.options.agent_no_answer_overflow = Some(vec![NoAnswerOverflow::To("404".into())]);
+        plans.floor.queues[0].max_wait = Duration::from_secs(3);
+        plans.floor.queues[0].overflow = Some("404".into());
+    });
+    hall.dials("gateway", QUEUE);
+    hall.pass(10);
+    assert_eq!(hall.phone("gateway").calls(), 0, "nobody answered");
+    hall.does(R, r#""request":"TAgentLogout","ThisDN":"1001""#);
+    hall.dials("gateway", QUEUE);
+    hall.pass(5);
+    assert_eq!(hall.phone("gateway").calls(), 0, "it waited too long");
+    hall.is_empty();
+}
+
+#[test]
+fn beside_a_peer_an_agent_leaves_with_his_phone_and_logs_in_only_where_it_is() {
+    let mut hall = anna_rings(|plans| plans.peered = true);
+    hall.pass(60);
+    assert_eq!(hall.bed.node.status(hall.bed.now).mode, "peered");
+    assert_eq!(state(&mut hall, ANNA), "Ready");
+    hall.pass(3700);
+    assert_eq!(state(&mut hall, ANNA), "LoggedOut");
+    let told = hall.told(A, ANNA);
+    assert_eq!(told[told.len() - 2..], [EventName::DnOutOfService, EventName::AgentLogout]);
+    let reason = hall.last(EventName::AgentLogout);
+    assert!(format!("{:?}", reason.extensions).contains("dr-force_logout"), "{reason:?}");
+    assert_eq!(hall.refused(A, &login(ANNA, "5001")), 58);
+    hall.bed.register(ANNA, "10.0.0.11:5060");
+    hall.run();
+    hall.does(A, &login(ANNA, "5001"));
+    hall.closes();
+}
