@@ -103,7 +103,7 @@ fn requests_wait_for_the_ack_of_the_callers_leg_whatever_they_want() {
         ("TSingleStepTransfer", &third[..], Released),
         ("TInitiateTransfer", &third[..], Dialing),
         ("TInitiateConference", &third[..], Dialing),
-        ("TMuteTransfer", &third[..], Released),
+        ("TMuteTransfer", &third[..], Dialing),
     ] {
         let mut office = office(7);
         let gateway = office.gateway;
@@ -136,7 +136,7 @@ fn hold_retrieve_and_alternate_follow_one_another_at_once() {
     let consult = office.hears(0, known, Dialing).conn_id.unwrap();
     office.hears(0, known, Established);
     let asked = office.ask(0, "TAlternateCall", &consult, &[("HeldConnID", &conn)]);
-    assert_eq!(office.answer(0, asked).event, Held);
+    assert_eq!(office.answer(0, asked).event, Retrieved);
     office.sim.run_for(secs(1));
     assert_eq!(
         office.sim.desk(office.desks[0]).last_of(Retrieved, DNS[0]).unwrap().conn_id.as_ref(),
