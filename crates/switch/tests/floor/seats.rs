@@ -284,3 +284,47 @@ fn beside_a_peer_an_agent_leaves_with_his_phone_and_logs_in_only_where_it_is() {
     hall.does(A, &login(ANNA, "5001"));
     hall.closes();
 }
+
+#[test]
+fn a_server_that_shuts_down_begins_nothing_and_ends_what_it_has() {
+    let mut hall = anna_rings(|_| {});
+    hall.dials(BERT, DORA);
+    let conn = hall.conn();
+    hall.joins(7, "root", Role::Administrator);
+    hall.does(7, r#""request":"TPrivateRequest","ServiceID":3019"#);
+    let at = format!(r#""ThisDN":"1002","ConnID":"{conn}""#);
+    assert_eq!(hall.refused(A, r#""request":"TMakeCall","ThisDN":"1001","OtherDN":"1004""#), 156);
+    assert_eq!(hall.refused(A, &login(ANNA, "5001")), 156);
+    assert_eq!(hall.refused(B, &format!(r#""request":"TInitiateTransfer",{at},"OtherDN":"1001""#)), 156);
+    hall.does(B, &format!(r#""request":"THoldCall",{at}"#));
+    hall.does(B, &format!(r#""request":"TReleaseCall",{at}"#));
+    hall.closes();
+}
+
+#[test]
+fn nobody_calls_himself() {
+    let mut hall = anna_rings(|_| {});
+    assert_eq!(hall.refused(A, r#""request":"TMakeCall","ThisDN":"1001","OtherDN":"1001""#), 71);
+    hall.closes();
+}
+
+#[test]
+fn a_completed_transfer_joins_the_two_who_stay() {
+    let mut hall = Hall::open();
+    hall.joins_at(A, "sam", Role::Supervisor, &[ANNA, BERT, DORA]);
+    hall.dials(BERT, ANNA);
+    let conn = hall.conn();
+    let at = format!(r#""ThisDN":"1001","ConnID":"{conn}""#);
+    let dialing = hall.does(A, &format!(r#""request":"TInitiateTransfer",{at},"OtherDN":"1004""#));
+    hall.pass(1);
+    let consult = dialing.conn_id.clone().unwrap();
+    hall.does(A, &format!(r#""request":"TCompleteTransfer",{at},"ConsultConnID":"{consult}""#));
+    hall.pass(1);
+    for (dn, other) in [(BERT, DORA), (DORA, BERT)] {
+        let changed = hall.events(A, dn).pop().unwrap();
+        assert_eq!((changed.event, changed.other_dn.as_deref()), (EventName::PartyChanged, Some(other)));
+        assert_eq!(changed.conn_id.as_deref(), Some(&*conn));
+    }
+    assert_eq!((hall.phone(ANNA).calls(), hall.phone(BERT).calls(), hall.phone(DORA).calls()), (0, 1, 1));
+    hall.closes();
+}
