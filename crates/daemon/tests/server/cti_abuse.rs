@@ -77,7 +77,8 @@ fn what_is_no_json_object_no_text_or_too_long_ends_the_connection_with_its_code(
         let (error, _, close) = turned_away(&server, frame);
         assert_eq!((error, close), (json!(53), code), "{what}");
     }
-    assert_eq!(server.metric("tandem_cti_connections"), 0);
+    // A client sees the close before the server has counted it.
+    server.metric_becomes("tandem_cti_connections", 0);
 }
 
 #[test]

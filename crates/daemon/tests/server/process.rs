@@ -164,6 +164,15 @@ impl Server {
     }
 
     /// A sample of the metrics.
+    /// Waits until a metric has this value.
+    pub fn metric_becomes(&self, name: &str, value: u64) {
+        let begin = std::time::Instant::now();
+        while self.metric(name) != value {
+            assert!(begin.elapsed() < std::time::Duration::from_secs(5), "{name} is {}", self.metric(name));
+            std::thread::yield_now();
+        }
+    }
+
     pub fn metric(&self, name: &str) -> u64 {
         let (_, page) = self.get("/metrics");
         let line =
