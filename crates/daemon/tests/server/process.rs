@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -163,16 +163,16 @@ impl Server {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// A sample of the metrics.
     /// Waits until a metric has this value.
     pub fn metric_becomes(&self, name: &str, value: u64) {
-        let begin = std::time::Instant::now();
+        let begin = Instant::now();
         while self.metric(name) != value {
-            assert!(begin.elapsed() < std::time::Duration::from_secs(5), "{name} is {}", self.metric(name));
+            assert!(begin.elapsed() < PATIENCE, "{name} is {}", self.metric(name));
             std::thread::yield_now();
         }
     }
 
+    /// A sample of the metrics.
     pub fn metric(&self, name: &str) -> u64 {
         let (_, page) = self.get("/metrics");
         let line =
