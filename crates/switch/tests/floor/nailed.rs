@@ -199,7 +199,7 @@ fn a_logout_while_the_phone_still_rings_takes_the_call_back() {
 }
 
 #[test]
-fn a_drain_drops_every_connection_and_the_server_comes_to_its_end() {
+fn gm_07_a_drain_drops_every_connection_and_the_server_comes_to_its_end() {
     let mut hall = seated("gcti::park", 0);
     let order = DrainOrder::Start { by: "a test".into() };
     hall.bed.node.handle_input(Input::Drain(order), hall.bed.now);
