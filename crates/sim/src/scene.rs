@@ -259,6 +259,15 @@ impl Sim {
         Some(end.code)
     }
 
+    /// A person hangs up whatever his device has: a conversation, a call that rings, one that he makes.
+    pub fn hang_up_all(&mut self, ua: UaId) {
+        let now = self.now();
+        let Some(device) = self.uas.get_mut(ua.0) else { return };
+        let ids: Vec<u64> = device.legs().filter(|leg| !leg.is_over()).map(|leg| leg.id).collect();
+        ids.into_iter().for_each(|id| device.hang_up(id, now));
+        self.drain_ua(ua);
+    }
+
     /// A device hangs up, whatever the phase of the call.
     pub fn hang_up(&mut self, ua: UaId, call: CallId) {
         let now = self.now();
