@@ -8,6 +8,7 @@ use tandem_cti::EventName::{
     Released, Retrieved, Ringing,
 };
 use tandem_cti::{Event, Role, Value};
+use tandem_peer::continuity::DrForward;
 use tandem_sim::{A, B, CallId, DeskId, Setup, Sim, SiteId, UaId, ms, secs};
 use tandem_switch::DrainOrder;
 use tandem_switch::directory::floor::{AgentOptions, WrapUp};
@@ -412,4 +413,25 @@ fn gm_16_the_process_ends_when_the_last_of_the_three_conditions_holds() {
     agent(&mut sim, "a2", "1002", B);
     let call = sim.call(gateway, "7000");
     sim.run_until(secs(10), "the other site handles the next call", |sim| sim.is_talking(call));
+}
+
+#[test]
+fn a_call_that_is_forwarded_into_a_drain_is_delivered_here() {
+    for code in [603, 302] {
+        let mut sim = two_sites(21, |setup| {
+            setup.reject_code = code;
+            setup.dr_forward = DrForward::NoAgent;
+        });
+        // Registered at both sites; nobody is logged in here, so the peer is asked first.
+        sim.phone("1001").dual(A).answers_after(ms(500)).on();
+        let gateway = gateway(&mut sim, 1);
+        sim.run_for(secs(1));
+        drain(&mut sim, B);
+        assert_eq!(sim.mode(A), "peered", "the drain has not been noticed yet");
+        let call = talking(&mut sim, gateway, "1001");
+        assert_eq!(sim.counter(A, "tandem_dr_forward_fallbacks_total"), 1, "code {code}");
+        sim.run_for(secs(7));
+        assert_eq!(sim.mode(A), "single-site");
+        sim.expect(sim.is_talking(call), "it goes on");
+    }
 }
