@@ -233,20 +233,26 @@ def conference(stage):
 
 
 def mixer_refuses(stage):
-    """The mixer is full: all parties are hung up, everybody is told, and nothing is left."""
+    """The mixer is full: the request is refused and the consulted party is lost; the customer is not."""
     stage.mixer.manner = 486
     one, two = stage.watch("agent01", "1001"), stage.watch("agent02", "1002")
     caller, line, call = begin(stage, one, "1001")
     second, own, theirs = consult(stage, one, two, call, "TInitiateConference")
-    one.ask("TCompleteConference", "EventReleased", {"ConnID": second, "CallState": "Conferenced"}, ThisDN="1001", ConnID=call,
-            ConsultConnID=second)
-    one.hear_until("EventReleased", ConnID=call)
-    two.hear_until("EventReleased", ConnID=call)
-    for party in (caller, line, own, theirs):
+    asked = one.send("TCompleteConference", ThisDN="1001", ConnID=call, ConsultConnID=second)
+    one.hear_until("EventError", ReferenceID=asked, ErrorCode=231)
+    one.hear_until("EventReleased", ConnID=second)
+    two.hear_until("EventReleased", ConnID=second)
+    for party in (own, theirs):
+        party.ends()
+    expect(not caller.over and not line.over, "the customer is held as before")
+    one.ask("TRetrieveCall", "EventRetrieved", ThisDN="1001", ConnID=call)
+    caller.has_media(line.ua.host)
+    one.ask("TReleaseCall", "EventReleased", ThisDN="1001", ConnID=call)
+    for party in (caller, line):
         party.ends()
     stage.mixer.manner = "answer"
     stage.over(one, two)
-    return "everybody is released"
+    return "the request is refused, the consulted party is lost, and the customer is retrieved"
 
 
 def answer_ways(stage):

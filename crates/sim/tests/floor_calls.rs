@@ -279,3 +279,36 @@ fn a_request_that_comes_again_is_carried_out_once() {
     office.does(0, "TReleaseCall", &ringing, &[]);
     office.over();
 }
+
+#[test]
+fn a_mixer_that_refuses_or_is_silent_costs_nobody_his_customer() {
+    for code in [Some(486), Some(503), None] {
+        let mut office = office(12);
+        let mixer = tandem_sim::office::MIXER;
+        let mixer = office.sim.phone("mixer").registers_at(A).with(|p| {
+            p.addr = mixer.into();
+            p.registers = tandem_sim::ua::Registers::Never;
+        });
+        // Without a code nobody is there.
+        match code {
+            Some(code) => drop(mixer.refuses(code).on()),
+            None => drop(mixer.switched_off()),
+        }
+        let first = office.talk(0, 1);
+        office.does(1, "TInitiateConference", &first, &[("OtherDN", "1003")]);
+        office.sim.run_for(secs(2));
+        let second = conn(&office.last(2, Ringing));
+        office.does(2, "TAnswerCall", &second, &[]);
+        office.sim.run_for(secs(1));
+        let asks = [("ThisDN", "1002"), ("ConnID", &*first), ("ConsultConnID", &*second)];
+        let refused = office.sim.asks(office.desks[1], "TCompleteConference", &asks);
+        assert!(refused.error_code.is_some(), "{code:?}: {refused:?}");
+        office.sim.run_for(secs(12));
+        assert_eq!(office.live(0), 1, "{code:?}: the customer is there");
+        assert!(office.heard(1, Released, &second) && office.heard(2, Released, &second));
+        assert!(!office.heard(0, Released, &first));
+        office.does(1, "TRetrieveCall", &first, &[]);
+        office.does(0, "TReleaseCall", &first, &[]);
+        office.over();
+    }
+}

@@ -2,6 +2,7 @@
 //! transfer), a party is replaced (single-step transfer), a party goes to the mixer (conference).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tandem_sip::Dialog;
 
@@ -83,7 +84,7 @@ impl Calls {
 
     /// Connects one leg of an answered call with the mixer, in a call of its own beneath the same conference name. Each
     /// party of a conference is such a call. Gives the key of the new call; the leg keeps nothing of the old one. A party
-    /// that is left alone in the old call is released unless it leaves for the mixer at once, too.
+    /// that is left alone in the old call is released unless it leaves, too, within `others_follow_within`.
     ///
     /// # Errors
     /// 481 for a leg that does not talk, 491 while an exchange of INVITEs is under way, 503 when a table is full.
@@ -94,13 +95,17 @@ impl Calls {
         (key, leg): (Key, LegNo),
         mixer: &Mixer,
         conference: &str,
+        others_follow_within: Duration,
     ) -> Result<(Key, LegNo), u16> {
         self.get(key).ok_or(481_u16)?.free_side(leg)?;
         if self.is_full() {
             rooms.counters.refused_full += 1;
             return Err(503);
         }
-        let given = self.act(rooms, key, |call, rooms| call.leave(rooms, leg)).flatten().ok_or(481_u16)?;
+        let given = self
+            .act(rooms, key, |call, rooms| call.leave(rooms, leg, others_follow_within))
+            .flatten()
+            .ok_or(481_u16)?;
         let stage = super::Stage::Mixer(conference.into());
         let onward = Onward {
             to: conference.as_bytes().into(),
@@ -298,12 +303,12 @@ impl Call {
     }
 
     /// A leg goes to the mixer. The other one may follow it; if it does not at once, it is released.
-    fn leave(&mut self, rooms: &mut Rooms, leg: LegNo) -> Option<Given> {
+    fn leave(&mut self, rooms: &mut Rooms, leg: LegNo, others_follow_within: Duration) -> Option<Given> {
         let Phase::Talk(talking) = &mut self.phase else { return None };
         let side = talking.talk.side_of(leg)?;
         let last = talking.alone.is_some();
         let leaves = talking.talk.leg(side).clone();
-        talking.alone = Some((side.other(), rooms.now.mono));
+        talking.alone = Some((side.other(), rooms.now.mono + others_follow_within));
         let given = self.hand_over(rooms, leaves)?;
         if last && let Phase::Talk(talking) = std::mem::replace(&mut self.phase, Phase::Ending) {
             talking.talk.delete(&mut rooms.log);
@@ -340,7 +345,7 @@ impl Call {
     /// The party that was left alone did not follow the other one.
     pub(super) fn alone_timeout(&mut self, rooms: &mut Rooms) {
         let Phase::Talk(talking) = &self.phase else { return };
-        if let Some((side, _)) = talking.alone {
+        if let Some((side, _)) = talking.alone.filter(|(_, until)| *until <= rooms.now.mono) {
             self.hang_up(rooms, side, EndedBy::Server, EndReason::Request);
         }
     }

@@ -1,6 +1,7 @@
 //! The rooms of the contact-centre floor, and what passes between them: facts of calls become events, states of agents
 //! and places in queues; what queues wish becomes operations on calls. It goes round until nobody has anything to say.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +11,9 @@ use tandem_peer::continuity::forced_logout_applies;
 use super::Node;
 use crate::agent::{AgentNews, Agents, LogoutBy, Work};
 use crate::arena::Key;
-use crate::call::News;
 use crate::call::control::Operation;
+use crate::call::{News, Ticket};
+
 use crate::cti::calls::{Happening, TCalls};
 use crate::cti::sessions::{Gone, Sessions, Who};
 use crate::cti::{SessionId, agent_event, device_event};
@@ -23,6 +25,7 @@ use crate::queue::{Arrival, Candidate, OfferEnd, Queues, Wish};
 use crate::rooms::Fact;
 use crate::time::Deadline;
 
+use super::conference::Gathering;
 use super::held::Held;
 use super::supervision::Supervision;
 
@@ -34,6 +37,8 @@ pub(super) struct Floor {
     pub(super) tcalls: TCalls,
     pub(super) sessions: Sessions,
     pub(super) supervision: Supervision,
+    /// Conferences that wait for the mixer; each entry is gone with its request.
+    pub(super) gatherings: BTreeMap<Ticket, Gathering>,
     pub(super) held: Held,
 }
 
@@ -74,6 +79,7 @@ impl Floor {
             tcalls: TCalls::new(high),
             sessions: Sessions::default(),
             supervision: Supervision::default(),
+            gatherings: BTreeMap::new(),
             held: Held::default(),
         }
     }
@@ -113,6 +119,7 @@ impl Node {
                         }
                         outputs.push(Output::Cdr(cdr));
                     }
+                    Fact::Call(_, News::Done { ticket, outcome }) if self.gathers(ticket, outcome) => {}
                     Fact::Call(key, news) => self.call_news(key, news),
                 }
                 self.settle_rooms();

@@ -3,6 +3,7 @@
 //! A message walks: endpoint (is it a retransmission?) → registrar, call or nothing → outputs. Outputs leave in the
 //! order `Store`, then what it justifies.
 
+mod conference;
 mod control;
 mod cti;
 mod drain;

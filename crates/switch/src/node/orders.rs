@@ -16,7 +16,7 @@ use crate::rooms::Device;
 use crate::routing::{self, Onwards};
 
 /// Operations that nobody waits for.
-const NOBODY: Ticket = Ticket(0);
+pub(super) const NOBODY: Ticket = Ticket(0);
 
 impl Node {
     pub(super) fn carry_out_order(&mut self, order: Order) {
@@ -141,27 +141,6 @@ impl Node {
     fn replace(&mut self, ticket: Ticket, key: Key, leg: LegNo, to: &str) -> Result<Begun, Refusal> {
         let onwards = self.sent_on(key, to, CallKind::Transfer).map_err(refusal)?;
         self.simply(key, ticket, Operation::Replace(leg, onwards))
-    }
-
-    fn conference(&mut self, ticket: Ticket, key: Key, moved: (Key, LegNo)) -> Result<Begun, Refusal> {
-        let directory = Arc::clone(&self.rooms.directory);
-        let no_mixer = || Refusal::because(ErrorCode::ResUnavail, "no conference mixer is configured");
-        let mixer = directory.floor().mixer.as_ref().ok_or_else(no_mixer)?;
-        let conn = self.floor.tcalls.conn_of(key).ok_or(ErrorCode::InvConnid)?;
-        let name = calls::conn_id(conn);
-        let legs = self.floor.tcalls.conference_legs(key, moved);
-        // All of them or none: a conference is never half made.
-        for leg in &legs {
-            self.calls.may_leave(*leg).map_err(refusal)?;
-        }
-        for (place, leg) in legs.into_iter().enumerate() {
-            // The first one's outcome answers the request; the others' show in the events of their parties.
-            let own = if place == 0 { ticket } else { NOBODY };
-            let joined = self.calls.to_mixer(&mut self.rooms, own, leg, mixer, &name);
-            let now_at = joined.map_err(refusal)?;
-            with_calls!(self, |tcalls, desk| tcalls.moved(desk, leg, now_at));
-        }
-        Ok(Begun::Later)
     }
 
     /// Where a ringing or waiting call goes on to.

@@ -274,7 +274,9 @@ fn confer(bed: &mut Bed, legs: &[(usize, LegNo)]) -> Vec<Result<LegNo, u16>> {
         let keys = calls.keys();
         let mixer = rooms.directory.floor().mixer.clone().expect("a mixer");
         let mut go = |(place, leg): &(usize, LegNo)| {
-            calls.to_mixer(rooms, Ticket(9), (keys[*place], *leg), &mixer, "conf-1").map(|(_, leg)| leg)
+            calls
+                .to_mixer(rooms, Ticket(9), (keys[*place], *leg), &mixer, "conf-1", Duration::ZERO)
+                .map(|(_, leg)| leg)
         };
         legs.iter().map(&mut go).collect()
     });
