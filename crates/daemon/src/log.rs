@@ -41,6 +41,9 @@ pub fn event(event: &Event) {
         }
         Event::DrainAborted { by } => tracing::warn!(%by, "graceful shutdown called off: back in service"),
         Event::Drained { lasted_ms } => tracing::info!(lasted_ms, "graceful shutdown is done"),
+        Event::Migration { news, by, to, percent, target } => {
+            tracing::warn!(%by, %to, percent, target, "graceful migration {news}");
+        }
         Event::ModeChanged { from, to } => match to {
             Mode::SingleSite => tracing::warn!(%from, %to, "continuity mode changed: the peer site is lost"),
             Mode::Peered | Mode::StandAlone => tracing::info!(%from, %to, "continuity mode changed"),

@@ -1,6 +1,6 @@
 //! What a scenario may ask a server: its own views, nothing else.
 
-use tandem_switch::view::{Call, Drain, Status, Why};
+use tandem_switch::view::{Call, Drain, Migration, Status, Why};
 use tandem_switch::{Cdr, Event};
 
 use crate::sim::{Sim, UaId};
@@ -68,6 +68,13 @@ impl Sim {
     pub fn drain_status(&self, id: SiteId) -> Option<Drain> {
         let site = self.site(id)?;
         Some(site.node.as_ref()?.drain_status(site.clock(self.now())))
+    }
+
+    /// `tandem migrate --status`.
+    #[must_use]
+    pub fn migration_status(&self, id: SiteId) -> Option<Migration> {
+        let site = self.site(id)?;
+        Some(site.node.as_ref()?.migration_status(site.clock(self.now())))
     }
 
     /// When a site sent BYEs to a device, repetitions included.

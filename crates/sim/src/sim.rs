@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use tandem_switch::cti::{CtiInput, LinkId, Outgoing};
-use tandem_switch::{DrainOrder, Input};
+use tandem_switch::{DrainOrder, Input, MigrateOrder};
 
 use crate::desktop::Desktop;
 use crate::desktop::link::Links;
@@ -476,6 +476,21 @@ impl Sim {
             site.handle(Input::Drain(order), now);
         }
         self.drain(id);
+    }
+
+    /// A site is told to move a share of its work to the other, or to stop that.
+    ///
+    /// # Errors
+    /// Why it will not.
+    pub fn order_migration(&mut self, id: SiteId, order: MigrateOrder) -> Result<(), String> {
+        let now = self.now;
+        self.note(&format!("{}: {order:?}", id.name()));
+        let site = self.sites.get_mut(id.0).ok_or("no such site")?;
+        let node = site.node.as_ref().ok_or("the site is down")?;
+        let answer = node.may_migrate(&order);
+        site.handle(Input::Migrate(order), now);
+        self.drain(id);
+        answer
     }
 
     /// A dead site starts again, empty.

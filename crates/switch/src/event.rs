@@ -40,6 +40,19 @@ pub enum Event {
         /// How long it took, ms.
         lasted_ms: u64,
     },
+    /// Graceful migration in shares.
+    Migration {
+        /// What happened.
+        news: MigrationNews,
+        /// Who asked for it.
+        by: Box<str>,
+        /// The other site.
+        to: Box<str>,
+        /// So many of a hundred go there now.
+        percent: u8,
+        /// So many are to go.
+        target: u8,
+    },
     /// The continuity mode of this server changed.
     ModeChanged {
         /// Mode until now.
@@ -47,4 +60,37 @@ pub enum Event {
         /// Mode from now on.
         to: Mode,
     },
+}
+
+/// What happens to a migration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MigrationNews {
+    /// It begins.
+    Started,
+    /// It has another aim.
+    Changed,
+    /// It took a step.
+    Step,
+    /// It was stopped for a while.
+    Paused,
+    /// It goes on.
+    Resumed,
+    /// It ended where it was.
+    Aborted,
+    /// Everything is back.
+    RolledBack,
+}
+
+impl std::fmt::Display for MigrationNews {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Started => "begins",
+            Self::Changed => "has another aim",
+            Self::Step => "takes a step",
+            Self::Paused => "is paused",
+            Self::Resumed => "goes on",
+            Self::Aborted => "was aborted",
+            Self::RolledBack => "is rolled back",
+        })
+    }
 }

@@ -10,6 +10,7 @@ use crate::cdr::EndedBy;
 use crate::directory::Directory;
 use crate::limits::{MAX_EXPLAINED, MAX_STEPS};
 use crate::rooms::{Device, Rooms};
+use crate::share::Turn;
 use crate::view;
 
 /// One thing that was decided or seen.
@@ -35,6 +36,8 @@ pub enum What {
         /// `dr-forward` in effect.
         dr_forward: DrForward,
     },
+    /// Graceful migration is under way: the call's turn.
+    Migrates(Turn),
     /// Nothing to send the call to at this device: out of service, not registered, or its name does not resolve.
     PassedOver(Device, Absent),
     /// An INVITE went to this device.
@@ -241,6 +244,10 @@ fn render(step: &Step, directory: &Directory) -> view::Step {
                 .map(|(rule, matched)| format!("{}: {rule}", if matched { "yes" } else { "no" }))
                 .collect();
             format!("{decision} (mode {mode}, dr-forward {dr_forward})")
+        }
+        What::Migrates(Turn { percent, goes }) => {
+            let lot = if *goes { "this one goes" } else { "this one stays" };
+            format!("graceful migration sends {percent} % of new calls to the peer: {lot}")
         }
         What::PassedOver(device, absent) => format!("{} passed over: {absent}", name(*device)),
         What::Offered(device) => format!("offered to {}", name(*device)),

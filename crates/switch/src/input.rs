@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tandem_sip::{Flow, Message};
 
@@ -41,6 +42,8 @@ pub enum Input {
     Directory(Arc<Directory>),
     /// Graceful shutdown starts, or is called off.
     Drain(DrainOrder),
+    /// Graceful migration in shares begins, changes or ends.
+    Migrate(MigrateOrder),
     /// The name in a trunk's `contact` now resolves to this address; `None` when it does not resolve.
     Resolved {
         /// The trunk's name.
@@ -63,4 +66,41 @@ pub enum DrainOrder {
         /// Who asks.
         by: Box<str>,
     },
+}
+
+/// Graceful migration in shares, as it is asked for. What cannot be done changes nothing
+/// ([`Node::may_migrate`](crate::Node::may_migrate) says why).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MigrateOrder {
+    /// So much goes to the peer, or comes back from there.
+    To(Migrate),
+    /// Nobody further is moved, and no step is taken, until it goes on.
+    Pause {
+        /// Who asks.
+        by: Box<str>,
+        /// False: it goes on.
+        paused: bool,
+    },
+    /// It ends where it is: new calls stay here, and agents who were logged out may log in again.
+    Abort {
+        /// Who asks.
+        by: Box<str>,
+    },
+}
+
+/// See [`MigrateOrder::To`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Migrate {
+    /// The other site, as people call it.
+    pub to: Box<str>,
+    /// Who asks.
+    pub by: Box<str>,
+    /// So many of a hundred, 0 to 100; 0 rolls back what there is.
+    pub percent: u8,
+    /// Only agents of this group, and calls of the queues that it serves.
+    pub group: Option<Arc<str>>,
+    /// So many more, or fewer, at once, 1 to 100.
+    pub step: u8,
+    /// The time between steps.
+    pub every: Duration,
 }

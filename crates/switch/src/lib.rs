@@ -27,14 +27,15 @@ pub mod registrar;
 pub mod reject;
 pub mod rooms;
 pub mod routing;
+pub mod share;
 pub mod time;
 pub mod trunks;
 pub mod view;
 
 pub use cdr::Cdr;
 pub use directory::Directory;
-pub use event::Event;
-pub use input::{DrainOrder, Input};
+pub use event::{Event, MigrationNews};
+pub use input::{DrainOrder, Input, Migrate, MigrateOrder};
 pub use metrics::Counters;
 #[doc(hidden)]
 pub use node::FloorCounts;

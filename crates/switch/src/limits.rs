@@ -140,3 +140,5 @@ pub const MEDIA_PATIENCE: Duration = Duration::from_secs(3);
 pub const MAX_MEDIA_NAME: usize = 128;
 /// Calls, and agents, that `tandem drain --status` names; of more it gives the number.
 pub const MAX_DRAIN_LINES: usize = 200;
+/// Agents that a migration remembers as moved; of more the first may log in again.
+pub const MAX_MIGRATED: usize = 100_000;

@@ -19,6 +19,8 @@ pub struct Counters {
     pub calls_over_nailed: u64,
     /// Calls redirected to the peer by 302.
     pub forwards_redirected: u64,
+    /// New calls that graceful migration sent to the peer.
+    pub calls_migrated: u64,
     /// Calls forwarded to the peer in the signalling path.
     pub forwards_in_path: u64,
     /// Calls received that the peer had forwarded.
@@ -56,7 +58,7 @@ pub struct Counters {
 impl Counters {
     /// Every counter as `(name, help, value)`, named the Prometheus way.
     #[must_use]
-    pub fn each(&self) -> [(&'static str, &'static str, u64); 24] {
+    pub fn each(&self) -> [(&'static str, &'static str, u64); 25] {
         [
             ("tandem_sip_requests_total", "SIP requests received, retransmissions excluded", self.requests),
             ("tandem_sip_responses_total", "SIP responses that matched a transaction", self.responses),
@@ -65,6 +67,11 @@ impl Counters {
             ("tandem_calls_total", "Calls opened", self.calls),
             ("tandem_calls_answered_total", "Calls answered", self.calls_answered),
             ("tandem_calls_over_nailed_total", "Calls given a nailed-up connection", self.calls_over_nailed),
+            (
+                "tandem_migrated_calls_total",
+                "New calls that graceful migration sent to the peer",
+                self.calls_migrated,
+            ),
             (
                 "tandem_dr_forwards_redirected_total",
                 "Calls redirected to the peer by 302",

@@ -126,6 +126,8 @@ pub struct Rooms {
     pub trunks: Trunks,
     /// Randomness.
     pub ids: Ids,
+    /// What graceful migration sends to the peer, while it is under way.
+    pub share: Option<crate::share::Share>,
     /// Connections that are nailed up to agents' phones.
     pub nailed: crate::call::Lines,
     /// ACKs whose 2xx may come again.
@@ -164,6 +166,7 @@ impl Rooms {
             admission: Admission::new(directory.server.nonce_secret),
             trunks: Trunks::new(&directory, now),
             ids,
+            share: None,
             nailed: crate::call::Lines::default(),
             acks: Acks::default(),
             tags: HashMap::default(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
-use tandem_peer::continuity::{CallKind, Decision, DrForward, Facts, How, Originator, Verdict, decide};
+use tandem_peer::continuity::{CallKind, Decision, DrForward, Facts, How, Mode, Originator, Verdict, decide};
 use tandem_sip::{Envelope, HeaderName, Message, Uri};
 
 use crate::agent::Agents;
@@ -141,7 +141,7 @@ fn seek(rooms: &mut Rooms, agents: &Agents, seeker: &Seeker<'_>) -> Route {
         return Route { outcome: outcome.map(Way::Try), steps, ring_timeout };
     }
     if let Some(number) = directory.floor_dn(seeker.dialled).and_then(|dn| floor_number(&directory, dn)) {
-        return Route { outcome: Ok(Way::Wait(number)), steps: Vec::new(), ring_timeout };
+        return to_floor(rooms, &directory, &number, seeker);
     }
     let Some((place, rule)) = directory
         .dial_plan()
@@ -161,6 +161,35 @@ fn seek(rooms: &mut Rooms, agents: &Agents, seeker: &Seeker<'_>) -> Route {
     out.extend_from_slice(seeker.dialled.get(rule.strip..).unwrap_or_default());
     let stages = rule.trunks.iter().map(|trunk| Stage::Trunk(*trunk, out.as_slice().into())).collect();
     Route { outcome: Ok(Way::Try(stages)), steps: vec![What::MatchedRule(place)], ring_timeout }
+}
+
+/// A call for a queue or routing point waits here, unless graceful migration sends it to the peer: a new call, once, and
+/// only while the peer is there. In the signalling path it comes back here when the peer does not take it.
+fn to_floor(rooms: &mut Rooms, directory: &Directory, number: &Arc<str>, seeker: &Seeker<'_>) -> Route {
+    let ring_timeout = directory.options.ring_timeout;
+    let here = || Ok(Way::Wait(Arc::clone(number)));
+    let Seeker { origin, caller, .. } = seeker;
+    let is_new =
+        seeker.is_invite && !seeker.marked && seeker.max_forwards > 1 && !is_peer(directory, *origin);
+    let peer = directory.options.dr_peer_trunk.filter(|_| {
+        is_new
+            && rooms.trunks.mode(directory) == Mode::Peered
+            && !rooms.trunks.redirects.is_recent(number, caller, rooms.now.mono)
+    });
+    let turn = peer.and_then(|_| rooms.share.as_mut()?.turn(number));
+    let (Some(peer), Some(turn)) = (peer, turn) else {
+        return Route { outcome: here(), steps: Vec::new(), ring_timeout };
+    };
+    rooms.counters.calls_migrated += u64::from(turn.goes);
+    let outcome = if !turn.goes {
+        here()
+    } else if seeker.originator == Originator::ExternalRedirectable {
+        rooms.trunks.redirects.remember(number, caller, rooms.now.mono);
+        Err(redirect(directory, peer, number.as_bytes()))
+    } else {
+        Ok(Way::Try(vec![Stage::PeerQueue(peer, number.as_bytes().into()), Stage::Wait(Arc::clone(number))]))
+    };
+    Route { outcome, steps: vec![What::Migrates(turn)], ring_timeout }
 }
 
 fn floor_number(directory: &Directory, dn: FloorDn) -> Option<Arc<str>> {
@@ -255,7 +284,7 @@ pub fn to_peer(
     }
     Some(ToPeer::InPath(Onward {
         to: number.as_bytes().into(),
-        stages: vec![Stage::Peer(peer, number.as_bytes().into())],
+        stages: vec![Stage::PeerQueue(peer, number.as_bytes().into())],
         steps: Vec::new(),
         ring_timeout: directory.options.ring_timeout,
         carried,
@@ -322,8 +351,12 @@ pub fn targets(
     match stage {
         Stage::Extension(dn) => extension_targets(rooms, directory, *dn),
         Stage::Trunk(id, number) => trunk_target(rooms, directory, *id, number, false),
-        Stage::Peer(id, number) => trunk_target(rooms, directory, *id, number, true),
+        Stage::Peer(id, number) | Stage::PeerQueue(id, number) => {
+            trunk_target(rooms, directory, *id, number, true)
+        }
         Stage::Mixer(conference) => mixer_target(rooms, conference),
+        // Nobody is rung: the call waits.
+        Stage::Wait(_) => Ok(SmallVec::new()),
     }
 }
 

@@ -27,6 +27,10 @@ pub struct Status {
     pub transactions: usize,
     /// Whether it shuts down gracefully.
     pub draining: bool,
+    /// Graceful migration in shares: its state, share and site, if one is under way.
+    pub migration: Option<String>,
+    /// So many of a hundred new calls and agents go to the peer.
+    pub migration_percent: u8,
 }
 
 /// `tandem drain --status`.
@@ -221,6 +225,43 @@ pub struct Session {
     pub last: u64,
     /// Seconds since it was opened.
     pub age_s: u64,
+}
+
+/// `tandem migrate --status`.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Migration {
+    /// `none`, `moving`, `standing`, `paused`, `rolling back`, `waits for the peer`.
+    pub state: &'static str,
+    /// The other site.
+    pub to: Option<String>,
+    /// Who asked last.
+    pub by: Option<String>,
+    /// Seconds since it began.
+    pub since_s: Option<u64>,
+    /// The agent group that is meant; all agents if none.
+    pub group: Option<String>,
+    /// So many of a hundred go now.
+    pub percent: u8,
+    /// So many are to go.
+    pub target: u8,
+    /// So many more, or fewer, at once.
+    pub step: u8,
+    /// Seconds between steps.
+    pub every_s: u64,
+    /// Seconds until the next step, if there is one.
+    pub next_step_s: Option<u64>,
+    /// New calls that were sent to the peer.
+    pub calls_sent: u64,
+    /// New calls that stayed.
+    pub calls_kept: u64,
+    /// Agents logged in here.
+    pub agents_here: usize,
+    /// Agents who were logged out and belong at the peer.
+    pub agents_gone: usize,
+    /// Agents who leave when their work is done.
+    pub agents_leaving: usize,
+    /// The first of them, and what they are waited for.
+    pub leaving: Vec<DrainAgent>,
 }
 
 /// `tandem why`: what was decided about one call, and from what.

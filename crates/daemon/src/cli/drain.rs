@@ -77,7 +77,7 @@ pub fn run(server: &str, drain: &Drain) -> Exit {
     }
 }
 
-fn password(user: &str) -> Result<String, String> {
+pub(super) fn password(user: &str) -> Result<String, String> {
     match (std::env::var("TANDEM_CTI_PASSWORD"), std::io::stdin().is_terminal()) {
         (Ok(password), _) => Ok(password),
         (Err(_), true) => password::read(&format!("Password of {user}: ")).map_err(|error| error.to_string()),
@@ -166,7 +166,7 @@ fn call(call: &Value) -> Row {
     ]
 }
 
-fn agent(agent: &Value) -> Row {
+pub(super) fn agent(agent: &Value) -> Row {
     vec![plain(agent, "agent_id"), plain(agent, "dn"), plain(agent, "why"), seconds(agent, "until_s")]
 }
 

@@ -3,6 +3,7 @@
 mod client;
 mod cti;
 mod drain;
+mod migrate;
 mod show;
 mod show_floor;
 mod stat;
@@ -154,6 +155,9 @@ Examples:
     /// Shut a site down gracefully: nothing new in, what runs ends by itself, agents move to the other site
     #[command(after_help = drain::HELP)]
     Drain(drain::Drain),
+    /// Move a share of the calls and agents to the other site, and back
+    #[command(after_help = migrate::HELP)]
+    Migrate(migrate::Migrate),
     /// Talk to the CTI interface by hand: JSON requests from standard input, events to standard output
     #[command(after_help = cti::HELP)]
     Cti(cti::Line),
@@ -284,6 +288,7 @@ pub fn run() -> Exit {
             ask(&format!("/api/why/{}", client::escape(&call_id)), shape, show::why)
         }
         Command::Drain(drain) => drain::run(&server, &drain),
+        Command::Migrate(migrate) => migrate::run(&server, &migrate),
         Command::Cti(line) => cti::run(&line),
         Command::Stat(arguments) => stat::run(arguments),
         Command::HashPassword { memory, iterations } => run_hash_password(memory, iterations),
@@ -421,6 +426,31 @@ mod tests {
         }
         for line in ["--status --abort", "--user admin --abort --wait"] {
             assert!(parse(&format!("tandem drain {line}")).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_migration_has_an_aim_or_is_one_of_its_orders() {
+        for line in [
+            "--to b --percent 30 --user admin",
+            "--to b --percent 30 --group late --step 10 --every 60 --user admin --wait",
+            "--status",
+            "--pause --user admin",
+            "--roll-back --user admin",
+        ] {
+            assert!(parse(&format!("tandem migrate {line}")).is_ok(), "{line}");
+        }
+        for line in [
+            "",
+            "--to b --user admin",
+            "--percent 30 --user admin",
+            "--to b --percent 101 --user admin",
+            "--to b --percent 30",
+            "--pause --abort --user admin",
+            "--pause --percent 5 --user admin",
+            "--to b --percent 5 --step 0 --user admin",
+        ] {
+            assert!(parse(&format!("tandem migrate {line}")).is_err(), "{line}");
         }
     }
 

@@ -104,11 +104,16 @@ pub fn status(answer: &Value, colours: bool) -> String {
         }
         Some(false) | None => "no".to_owned(),
     };
+    let migration = match answer.get("migration").and_then(Value::as_str) {
+        Some(line) => format!("{}  `tandem migrate --status`", paint(line, Tone::Bad, colours)),
+        None => "no".to_owned(),
+    };
     let lines = [
         ("server", text(answer, "server")),
         ("switch", text(answer, "switch")),
         ("mode", format!("{}  {meaning}", paint(&mode, tone, colours))),
         ("drain", drain),
+        ("migration", migration),
         ("peer trunk", text(answer, "peer_trunk")),
         ("calls", text(answer, "calls")),
         (

@@ -5,16 +5,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{ConnectInfo, Path, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{Path, Request, State};
+use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
-use tandem_switch::{DrainOrder, Input};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
@@ -22,7 +20,7 @@ use super::cdr::CdrCounters;
 use super::cti::CtiEdge;
 use super::media::MediaEdge;
 use super::tcp::TcpEdge;
-use super::{admin, metrics};
+use super::{metrics, orders};
 use crate::command::{Commands, Peek, Unanswered};
 use crate::limits::MAX_HTTP_REQUESTS;
 
@@ -57,6 +55,8 @@ const INDEX: &str = "tandem administration interface
 /api/session         tandem session list
 /api/why/{call-id}   tandem why
 /api/drain           tandem drain --status; POST {\"action\": \"start\"} or \"abort\" as an administrator (HTTP Basic)
+/api/migrate         tandem migrate --status; POST {\"action\": \"start\", \"to\": SITE, \"percent\": N, ...}, \"pause\", \"resume\",
+                     \"abort\" or \"roll-back\" as an administrator
 ";
 
 /// Answers requests until the runtime ends.
@@ -84,7 +84,14 @@ fn router(sources: Sources) -> Router {
         .route("/api/queue", get(|state| view(state, |peek| peek.node.queue_list(peek.now))))
         .route("/api/session", get(|state| view(state, |peek| peek.node.session_list(peek.now))))
         .route("/api/why/{call_id}", get(why))
-        .route("/api/drain", get(|state| view(state, |peek| peek.node.drain_status(peek.now))).post(drain))
+        .route(
+            "/api/drain",
+            get(|state| view(state, |peek| peek.node.drain_status(peek.now))).post(orders::drain),
+        )
+        .route(
+            "/api/migrate",
+            get(|state| view(state, |peek| peek.node.migration_status(peek.now))).post(orders::migrate),
+        )
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "no such page; GET / lists them") })
         .layer(middleware::from_fn_with_state(places, one_place_each))
         .with_state(sources)
@@ -97,7 +104,7 @@ async fn one_place_each(State(places): State<Arc<Semaphore>>, request: Request, 
     }
 }
 
-async fn view<T: Serialize + Send + 'static>(
+pub(super) async fn view<T: Serialize + Send + 'static>(
     State(sources): State<Sources>,
     question: impl FnOnce(&Peek<'_>) -> T + Send + 'static,
 ) -> Response {
@@ -121,39 +128,6 @@ async fn agent_why(State(sources): State<Sources>, Path(asked): Path<String>) ->
         Ok(None) => problem(StatusCode::NOT_FOUND, "no Agent Login and no Extension has this name here"),
         Err(unanswered) => late(unanswered),
     }
-}
-
-#[derive(Deserialize)]
-struct Drain {
-    action: DrainAction,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum DrainAction {
-    Start,
-    Abort,
-}
-
-async fn drain(
-    State(sources): State<Sources>,
-    ConnectInfo(remote): ConnectInfo<SocketAddr>,
-    headers: HeaderMap,
-    body: Result<Json<Drain>, JsonRejection>,
-) -> Response {
-    let by = match admin::administrator(&sources.cti, remote, &headers).await {
-        Ok(by) => Box::from(&*by),
-        Err(refused) => return refused.into_response(),
-    };
-    let order = match body {
-        Ok(Json(Drain { action: DrainAction::Start })) => DrainOrder::Start { by },
-        Ok(Json(Drain { action: DrainAction::Abort })) => DrainOrder::Abort { by },
-        Err(rejection) => return problem(StatusCode::BAD_REQUEST, &rejection.body_text()),
-    };
-    if !sources.commands.input(Input::Drain(order)).await {
-        return late(Unanswered::Stopping);
-    }
-    view(State(sources), |peek| peek.node.drain_status(peek.now)).await
 }
 
 async fn health(State(sources): State<Sources>) -> Response {
@@ -184,7 +158,7 @@ async fn prometheus(State(sources): State<Sources>) -> Response {
     }
 }
 
-fn late(unanswered: Unanswered) -> Response {
+pub(super) fn late(unanswered: Unanswered) -> Response {
     problem(StatusCode::SERVICE_UNAVAILABLE, &unanswered.to_string())
 }
 

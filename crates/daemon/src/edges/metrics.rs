@@ -135,6 +135,8 @@ fn status(page: &mut Page, status: &view::Status) {
     page.gauge("tandem_extensions", "Extension DNs configured", status.extensions);
     page.gauge("tandem_extensions_in_service", "Extension DNs in service", status.in_service);
     page.gauge("tandem_draining", "1 while the server shuts down gracefully", u8::from(status.draining));
+    let help = "So many of a hundred new calls and agents go to the peer by graceful migration";
+    page.gauge("tandem_migration_percent", help, status.migration_percent);
     page.head("tandem_mode", "Continuity mode: 1 for the one in force", "gauge");
     for mode in ["stand-alone", "peered", "single-site"] {
         page.labelled("tandem_mode", &[("mode", mode)], u8::from(status.mode == mode));
@@ -233,6 +235,8 @@ mod tests {
                 trunks_out_of_service: Vec::new(),
                 transactions: 2,
                 draining: true,
+                migration: None,
+                migration_percent: 30,
             },
             trunks: Vec::new(),
             udp: UdpCounters::default(),
@@ -245,7 +249,11 @@ mod tests {
             &MediaSample::default(),
         );
         assert!(text.contains("\ntandem_calls_total 7\n"), "{text}");
-        assert!(text.contains("\ntandem_calls 3\n") && text.contains("\ntandem_draining 1\n"));
+        assert!(
+            text.contains("\ntandem_calls 3\n")
+                && text.contains("\ntandem_draining 1\n")
+                && text.contains("\ntandem_migration_percent 30\n")
+        );
         assert!(text.contains("tandem_mode{mode=\"peered\"} 1\n"));
         assert!(text.contains("tandem_mode{mode=\"single-site\"} 0\n"));
         assert!(text.contains("server=\"site \\\"a\\\"\""));

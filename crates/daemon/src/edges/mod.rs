@@ -6,6 +6,7 @@ pub mod cti;
 pub mod http;
 pub mod media;
 pub mod metrics;
+mod orders;
 pub mod resolve;
 pub mod tcp;
 pub mod udp;

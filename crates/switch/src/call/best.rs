@@ -47,7 +47,8 @@ impl Setup {
 
     /// Whether nobody else need be asked: a 6xx speaks for the person. The drain mark of the peer does not.
     pub(super) fn is_decided(&self, outcome: InPathOutcome) -> bool {
-        let falls_back = matches!(self.current, Some(Stage::Peer(..))) && self.may_go_on(outcome);
+        let falls_back =
+            matches!(self.current, Some(Stage::Peer(..) | Stage::PeerQueue(..))) && self.may_go_on(outcome);
         !falls_back && self.best.as_ref().is_some_and(|best| best.status >= 600)
     }
 
@@ -56,11 +57,13 @@ impl Setup {
         match self.current {
             // A phone that rang at the peer in vain does not ring here as well.
             Some(Stage::Peer(..)) => fallback_allowed(outcome) && !(self.rang && is_absence(outcome)),
+            // Progress of a call that waits there says nothing of a phone.
+            Some(Stage::PeerQueue(..)) => fallback_allowed(outcome),
             Some(Stage::Trunk(..)) => match outcome {
                 InPathOutcome::TransportFailed | InPathOutcome::NoAnswer => true,
                 InPathOutcome::Status { code, .. } => code == 503,
             },
-            Some(Stage::Extension(_) | Stage::Mixer(_)) | None => false,
+            Some(Stage::Extension(_) | Stage::Mixer(_) | Stage::Wait(_)) | None => false,
         }
     }
 }

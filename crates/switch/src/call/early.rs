@@ -98,6 +98,7 @@ impl Call {
         place: usize,
         answer: &Answer<'_>,
     ) {
+        self.wait_for_progress(rooms, setup);
         let Some(early) = self.early_dialog(rooms, setup, place, answer) else { return };
         let Some(branch) = setup.branches.get(place) else { return };
         let (leg, hidden) = (branch.leg(), setup.hides_progress());

@@ -42,8 +42,13 @@ pub enum Stage {
     Trunk(TrunkId, Box<[u8]>),
     /// The peer site, in the signalling path, with the number untranslated.
     Peer(TrunkId, Box<[u8]>),
+    /// The peer's queue or routing point of this number, in the signalling path: the call may wait there for as long as
+    /// the peer goes on saying so.
+    PeerQueue(TrunkId, Box<[u8]>),
     /// The mixer, for the conference of this name.
     Mixer(Box<str>),
+    /// This site's queue or routing point of this number.
+    Wait(Arc<str>),
 }
 
 /// An INVITE that was admitted and routed.
@@ -147,6 +152,11 @@ impl Setup {
         self.pairs.first().map_or(self.tag, |pair| pair.tag)
     }
 
+    /// It waits at a queue or routing point of the peer.
+    pub(super) fn waits_at_peer(&self) -> bool {
+        matches!(self.current, Some(Stage::PeerQueue(..)))
+    }
+
     pub(super) fn is_ringing(&self) -> bool {
         self.ringing
     }
@@ -246,6 +256,10 @@ impl Call {
     /// Tries the next place, and the one after it, until one has somebody to ring.
     pub(super) fn advance(&mut self, rooms: &mut Rooms, mut setup: Box<Setup>) {
         while let Some(stage) = setup.stages.pop_front() {
+            if let Stage::Wait(at) = stage {
+                self.wait_at(rooms, setup, Arc::clone(&at));
+                return self.tell(rooms, News::Parked { at });
+            }
             if let Stage::Extension(dn) = stage
                 && let Some(tried) = self.try_line(rooms, &mut setup, dn)
             {
@@ -261,6 +275,7 @@ impl Call {
             }
             let targets = routing::targets(rooms, &self.directory, &stage);
             (setup.current, setup.rang) = (Some(stage), false);
+            self.wait_for_progress(rooms, &mut setup);
             let targets = match targets {
                 Ok(targets) => targets,
                 Err((device, absent)) => {
@@ -434,7 +449,7 @@ impl Call {
             let by = if told { EndedBy::Callee } else { EndedBy::Network };
             return self.nobody_took_it(rooms, setup, by);
         }
-        if matches!(setup.current, Some(Stage::Peer(..))) {
+        if matches!(setup.current, Some(Stage::Peer(..) | Stage::PeerQueue(..))) {
             rooms.counters.forward_fallbacks += 1;
             let status = match outcome {
                 InPathOutcome::Status { code, .. } => code,
@@ -482,11 +497,12 @@ impl Call {
     /// Timer B. The unheard INVITE is cancelled as soon as anything is heard of it.
     pub fn trunk_lost(&mut self, rooms: &mut Rooms, trunk: &str) {
         let Phase::Setup(setup) = &self.phase else { return };
+        let waits_there = setup.waits_at_peer();
         let silent = |branch: &Branch| {
             let device = branch.target.device;
             matches!(device, Device::Trunk(_))
                 && Rooms::name_of(&self.directory, device) == trunk
-                && rooms.endpoint.is_calling(branch.txn)
+                && (waits_there || rooms.endpoint.is_calling(branch.txn))
         };
         let Some(place) = setup.branches.iter().position(silent) else { return };
         let Some(mut setup) = self.take_setup() else { return };
@@ -499,11 +515,15 @@ impl Call {
         self.branch_lost(rooms, setup, InPathOutcome::NoAnswer);
     }
 
-    /// `ring-timeout` is over.
+    /// `ring-timeout` is over, or the peer is silent about a call that waits there.
     pub(super) fn ring_timeout(&mut self, rooms: &mut Rooms) {
         let Some(mut setup) = self.take_setup() else { return };
         let why = Why::Ours(b"SIP;cause=480;text=\"ring timeout\"");
         self.drop_branches(rooms, &mut setup, EndReason::RingTimeout, &why);
+        let expired = self.expires_at(&setup.request).is_some_and(|at| at <= rooms.now.mono);
+        if setup.waits_at_peer() && !expired {
+            return self.branch_lost(rooms, setup, InPathOutcome::NoAnswer);
+        }
         let told = Best::own(setup.told_then);
         self.finish_setup(rooms, *setup, &told, EndedBy::Server, EndReason::RingTimeout);
     }

@@ -183,6 +183,12 @@ impl Call {
         matches!(&self.phase, Phase::Setup(setup) if matches!(setup.caller, Caller::Invite(..)))
     }
 
+    /// Whether its caller's INVITE carries the mark of a call that was forwarded once.
+    #[must_use]
+    pub fn is_marked(&self) -> bool {
+        matches!(&self.phase, Phase::Setup(setup) if super::has_marker(&setup.request))
+    }
+
     /// The set-up, if it is one whose callee can be changed: while the caller's own phone is being called there is none.
     fn take_steerable(&mut self) -> Result<Box<Setup>, u16> {
         let Phase::Setup(setup) = &self.phase else { return Err(501) };

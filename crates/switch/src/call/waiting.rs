@@ -30,6 +30,8 @@ use crate::rooms::Rooms;
 
 /// A provisional response is repeated at least this often, or proxies on the way give the INVITE up (RFC 3261 13.3.1.1).
 const AGAIN: Duration = Duration::from_secs(60);
+/// How long the far side may be silent about a call that waits there (RFC 3261 16.6: more than three minutes).
+const TIMER_C: Duration = Duration::from_secs(181);
 
 /// See the module.
 #[derive(Debug)]
@@ -64,6 +66,16 @@ impl Call {
         }
         self.tell_treatment(rooms, &mut setup);
         self.phase = Phase::Setup(setup);
+    }
+
+    /// A call that waits at the peer waits on from here, for as long as RFC 3261 lets a proxy wait for progress (timer C,
+    /// 16.6); `ring-timeout` is for phones.
+    pub(super) fn wait_for_progress(&self, rooms: &Rooms, setup: &mut Setup) {
+        if setup.waits_at_peer() {
+            let silence = rooms.now.mono + TIMER_C;
+            let expires = self.expires_at(&setup.request).filter(|at| *at < silence);
+            setup.ring_until = Some(expires.unwrap_or(silence));
+        }
     }
 
     /// When the caller's INVITE expires by its own word (RFC 3261 13.3.1).

@@ -347,6 +347,7 @@ impl Node {
             let text = format!("AgentID {} belongs to somebody else", request.agent_id);
             return Err(Refusal::because(ErrorCode::NoRight, text));
         }
+        self.migration_refuses(&request.agent_id)?;
         let queue = match &request.this_queue {
             Some(number) => {
                 let queue = directory.queue(number).map(|queue| Arc::clone(&queue.number));

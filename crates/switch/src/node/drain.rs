@@ -16,8 +16,8 @@ use super::Node;
 use super::floor::desk;
 use crate::agent::{Drained, LogoutBy, View, drained};
 use crate::call::control::Operation;
-use crate::call::{Carried, has_marker};
-use crate::event::Event;
+use crate::call::{Carried, Stage, has_marker};
+use crate::event::{Event, MigrationNews};
 use crate::input::DrainOrder;
 use crate::limits::MAX_DRAIN_LINES;
 use crate::reject::Reject;
@@ -83,6 +83,7 @@ impl Node {
             hand_over_at: now.mono,
             over: false,
         });
+        self.end_migration(MigrationNews::Aborted, by.clone());
         self.rooms.report(Event::DrainStarted { by, calls: calls_then, agents: agents_then });
         self.calls.unnail_all(&mut self.rooms);
     }
@@ -133,6 +134,7 @@ impl Node {
         if let Some(drain) = &mut self.drain {
             drain.changed.push(Arc::clone(dn));
         }
+        self.migration_sees(dn);
     }
 
     /// Looks at one agent, when the rooms are silent, and logs him out if his work is done. False: there was none.
@@ -190,8 +192,13 @@ impl Node {
         let way = origin.and_then(|origin| routing::to_peer(&self.rooms, origin, at, refusable, carried));
         let operation = match way {
             Some(ToPeer::Redirect(contact)) => Operation::Deflect(contact),
-            Some(ToPeer::InPath(onward)) => Operation::Redirect(onward),
-            None if refusable => {
+            Some(ToPeer::InPath(mut onward)) => {
+                if !self.is_draining() {
+                    onward.stages.push(Stage::Wait(Arc::clone(at)));
+                }
+                Operation::Redirect(onward)
+            }
+            None if refusable && self.is_draining() => {
                 let code = self.rooms.directory.options.shutdown_sip_reject_code;
                 Operation::Refuse(if code < 400 { DEFAULT_REJECT_CODE } else { code })
             }
@@ -280,7 +287,7 @@ impl Node {
     }
 }
 
-fn left(agent: &View, now: Now) -> view::DrainAgent {
+pub(super) fn left(agent: &View, now: Now) -> view::DrainAgent {
     let wraps_up = agent.until.is_some();
     view::DrainAgent {
         agent_id: agent.agent_id.to_string(),

@@ -155,7 +155,7 @@ impl Node {
                 self.wish(wish);
             } else if let Some(gone) = self.floor.sessions.poll_gone() {
                 self.client_gone(gone);
-            } else if !self.drain_next_agent() {
+            } else if !self.drain_next_agent() && !self.migrate_next_agent() {
                 return any;
             }
             any = true;
@@ -284,6 +284,7 @@ impl Node {
     fn agent_news(&mut self, news: AgentNews) {
         match news {
             AgentNews::LoggedIn(told) => {
+                self.migration_sees_login(&told.agent_id);
                 self.evict_others(&told.dn, &told.agent_id);
                 if let Some(agent) = self.candidate(&told.dn) {
                     self.floor.queues.agent_in(&mut desk!(self, queue), agent);
@@ -301,6 +302,7 @@ impl Node {
                 self.tell_agent(EventName::AgentNotReady, told);
             }
             AgentNews::LoggedOut(told) => {
+                self.migration_sees_logout(&told.dn, &told.agent_id);
                 self.floor.queues.agent_out(&mut desk!(self, queue), &told.dn);
                 self.agent_leaves_offer(&told.dn);
                 self.unnail(&told.dn);
@@ -308,6 +310,7 @@ impl Node {
             }
             // A server that is drained offers no call any more.
             AgentNews::Available { .. } if self.is_draining() => {}
+            AgentNews::Available { dn } if self.leaves_with_migration(&dn) => {}
             AgentNews::Available { dn } => self.available(&dn),
             AgentNews::Unavailable { dn } => {
                 self.floor.queues.unavailable(&mut desk!(self, queue), &dn);
@@ -482,6 +485,7 @@ impl Node {
             Event::ModeChanged { .. }
             | Event::DrainStarted { .. }
             | Event::DrainAborted { .. }
+            | Event::Migration { .. }
             | Event::Drained { .. } => return,
         };
         let name = if in_service { EventName::DnBackInService } else { EventName::DnOutOfService };

@@ -11,6 +11,7 @@ mod floor;
 mod floor_counts;
 mod floor_views;
 mod held;
+mod migrate;
 mod nailed;
 mod orders;
 mod probes;
@@ -28,6 +29,7 @@ use tandem_sip::Received;
 use self::cti::Asking;
 use self::drain::Drain;
 use self::floor::Floor;
+use self::migrate::Migration;
 use crate::call::{CallTimer, Calls};
 use crate::directory::Directory;
 use crate::event::Event;
@@ -57,6 +59,8 @@ pub struct Node {
     asking: Option<Asking>,
     /// Graceful shutdown, while it is under way.
     drain: Option<Drain>,
+    /// Graceful migration in shares, while it is under way.
+    migration: Option<Migration>,
     pace: Pace,
     /// Buffers that are used again.
     spare: Vec<Fact>,
@@ -76,6 +80,8 @@ pub enum Reason {
     Floor,
     /// A drain is looked at.
     Drain,
+    /// A migration is looked at.
+    Migration,
     /// A trunk's or probed device's own timer.
     Device(tandem_peer::trunk::TrunkTimer),
 }
@@ -88,6 +94,7 @@ impl std::fmt::Display for Reason {
             Self::Expiry => f.write_str("a binding expires"),
             Self::Floor => f.write_str("an agent, a queue or a client"),
             Self::Drain => f.write_str("the drain"),
+            Self::Migration => f.write_str("the migration"),
             Self::Device(timer) => write!(f, "device timer {timer:?}"),
         }
     }
@@ -113,6 +120,7 @@ impl Node {
             floor,
             asking: None,
             drain: None,
+            migration: None,
             pace: Pace::default(),
             spare: Vec::new(),
             told: Vec::new(),
@@ -144,8 +152,10 @@ impl Node {
                 self.rooms.adopt(directory);
                 self.mode_may_have_changed();
                 self.floor_adopts(&before);
+                self.migration_adopts();
             }
             Input::Drain(order) => self.drain_order(order),
+            Input::Migrate(order) => self.migrate_order(order),
             Input::Resolved { trunk, addr } => {
                 if let Some(id) = self.rooms.directory.trunk_named(&trunk) {
                     self.rooms.trunks.resolved(id, addr);
@@ -167,6 +177,7 @@ impl Node {
         self.expire();
         self.run_floor();
         self.run_drain();
+        self.run_migration();
         self.rooms.acks.expire(now.mono);
         self.run_devices();
         self.flush();
@@ -188,7 +199,9 @@ impl Node {
         let device = self.rooms.trunks.poll_timeout().map(|(at, _, timer)| (at, Reason::Device(timer)));
         let floor = self.floor.poll_timeout().map(|at| (self.rooms.now.instant_of(at), Reason::Floor));
         let drain = self.drain_timeout().map(|at| (at, Reason::Drain));
-        [transaction, call, expiry, floor, device, drain].into_iter().flatten().min_by_key(|(at, _)| *at)
+        let migration = self.migration_timeout().map(|at| (at, Reason::Migration));
+        let all = [transaction, call, expiry, floor, device, drain, migration];
+        all.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     fn received(&mut self, received: Received<crate::rooms::Use>) {

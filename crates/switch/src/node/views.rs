@@ -5,6 +5,7 @@ use crate::cti::calls::parse_conn_id;
 use crate::directory::{DnId, TrunkId};
 use crate::rooms::{Device, Rooms};
 use crate::routing;
+use crate::share::Share;
 use crate::time::Now;
 use crate::view;
 use tandem_peer::trunk::Phase;
@@ -30,6 +31,8 @@ impl Node {
             trunks_out_of_service: trunks.filter(out).filter_map(name).collect(),
             transactions: self.rooms.endpoint.len(),
             draining: self.is_draining(),
+            migration: self.migration_line(),
+            migration_percent: self.rooms.share.as_ref().map_or(0, Share::percent),
         }
     }
 
