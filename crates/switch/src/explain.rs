@@ -245,10 +245,7 @@ fn render(step: &Step, directory: &Directory) -> view::Step {
                 .collect();
             format!("{decision} (mode {mode}, dr-forward {dr_forward})")
         }
-        What::Migrates(Turn { percent, goes }) => {
-            let lot = if *goes { "this one goes" } else { "this one stays" };
-            format!("graceful migration sends {percent} % of new calls to the peer: {lot}")
-        }
+        What::Migrates(turn) => turn.to_string(),
         What::PassedOver(device, absent) => format!("{} passed over: {absent}", name(*device)),
         What::Offered(device) => format!("offered to {}", name(*device)),
         What::Refused(device, status) => format!("{} refused with {status}", name(*device)),

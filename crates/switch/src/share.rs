@@ -72,6 +72,13 @@ impl Share {
     }
 }
 
+impl std::fmt::Display for Turn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let lot = if self.goes { "goes" } else { "stays" };
+        write!(f, "graceful migration sends {} % of new calls to the peer: this one {lot}", self.percent)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
