@@ -122,6 +122,19 @@ pub const CDR_COMPLAINT_EVERY: Duration = Duration::from_secs(10);
 
 /// Requests to the administration interface at once; a further one is answered 503.
 pub const MAX_HTTP_REQUESTS: usize = 32;
+/// Longest isolation that a drill may ask for; more is refused.
+pub const MAX_DRILL_FOR: Duration = Duration::from_secs(3_600);
+/// An isolation that is not renewed for so long ends by itself: whoever began it is gone.
+pub const DRILL_RENEW_WITHIN: Duration = Duration::from_secs(5);
+/// Longest delay of a slow link; more is refused.
+pub const MAX_DRILL_DELAY: Duration = Duration::from_secs(10);
+/// Addresses of parties in one order; more is refused.
+pub const MAX_DRILL_PARTIES: usize = 256;
+/// Addresses that are cut off because an Extension of the share registers from there; a further one is not remembered, and
+/// only its REGISTERs are dropped.
+pub const MAX_DRILL_ADDRESSES: usize = 100_000;
+/// Messages that wait for a slow link; a further one is dropped and counted.
+pub const MAX_DRILL_DELAYED: usize = 4_096;
 /// How often host names of contacts are resolved again.
 pub const RESOLVE_EVERY: Duration = Duration::from_secs(30);
 /// Longest wait for one resolution.

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use tandem_peer::continuity::Mode;
 use tandem_switch::Event;
-use tandem_switch::cdr::{Cdr, EndedBy};
+use tandem_switch::cdr::{Cdr, EndedBy, LegRecord};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::LogFormat;
@@ -51,19 +51,37 @@ pub fn event(event: &Event) {
     }
 }
 
+/// What is bad about a call that is over, and the leg that tells it.
+pub enum Worst<'a> {
+    /// People talked, and lost each other.
+    Lost(&'a LegRecord),
+    /// Nobody answered, because this server or the network failed.
+    Failed(&'a LegRecord),
+}
+
+/// What is bad about a call, if anything is.
+pub fn worst(cdr: &Cdr) -> Option<Worst<'_>> {
+    let caller = cdr.legs.first()?;
+    let cut = cdr.legs.iter().find(|leg| leg.ended_by == EndedBy::Network);
+    match cut {
+        Some(leg) if caller.answered_unix_ms.is_some() => Some(Worst::Lost(leg)),
+        Some(leg) => Some(Worst::Failed(leg)),
+        None => (caller.status >= 500).then_some(Worst::Failed(caller)),
+    }
+}
+
 /// A call that is over, by the Call-ID of the caller's leg. What was lost while people talked is a warning, what this
 /// server or the network failed is said, and the rest is for whoever asks for level debug; `tandem why` has it anyway.
 pub fn call_over(cdr: &Cdr) {
     let Some(caller) = cdr.legs.first() else { return };
-    let call_id = &caller.sip_call_id;
-    let worst = cdr.legs.iter().find(|leg| leg.ended_by == EndedBy::Network).unwrap_or(caller);
-    let (from, to, status, reason, device) =
-        (&cdr.from, &cdr.to, caller.status, &worst.reason, &worst.device);
-    if caller.answered_unix_ms.is_some() && worst.ended_by == EndedBy::Network {
-        tracing::warn!(%call_id, %from, %to, %device, %reason, "an established call was lost");
-    } else if status >= 500 || worst.ended_by == EndedBy::Network {
-        tracing::info!(%call_id, %from, %to, status, %device, %reason, "a call failed");
-    } else {
-        tracing::debug!(%call_id, %from, %to, status, %reason, "a call ended");
+    let (call_id, from, to, status) = (&caller.sip_call_id, &cdr.from, &cdr.to, caller.status);
+    match worst(cdr) {
+        Some(Worst::Lost(LegRecord { device, reason, .. })) => {
+            tracing::warn!(%call_id, %from, %to, %device, %reason, "an established call was lost");
+        }
+        Some(Worst::Failed(LegRecord { device, reason, .. })) => {
+            tracing::info!(%call_id, %from, %to, status, %device, %reason, "a call failed");
+        }
+        None => tracing::debug!(%call_id, %from, %to, status, reason = %caller.reason, "a call ended"),
     }
 }

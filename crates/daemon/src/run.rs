@@ -1,17 +1,19 @@
 //! The loop that drives the `Node`: sockets, timers, commands. One thread owns it all; nothing here waits for anything
 //! but the next event, and nothing decides anything.
 
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use tandem_sip::Transport;
+use tandem_sip::{Transmit, Transport};
 use tandem_switch::{Event, Input, Node, Now, Output};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::command::{Command, Peek};
 use crate::edges::cdr::CdrWriter;
 use crate::edges::cti::CtiEdge;
+use crate::edges::isolation::{Fate, Isolation};
 use crate::edges::media::MediaEdge;
 use crate::edges::tcp::TcpEdge;
 use crate::edges::udp::{Received, UdpEdge};
@@ -32,6 +34,10 @@ pub struct Shell {
     pub media: Arc<MediaEdge>,
     /// Call records.
     pub cdrs: CdrWriter,
+    /// What a drill has cut off.
+    pub isolation: Arc<Isolation>,
+    /// What a drill holds back until its time, in that order.
+    pub delayed: VecDeque<(Instant, Transmit)>,
     /// What other threads ask for.
     pub commands: mpsc::Receiver<Command>,
     /// Told when a graceful shutdown is done.
@@ -52,8 +58,9 @@ impl Shell {
         tokio::pin!(timer);
         let mut earliest = Instant::now();
         loop {
-            let due =
-                self.node.poll_timeout().map(|(at, _)| tokio::time::Instant::from_std(at.max(earliest)));
+            let node = self.node.poll_timeout().map(|(at, _)| at);
+            let next = node.into_iter().chain(self.delayed.front().map(|(at, _)| *at)).min();
+            let due = next.map(|at| tokio::time::Instant::from_std(at.max(earliest)));
             if let Some(due) = due.filter(|due| *due < timer.deadline() || timer.is_elapsed()) {
                 timer.as_mut().reset(due);
             }
@@ -86,6 +93,9 @@ impl Shell {
 
     fn timeout(&mut self) {
         let now = now();
+        while let Some((_, transmit)) = self.delayed.pop_front_if(|(at, _)| *at <= now.mono) {
+            self.transmit(transmit, now);
+        }
         self.node.handle_timeout(now);
         self.settle(now);
     }
@@ -108,6 +118,11 @@ impl Shell {
     }
 
     fn handle(&mut self, input: Input, now: Now) {
+        if let Input::Sip { flow, message } = &input
+            && !self.isolation.lets_in(*flow, message, now.mono)
+        {
+            return;
+        }
         self.node.handle_input(input, now);
         self.settle(now);
     }
@@ -123,21 +138,31 @@ impl Shell {
         }
     }
 
+    fn transmit(&mut self, transmit: Transmit, now: Now) {
+        match transmit.flow.transport {
+            Transport::Udp => self.udp.send(transmit.flow, transmit.payload),
+            Transport::Tcp => {
+                if let Err(flow) = self.tcp.send(transmit.flow, transmit.payload) {
+                    self.node.handle_input(Input::FlowFailed { flow }, now);
+                }
+            }
+            Transport::Tls | Transport::Ws | Transport::Wss => {
+                self.node.handle_input(Input::FlowFailed { flow: transmit.flow }, now);
+            }
+        }
+    }
+
     fn carry_out(&mut self, output: Output, now: Now) {
         match output {
             // One node alone keeps its records in memory: they are as safe as they will be.
             Output::Store(batch) => self.node.handle_input(Input::Persisted { seq: batch.seq().0 }, now),
-            Output::Transmit(transmit) => match transmit.flow.transport {
-                Transport::Udp => self.udp.send(transmit.flow, transmit.payload),
-                Transport::Tcp => {
-                    if let Err(flow) = self.tcp.send(transmit.flow, transmit.payload) {
-                        self.node.handle_input(Input::FlowFailed { flow }, now);
-                    }
+            Output::Transmit(transmit) => {
+                match self.isolation.fate(transmit.flow, self.delayed.len(), now.mono) {
+                    Fate::Sent => self.transmit(transmit, now),
+                    Fate::Dropped => {}
+                    Fate::Later(after) => self.delayed.push_back((now.mono + after, transmit)),
                 }
-                Transport::Tls | Transport::Ws | Transport::Wss => {
-                    self.node.handle_input(Input::FlowFailed { flow: transmit.flow }, now);
-                }
-            },
+            }
             Output::Cti(outgoing) => self.cti.send(outgoing),
             Output::CtiClose(link) => self.cti.close(link),
             Output::Media(order) => {

@@ -1,5 +1,6 @@
 //! `tandem serve`: opens everything, starts the threads, then waits for signals.
 
+use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::config::{self, Config, MediaSettings, Origin, Settings};
 use crate::edges::cdr::{CdrCounters, CdrWriter};
 use crate::edges::cti::CtiEdge;
 use crate::edges::http::{self, Sources};
+use crate::edges::isolation::Isolation;
 use crate::edges::media::MediaEdge;
 use crate::edges::udp::UdpEdge;
 use crate::edges::{cti, resolve, tcp, udp};
@@ -68,7 +70,8 @@ pub fn serve(origin: &Origin, config: Config) -> Result<()> {
     let locals: Vec<(u8, SocketAddr)> = locals.collect::<io::Result<_>>()?;
     let tcp = tcp::TcpEdge::new(edges.handle().clone(), commands.clone(), locals);
     let (publish, watch) = watch::channel(Arc::clone(&directory));
-    let desktops = CtiEdge::new(commands.clone(), watch);
+    let isolation = Arc::new(Isolation::default());
+    let desktops = CtiEdge::new(commands.clone(), watch, Arc::clone(&isolation));
     let media = edges.block_on(media(settings.media.as_ref(), &commands))?;
     let sources = Sources {
         media: Arc::clone(&media),
@@ -76,6 +79,7 @@ pub fn serve(origin: &Origin, config: Config) -> Result<()> {
         tcp: Arc::clone(&tcp),
         cti: Arc::clone(&desktops),
         cdrs: opened.cdr_counters,
+        isolation: Arc::clone(&isolation),
     };
     start_edges(&edges, opened.tcp, opened.http, opened.cti, &sources)?;
 
@@ -86,7 +90,8 @@ pub fn serve(origin: &Origin, config: Config) -> Result<()> {
     let shell = move || -> io::Result<Shell> {
         let node = Node::new(first, seed, now());
         let (udp, drained) = (UdpEdge::new(udp)?, Some(drained));
-        Ok(Shell { node, udp, tcp, cti: desktops, media, cdrs, commands: receiver, drained })
+        let (cti, commands, delayed) = (desktops, receiver, VecDeque::new());
+        Ok(Shell { node, udp, tcp, cti, media, cdrs, isolation, delayed, commands, drained })
     };
     let (node, ended) = start_node(shell)?;
     let ends = Ends { ended, drained: done };

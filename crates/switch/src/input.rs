@@ -44,6 +44,11 @@ pub enum Input {
     Drain(DrainOrder),
     /// Graceful migration in shares begins, changes or ends.
     Migrate(MigrateOrder),
+    /// This server was cut off from these devices for a while (a drill): their calls are asked whether they live.
+    Audit {
+        /// Numbers of Extensions and names of Trunks.
+        devices: Vec<Box<str>>,
+    },
     /// The name in a trunk's `contact` now resolves to this address; `None` when it does not resolve.
     Resolved {
         /// The trunk's name.

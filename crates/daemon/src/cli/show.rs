@@ -108,6 +108,10 @@ pub fn status(answer: &Value, colours: bool) -> String {
         Some(line) => format!("{}  `tandem migrate --status`", paint(line, Tone::Bad, colours)),
         None => "no".to_owned(),
     };
+    let drill = answer.get("drill").and_then(Value::as_str).map(|kind| {
+        let kind = paint(kind, Tone::Bad, colours);
+        ("drill", format!("{kind}  this server isolates itself for a rehearsal: `tandem drill status`"))
+    });
     let lines = [
         ("server", text(answer, "server")),
         ("switch", text(answer, "switch")),
@@ -124,7 +128,7 @@ pub fn status(answer: &Value, colours: bool) -> String {
         ("trunks out", paint(&out, out_tone, colours)),
         ("transactions", text(answer, "transactions")),
     ];
-    lines.iter().map(|(name, value)| format!("{name:<13} {}\n", value.trim_end())).collect()
+    lines.iter().chain(&drill).map(|(name, value)| format!("{name:<13} {}\n", value.trim_end())).collect()
 }
 
 /// `tandem dn list`.

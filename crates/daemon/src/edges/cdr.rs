@@ -12,6 +12,7 @@ use std::time::Instant;
 use tandem_switch::Cdr;
 
 use crate::limits::{CDR_COMPLAINT_EVERY, CDR_FLUSH_EVERY, CDR_LOOK_EVERY, MAX_CDR_QUEUE};
+use crate::log::{self, Worst};
 
 /// What happened to call records, each since start.
 #[derive(Debug, Default)]
@@ -20,6 +21,10 @@ pub struct CdrCounters {
     pub written: AtomicU64,
     /// Records dropped because the queue was full, or that the disk refused.
     pub lost: AtomicU64,
+    /// Established calls that were lost.
+    pub calls_lost: AtomicU64,
+    /// Calls that nobody answered because this server or the network failed.
+    pub calls_failed: AtomicU64,
     /// Set to have the file opened anew.
     reopen: AtomicBool,
 }
@@ -59,6 +64,11 @@ impl CdrWriter {
 
     /// Hands a record over; never waits.
     pub fn write(&mut self, cdr: Box<Cdr>) {
+        match log::worst(&cdr) {
+            Some(Worst::Lost(_)) => self.counters.calls_lost.fetch_add(1, Ordering::Relaxed),
+            Some(Worst::Failed(_)) => self.counters.calls_failed.fetch_add(1, Ordering::Relaxed),
+            None => 0,
+        };
         let Some(queue) = &self.queue else { return };
         let lost = match queue.try_send(cdr) {
             Ok(()) => return,

@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 
 use super::cdr::CdrCounters;
 use super::cti::CtiEdge;
+use super::isolation::{self, Isolation};
 use super::media::MediaEdge;
 use super::tcp::TcpEdge;
 use super::{metrics, orders};
@@ -37,6 +38,8 @@ pub struct Sources {
     pub media: Arc<MediaEdge>,
     /// Call records.
     pub cdrs: Arc<CdrCounters>,
+    /// What a drill has cut off.
+    pub isolation: Arc<Isolation>,
 }
 
 const INDEX: &str = "tandem administration interface
@@ -57,6 +60,7 @@ const INDEX: &str = "tandem administration interface
 /api/drain           tandem drain --status; POST {\"action\": \"start\"} or \"abort\" as an administrator (HTTP Basic)
 /api/migrate         tandem migrate --status; POST {\"action\": \"start\", \"to\": SITE, \"percent\": N, ...}, \"pause\", \"resume\",
                      \"abort\" or \"roll-back\" as an administrator
+/api/drill           what a drill has cut off; POST orders of `tandem drill` as an administrator
 ";
 
 /// Answers requests until the runtime ends.
@@ -74,7 +78,7 @@ fn router(sources: Sources) -> Router {
         .route("/health", get(health))
         .route("/ready", get(ready))
         .route("/metrics", get(prometheus))
-        .route("/api/status", get(|state| view(state, |peek| peek.node.status(peek.now))))
+        .route("/api/status", get(status))
         .route("/api/dn", get(|state| view(state, |peek| peek.node.dn_list(peek.now))))
         .route("/api/reg", get(|state| view(state, |peek| peek.node.reg_list(peek.now))))
         .route("/api/call", get(|state| view(state, |peek| peek.node.call_list(peek.now))))
@@ -92,6 +96,7 @@ fn router(sources: Sources) -> Router {
             "/api/migrate",
             get(|state| view(state, |peek| peek.node.migration_status(peek.now))).post(orders::migrate),
         )
+        .route("/api/drill", get(isolation::page::get).post(isolation::page::post))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "no such page; GET / lists them") })
         .layer(middleware::from_fn_with_state(places, one_place_each))
         .with_state(sources)
@@ -112,6 +117,24 @@ pub(super) async fn view<T: Serialize + Send + 'static>(
         Ok(answer) => Json(answer).into_response(),
         Err(unanswered) => late(unanswered),
     }
+}
+
+/// `tandem status`, with what only this program knows.
+#[derive(Serialize)]
+struct Status {
+    #[serde(flatten)]
+    node: tandem_switch::view::Status,
+    /// What a drill rehearses now.
+    drill: Option<isolation::Kind>,
+}
+
+async fn status(State(sources): State<Sources>) -> Response {
+    let isolation = Arc::clone(&sources.isolation);
+    let all = move |peek: &Peek<'_>| Status {
+        node: peek.node.status(peek.now),
+        drill: isolation.kind(peek.now.mono),
+    };
+    view(State(sources), all).await
 }
 
 async fn why(State(sources): State<Sources>, Path(call_id): Path<String>) -> Response {
@@ -151,7 +174,8 @@ async fn prometheus(State(sources): State<Sources>) -> Response {
         Ok(sample) => {
             let media = metrics::MediaSample::take(&sources.media);
             let (tcp, links) = (&sources.tcp.counters, &sources.cti.counters);
-            let text = metrics::page(&sample, tcp, links, &sources.cdrs, &media);
+            let drill = sources.isolation.kind(std::time::Instant::now());
+            let text = metrics::page(&sample, tcp, links, &sources.cdrs, &media, drill);
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
         }
         Err(unanswered) => late(unanswered),

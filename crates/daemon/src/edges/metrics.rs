@@ -8,6 +8,7 @@ use tandem_switch::{Counters, view};
 
 use super::cdr::CdrCounters;
 use super::cti::CtiCounters;
+use super::isolation::Kind;
 use super::media::{MediaCounters, MediaEdge};
 use super::tcp::TcpCounters;
 use super::udp::UdpCounters;
@@ -65,6 +66,7 @@ pub fn page(
     links: &CtiCounters,
     cdrs: &CdrCounters,
     media: &MediaSample,
+    drill: Option<Kind>,
 ) -> String {
     let mut page = Page::default();
     for (name, help, value) in sample.counters.each() {
@@ -95,6 +97,20 @@ pub fn page(
         "Call records dropped or refused by the disk",
         cdrs.lost.load(Relaxed),
     );
+    page.counter(
+        "tandem_calls_lost_total",
+        "Established calls that were lost",
+        cdrs.calls_lost.load(Relaxed),
+    );
+    page.counter(
+        "tandem_calls_failed_total",
+        "Calls that nobody answered because this server or the network failed",
+        cdrs.calls_failed.load(Relaxed),
+    );
+    page.head("tandem_drill", "1 for what a drill rehearses at this server now", "gauge");
+    for kind in Kind::ALL {
+        page.labelled("tandem_drill", &[("kind", kind.name())], u8::from(drill == Some(kind)));
+    }
     page.gauge("tandem_media_engines", "Media servers configured", media.engines);
     page.gauge("tandem_media_engines_up", "Media servers that answer", media.up);
     page.gauge("tandem_media_players", "Waiting callers with a player", media.players);
@@ -247,7 +263,10 @@ mod tests {
             &CtiCounters::default(),
             &CdrCounters::default(),
             &MediaSample::default(),
+            Some(Kind::LinkLoss),
         );
+        assert!(text.contains("tandem_drill{kind=\"link-loss\"} 1\n"), "{text}");
+        assert!(text.contains("tandem_drill{kind=\"site-loss\"} 0\n"));
         assert!(text.contains("\ntandem_calls_total 7\n"), "{text}");
         assert!(
             text.contains("\ntandem_calls 3\n")

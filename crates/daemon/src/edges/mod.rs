@@ -4,6 +4,7 @@ pub mod admin;
 pub mod cdr;
 pub mod cti;
 pub mod http;
+pub mod isolation;
 pub mod media;
 pub mod metrics;
 mod orders;

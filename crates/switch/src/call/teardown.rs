@@ -128,12 +128,18 @@ impl Call {
         }
     }
 
-    /// The trunk of this name was lost: legs over it are asked, in their turn, whether they still live (BCA-08).
-    pub fn audit(&mut self, rooms: &mut Rooms, trunk: &str, round: &AuditRound, place: &mut u32) {
+    /// Legs to devices that were lost, by device and name, are asked in their turn whether they still live (BCA-08).
+    pub fn audit(
+        &mut self,
+        rooms: &mut Rooms,
+        over: &impl Fn(Device, &str) -> bool,
+        round: &AuditRound,
+        place: &mut u32,
+    ) {
         for side in [Side::Caller, Side::Callee] {
             let Phase::Talk(talking) = &mut self.phase else { return };
             let device = talking.talk.leg(side).device;
-            let over = matches!(device, Device::Trunk(_)) && Rooms::name_of(&self.directory, device) == trunk;
+            let over = over(device, Rooms::name_of(&self.directory, device));
             let slot = slot(&mut talking.audit, side);
             if !over || slot.is_some() {
                 continue;

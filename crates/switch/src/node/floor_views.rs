@@ -1,5 +1,7 @@
 //! What an operator may see of the contact-centre floor.
 
+use std::sync::Arc;
+
 use super::Node;
 use crate::agent;
 use crate::directory::FloorDn;
@@ -75,6 +77,16 @@ impl Node {
             age_s: seconds(now.unix_ms, session.since_unix_ms),
         };
         self.floor.sessions.list().into_iter().map(line).collect()
+    }
+}
+
+impl Node {
+    /// Agents at their desktops: each person of that role with each DN that a session of his has registered.
+    #[must_use]
+    pub fn desktops(&self) -> Vec<(Arc<str>, Arc<str>)> {
+        let all = self.floor.sessions.registrations();
+        let agents = all.filter(|(who, _)| who.role == tandem_cti::Role::Agent);
+        agents.map(|(who, dn)| (Arc::clone(&who.person), Arc::clone(dn))).collect()
     }
 }
 

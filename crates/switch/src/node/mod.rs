@@ -156,6 +156,9 @@ impl Node {
             }
             Input::Drain(order) => self.drain_order(order),
             Input::Migrate(order) => self.migrate_order(order),
+            Input::Audit { devices } => {
+                self.audit_legs(|_, name| devices.iter().any(|device| **device == *name));
+            }
             Input::Resolved { trunk, addr } => {
                 if let Some(id) = self.rooms.directory.trunk_named(&trunk) {
                     self.rooms.trunks.resolved(id, addr);

@@ -45,7 +45,7 @@ impl Node {
         if is_peer {
             self.mode_may_have_changed();
             if lost {
-                self.audit_legs(&name);
+                self.audit_trunk(&name);
             }
         }
     }
@@ -90,19 +90,24 @@ impl Node {
         let Device::Trunk(id) = device else { return };
         if self.rooms.directory.options.dr_peer_trunk == Some(id) && !self.rooms.trunks.in_service(id) {
             let name = Rooms::name_of(&self.rooms.directory, device).to_owned();
-            self.audit_legs(&name);
+            self.audit_trunk(&name);
         }
     }
 
     /// Legs over a lost peer trunk are asked whether they live; nothing else ends them (BCA-08, BCA-09).
-    fn audit_legs(&mut self, trunk: &str) {
+    fn audit_trunk(&mut self, trunk: &str) {
+        self.audit_legs(|device, name| matches!(device, Device::Trunk(_)) && name == trunk);
+    }
+
+    /// Answered legs to such devices are asked, in their turn, whether they live.
+    pub(super) fn audit_legs(&mut self, over: impl Fn(Device, &str) -> bool) {
         let patience = self.rooms.directory.options.dialog_audit_timeout.as_secs();
         let no_answer_s = u32::try_from(patience).unwrap_or(u32::MAX);
         let round =
             AuditRound::new(AuditOptions { no_answer_s, per_second: AUDITS_PER_SECOND }, self.rooms.now.mono);
         let mut place = 0;
         for key in self.calls.keys() {
-            self.call(key, |call, rooms| call.audit(rooms, trunk, &round, &mut place));
+            self.call(key, |call, rooms| call.audit(rooms, &over, &round, &mut place));
         }
     }
 }

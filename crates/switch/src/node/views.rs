@@ -1,5 +1,7 @@
 //! What an operator may see.
 
+use std::net::SocketAddr;
+
 use super::{Node, floor_views};
 use crate::cti::calls::parse_conn_id;
 use crate::directory::{DnId, TrunkId};
@@ -154,6 +156,30 @@ impl Node {
         let above = alive.as_ref().and_then(|(key, _)| self.floor.tcalls.conn_of(*key)).or(explained.conn);
         let at_queues = above.map(|conn| self.floor.queues.why_call(conn)).unwrap_or_default();
         Some(explained.view(alive.is_some(), at_queues.into_iter().map(floor_views::step).collect()))
+    }
+
+    /// Where the peer site is reached: the address of its trunk, and the networks that are its too. Empty without one.
+    #[must_use]
+    pub fn peer_addresses(&self) -> (Option<SocketAddr>, Vec<ipnet::IpNet>) {
+        let directory = &self.rooms.directory;
+        let Some(id) = directory.options.dr_peer_trunk else { return (None, Vec::new()) };
+        let networks = directory.trunk(id).map(|trunk| trunk.sources.clone()).unwrap_or_default();
+        (self.rooms.trunks.addr(id), networks)
+    }
+
+    /// Every Extension and Trunk with the address that it is reached at; one with several contacts has as many lines.
+    #[must_use]
+    pub fn reached_at(&self) -> Vec<(Box<str>, SocketAddr)> {
+        let directory = &self.rooms.directory;
+        let extensions = (0u32..).zip(directory.extensions()).flat_map(|(id, extension)| {
+            let fixed = extension.class.contact.as_ref().and_then(|contact| contact.addr);
+            let registered = self.rooms.registrar.bindings(DnId(id)).map(|binding| binding.flow().remote);
+            registered.chain(fixed).map(|addr| (Box::from(&*extension.number), addr))
+        });
+        let trunks = (0u32..)
+            .zip(directory.trunks())
+            .filter_map(|(id, trunk)| Some((Box::from(&*trunk.name), self.rooms.trunks.addr(TrunkId(id))?)));
+        extensions.chain(trunks).collect()
     }
 
     /// The printed name of a device.

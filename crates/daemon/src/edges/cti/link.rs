@@ -226,8 +226,11 @@ where
         end = gone(socket, &mut early) => return Err(end),
     };
     match admitted {
+        Ok((person, _)) if !edge.isolation.admits(remote.ip(), Some(&person), Instant::now()) => {
+            Err(End::Gone)
+        }
         Ok((person, role)) => {
-            let (link, queue, ending) = edge.register();
+            let (link, queue, ending) = edge.register(remote.ip(), &person);
             let input = opening(link, person, role, asked);
             Ok(Open { input, link, queue, ending, early })
         }
@@ -325,6 +328,9 @@ async fn pass_on(edge: &CtiEdge, input: CtiInput) -> Result<(), End> {
 
 /// What the connection is ended for.
 fn ended(ending: &Ending) -> End {
+    if ending.cut.load(Ordering::Relaxed) {
+        return End::Gone;
+    }
     if ending.replaced.load(Ordering::Relaxed) {
         let why = "another connection has taken this session over, or its person was changed: open it anew";
         return End::Close(CloseCode::Policy, why, None);

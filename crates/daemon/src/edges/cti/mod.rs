@@ -7,10 +7,10 @@ mod doorkeeper;
 mod link;
 mod tls;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 use socket2::SockRef;
@@ -21,6 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::isolation::Isolation;
 use crate::command::Commands;
 use crate::limits::{
     CTI_FAILURE_PAUSE, CTI_PART_WITHIN, CTI_SEND_BUFFER, CTI_WRITER_QUEUE, MAX_CTI_LINKS, MAX_CTI_UNPROVEN,
@@ -58,6 +59,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// How to reach one client.
 struct Writer {
+    remote: IpAddr,
+    person: Arc<str>,
     queue: mpsc::Sender<Outgoing>,
     ending: Arc<Ending>,
 }
@@ -68,6 +71,8 @@ struct Ending {
     now: CancellationToken,
     /// Because another connection has taken the session over, not because the client does not read.
     replaced: AtomicBool,
+    /// Because a drill has cut the client off: it hears nothing more, not even why.
+    cut: AtomicBool,
 }
 
 /// Every connection of the CTI interface.
@@ -77,6 +82,7 @@ pub struct CtiEdge {
     writers: DashMap<LinkId, Writer>,
     next_id: AtomicU64,
     doorkeeper: Doorkeeper,
+    isolation: Arc<Isolation>,
     /// The server ends.
     stopping: CancellationToken,
     /// What happened so far.
@@ -85,16 +91,37 @@ pub struct CtiEdge {
 
 impl CtiEdge {
     /// An edge without connections, which finds persons in whatever directory is in force.
-    pub fn new(commands: Commands, directory: watch::Receiver<Arc<Directory>>) -> Arc<Self> {
+    pub fn new(
+        commands: Commands,
+        directory: watch::Receiver<Arc<Directory>>,
+        isolation: Arc<Isolation>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             commands,
             directory,
             writers: DashMap::new(),
             next_id: AtomicU64::new(1),
             doorkeeper: Doorkeeper::new(),
+            isolation,
             stopping: CancellationToken::new(),
             counters: CtiCounters::default(),
         })
+    }
+
+    /// The directory in force.
+    pub fn directory(&self) -> Arc<Directory> {
+        Arc::clone(&self.directory.borrow())
+    }
+
+    /// Closes the connections that an isolation, begun just now, cuts off.
+    pub fn cut_off(&self) {
+        let now = Instant::now();
+        for writer in &self.writers {
+            if self.isolation.closes(writer.remote, &writer.person, now) {
+                writer.ending.cut.store(true, Ordering::Relaxed);
+                writer.ending.now.cancel();
+            }
+        }
     }
 
     /// Checks a person's password; the person, and his role.
@@ -107,7 +134,7 @@ impl CtiEdge {
         user: &str,
         password: String,
     ) -> Result<(Arc<str>, Role), String> {
-        let directory = Arc::clone(&self.directory.borrow());
+        let directory = self.directory();
         match self.doorkeeper.admit(remote.ip(), &directory, user, password).await {
             Ok(person) => Ok(person),
             Err(refused) => {
@@ -142,6 +169,9 @@ impl CtiEdge {
         tls: Option<Acceptor>,
         place: OwnedSemaphorePermit,
     ) {
+        if !self.isolation.admits(remote.ip(), None, Instant::now()) {
+            return;
+        }
         if self.counters.open.fetch_add(1, Ordering::Relaxed) >= MAX_CTI_LINKS {
             self.counters.open.fetch_sub(1, Ordering::Relaxed);
             self.counters.refused.fetch_add(1, Ordering::Relaxed);
@@ -192,11 +222,12 @@ impl CtiEdge {
     }
 
     /// A place in the table for a proven connection.
-    fn register(&self) -> (LinkId, mpsc::Receiver<Outgoing>, Arc<Ending>) {
+    fn register(&self, remote: IpAddr, person: &Arc<str>) -> (LinkId, mpsc::Receiver<Outgoing>, Arc<Ending>) {
         let id = LinkId(self.next_id.fetch_add(1, Ordering::Relaxed));
         let (sender, queue) = mpsc::channel(CTI_WRITER_QUEUE);
         let ending = Arc::new(Ending::default());
-        self.writers.insert(id, Writer { queue: sender, ending: Arc::clone(&ending) });
+        let person = Arc::clone(person);
+        self.writers.insert(id, Writer { remote, person, queue: sender, ending: Arc::clone(&ending) });
         self.counters.proven.fetch_add(1, Ordering::Relaxed);
         (id, queue, ending)
     }

@@ -182,6 +182,11 @@ impl Sessions {
         self.clients.values().map(view).collect()
     }
 
+    /// Who has registered which DNs, once for each.
+    pub fn registrations(&self) -> impl Iterator<Item = (Who, &Arc<str>)> {
+        self.clients.values().flat_map(|client| client.dns.keys().map(|dn| (client.who(), dn)))
+    }
+
     /// Whether a request is new. Of one that is not, the answer is sent again under its first
     /// `EventSequenceNumber`, if it is there.
     pub fn admit(&mut self, session: SessionId, reference_id: Option<u32>) -> Admitted {
