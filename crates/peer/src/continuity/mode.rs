@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// How this server runs with respect to its peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// No `dr-peer-trunk`: an ordinary server.

@@ -62,7 +62,7 @@ pub enum TrunkTimer {
 }
 
 /// The state by name, for events and `tandem trunk list`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// Calls may be sent.
