@@ -261,9 +261,7 @@ fn render(step: &Step, directory: &Directory) -> view::Step {
         What::Made(device) => format!("made by request for {}, whose phone is called first", name(*device)),
         What::NailedUp(device) => format!("a connection nailed up to {}", name(*device)),
         What::OverLine(device) => format!("goes over the connection nailed up to {}", name(*device)),
-        What::LineBusy(device) => {
-            format!("{} is busy: a call runs over its nailed-up connection", name(*device))
-        }
+        What::LineBusy(device) => format!("{}: a call runs over its nailed-up connection", name(*device)),
         What::Parked(at) => {
             let kind = if directory.queue(at).is_some() { "queue" } else { "routing point" };
             format!("parked at {kind} {at}")
