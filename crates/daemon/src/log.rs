@@ -44,6 +44,19 @@ pub fn event(event: &Event) {
         Event::Migration { news, by, to, percent, target } => {
             tracing::warn!(%by, %to, percent, target, "graceful migration {news}");
         }
+        Event::PeeredAgain { agents_without_phone: 0, logged_out: _ } => {
+            tracing::info!("peered again: every agent's phone is here");
+        }
+        Event::PeeredAgain { agents_without_phone, logged_out: true } => {
+            tracing::warn!(agents_without_phone, "peered again: agents without a phone here are logged out");
+        }
+        Event::PeeredAgain { agents_without_phone, logged_out: false } => {
+            tracing::warn!(
+                agents_without_phone,
+                "peered again: agents are logged in whose phone is out of service here; their direct calls may be \
+                 forwarded to the peer (dr-recovery-sweep would log them out)"
+            );
+        }
         Event::ModeChanged { from, to } => match to {
             Mode::SingleSite => tracing::warn!(%from, %to, "continuity mode changed: the peer site is lost"),
             Mode::Peered | Mode::StandAlone => tracing::info!(%from, %to, "continuity mode changed"),

@@ -27,5 +27,12 @@ pub const AUDITS_PER_SECOND_MAX: u32 = 1_000;
 /// How soon a leg is asked again when its audit could not be delivered.
 pub const AUDIT_RETRY: Duration = Duration::from_secs(4);
 
+/// Longest `dr-recovery-delay`, seconds.
+pub const RECOVERY_DELAY_MAX_S: u64 = 3_600;
+
+/// How long after its start a server logs out nobody because his phone is not there yet: the phones' registrations are
+/// not known to a server that has just begun, and one that was granted the usual time refreshes within it.
+pub const FORCED_LOGOUT_GRACE: Duration = Duration::from_secs(300);
+
 /// Deleted records whose stamp is remembered, so that a late older copy does not bring one back.
 pub const TOMBSTONES_MAX: usize = 65_536;

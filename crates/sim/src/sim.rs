@@ -493,6 +493,23 @@ impl Sim {
         answer
     }
 
+    /// A site reads a changed configuration (SIGHUP).
+    ///
+    /// # Panics
+    /// If the setup makes no valid directory.
+    pub fn reload(&mut self, id: SiteId, change: impl FnOnce(&mut Setup)) {
+        let (now, mut setup) = (self.now, self.setup.clone());
+        change(&mut setup);
+        let directory = setup.directory(id);
+        assert!(directory.is_ok(), "{directory:?}");
+        self.note(&format!("{} reads its configuration anew", id.name()));
+        if let (Some(site), Ok(directory)) = (self.sites.get_mut(id.0), directory) {
+            site.directory = directory.clone();
+            site.handle(Input::Directory(directory), now);
+        }
+        self.drain(id);
+    }
+
     /// A dead site starts again, empty.
     pub fn restart(&mut self, id: SiteId) {
         let now = self.now;

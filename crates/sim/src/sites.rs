@@ -56,6 +56,12 @@ pub struct Setup {
     pub dr_forward: DrForward,
     /// `dr-forward` of single DNs.
     pub dn_forward: Vec<(String, DrForward)>,
+    /// Extensions with a static contact instead of a registration, and `oos-check` of each, s.
+    pub static_dns: Vec<(String, SocketAddr, u16)>,
+    /// `dr-recovery-delay`.
+    pub recovery_delay: Duration,
+    /// `dr-recovery-sweep`.
+    pub recovery_sweep: bool,
     /// `oos-check` of the peer trunk, s.
     pub oos_check_s: u16,
     /// `oos-force` of the peer trunk, s.
@@ -90,6 +96,9 @@ impl Default for Setup {
             extensions: 20,
             dr_forward: DrForward::Oos,
             dn_forward: Vec::new(),
+            static_dns: Vec::new(),
+            recovery_delay: Duration::ZERO,
+            recovery_sweep: false,
             oos_check_s: 5,
             oos_force_s: 2,
             redirect: false,
@@ -144,6 +153,8 @@ impl Setup {
     fn options(&self) -> Options {
         Options {
             dr_forward: self.dr_forward,
+            dr_recovery_delay: self.recovery_delay,
+            dr_recovery_sweep: self.recovery_sweep,
             authenticate: Authenticate { register: true, invite: self.challenge_calls },
             ring_timeout: self.ring_timeout,
             dialog_audit_timeout: self.dialog_audit_timeout,
@@ -160,14 +171,20 @@ impl Setup {
         let alike = Arc::new(DnClass { secret: secret(), answer: answer(), ..DnClass::default() });
         let numbers = (1..=self.extensions).map(|n| (1000 + n).to_string());
         let extension = |number: String| {
-            let special = self.dn_forward.iter().find(|(dn, _)| *dn == number);
-            let class = special.map_or_else(
-                || alike.clone(),
-                |(_, forward)| {
-                    let dr_forward = Some(*forward);
-                    Arc::new(DnClass { secret: secret(), answer: answer(), dr_forward, ..DnClass::default() })
-                },
-            );
+            let dr_forward =
+                self.dn_forward.iter().find(|(dn, _)| *dn == number).map(|(_, forward)| *forward);
+            let fixed = self.static_dns.iter().find(|(dn, ..)| *dn == number);
+            let class = match (dr_forward, fixed) {
+                (None, None) => alike.clone(),
+                _ => Arc::new(DnClass {
+                    secret: secret(),
+                    answer: answer(),
+                    dr_forward,
+                    contact: fixed.map(|(_, addr, _)| contact(*addr)),
+                    oos: fixed.map(|(.., check)| probed_every(*check)).unwrap_or_default(),
+                    ..DnClass::default()
+                }),
+            };
             Extension { number: number.into(), class }
         };
         numbers.map(extension).collect()
@@ -205,6 +222,10 @@ impl Setup {
     pub fn detection_bound(&self) -> Duration {
         secs(u64::from(self.oos_check_s) + u64::from(self.oos_force_s))
     }
+}
+
+fn probed_every(oos_check_s: u16) -> TrunkOptions {
+    TrunkOptions { oos_check_s, oos_force_s: 2, ..TrunkOptions::default() }
 }
 
 fn contact(addr: SocketAddr) -> StaticContact {

@@ -53,6 +53,14 @@ pub enum Event {
         /// So many are to go.
         target: u8,
     },
+    /// The sites are peered again. Who logged in meanwhile, or lost his phone meanwhile, is not where his phone is.
+    PeeredAgain {
+        /// Agents logged in at DNs that are out of service here.
+        agents_without_phone: usize,
+        /// Whether they are logged out now (`dr-recovery-sweep`); those who are not will be at the end of the grace
+        /// after a start, or stay.
+        logged_out: bool,
+    },
     /// The continuity mode of this server changed.
     ModeChanged {
         /// Mode until now.

@@ -173,7 +173,7 @@ fn to_floor(rooms: &mut Rooms, directory: &Directory, number: &Arc<str>, seeker:
         seeker.is_invite && !seeker.marked && seeker.max_forwards > 1 && !is_peer(directory, *origin);
     let peer = directory.options.dr_peer_trunk.filter(|_| {
         is_new
-            && rooms.trunks.mode(directory) == Mode::Peered
+            && rooms.trunks.mode() == Mode::Peered
             && !rooms.trunks.redirects.is_recent(number, caller, rooms.now.mono)
     });
     let turn = peer.and_then(|_| rooms.share.as_mut()?.turn(number));
@@ -214,7 +214,7 @@ fn to_extension(
     let Seeker { origin, caller, .. } = seeker;
     let dr_forward = DrForward::effective(directory.options.dr_forward, extension.class.dr_forward);
     let facts = Facts {
-        mode: rooms.trunks.mode(directory),
+        mode: rooms.trunks.mode(),
         dr_forward,
         call: seeker.kind,
         originator: seeker.originator,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use tandem_peer::continuity::{Mode, RedirectMemory};
+use tandem_peer::continuity::{Mode, PeerTrunk, RedirectMemory};
 use tandem_peer::trunk::{Action, CallFailure, ProbeId, TrunkHealth, TrunkTimer};
 use tandem_sip::TxnId;
 
@@ -23,6 +23,7 @@ pub struct Trunks {
     probes: BTreeMap<Device, TxnId>,
     /// When each device wants to be woken, kept in step by [`Trunks::change`].
     wakes: BTreeSet<(Instant, Device)>,
+    mode: Mode,
     /// Callers redirected a moment ago (loop guard d).
     pub redirects: RedirectMemory,
 }
@@ -47,12 +48,14 @@ impl Trunks {
             by_addr: HashMap::default(),
             probes: BTreeMap::new(),
             wakes: BTreeSet::new(),
+            mode: Mode::StandAlone,
             redirects: RedirectMemory::new(),
         };
         for id in probed_extensions(directory) {
             let options = directory.extension(id).map(|e| e.class.oos).unwrap_or_default();
             trunks.extensions.insert(id, TrunkHealth::new(options, now.mono));
         }
+        trunks.mode = Mode::of(trunks.peer(directory).map(|peer| peer.in_service));
         trunks.index();
         trunks.schedule();
         trunks
@@ -80,6 +83,7 @@ impl Trunks {
                 }
             }
         }
+        next.mode = self.mode;
         next.redirects = std::mem::take(&mut self.redirects);
         next.index();
         next.schedule();
@@ -143,8 +147,27 @@ impl Trunks {
 
     /// The continuity mode.
     #[must_use]
-    pub fn mode(&self, directory: &Directory) -> Mode {
-        Mode::of(directory.options.dr_peer_trunk.map(|id| self.in_service(id)))
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Judges the mode anew, by the peer trunk alone; the mode until now, if it is another one.
+    pub fn judge(&mut self, directory: &Directory, now: Now) -> Option<Mode> {
+        let delay = directory.options.dr_recovery_delay;
+        let next = self.mode.next(self.peer(directory), delay, now.mono);
+        let before = std::mem::replace(&mut self.mode, next);
+        (before != next).then_some(before)
+    }
+
+    /// When the mode is to be judged anew although nothing is heard of the peer trunk.
+    #[must_use]
+    pub fn judged_at(&self, directory: &Directory) -> Option<Instant> {
+        self.mode.ends_at(self.peer(directory), directory.options.dr_recovery_delay)
+    }
+
+    fn peer(&self, directory: &Directory) -> Option<PeerTrunk> {
+        let health = &self.trunks.get(directory.options.dr_peer_trunk?.0 as usize)?.health;
+        Some(PeerTrunk { in_service: health.in_service(), since: health.since() })
     }
 
     /// The next timer of any device.

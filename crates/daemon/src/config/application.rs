@@ -1,10 +1,11 @@
-//! The server's own tables: `[application]`, `[TServer]`, `[http]`, `[log]`.
+//! The server's own tables: `[application]`, `[TServer]`, `[http]`, `[log]`, `[desktop]`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use tandem_peer::continuity::DrForward;
+use tandem_peer::limits::RECOVERY_DELAY_MAX_S;
 use tandem_sip::auth::Algorithm;
 use tandem_sip::{Host, Timers, Transport};
 use tandem_switch::directory::{AgentOptions, Authenticate, Listen, Options, Server};
@@ -23,10 +24,19 @@ pub const DR_FORWARD: [(&str, DrForward); 3] =
 pub struct Own {
     pub server: Server,
     pub options: Options,
-    /// `dr-peer-trunk`: looked up when the trunks are known.
-    pub peer_trunk: Option<Located<String>>,
+    /// What is looked up when the trunks are known.
+    pub to_peer: ToPeer,
     pub settings: Settings,
     pub agents: AgentDefaults,
+}
+
+/// What ties this server to its peer.
+#[derive(Default)]
+pub struct ToPeer {
+    /// `dr-peer-trunk`.
+    pub trunk: Option<Located<String>>,
+    /// `site-timeout` of the desktops.
+    pub site_timeout: Option<Located<u64>>,
 }
 
 /// What `[TServer]` says of agents.
@@ -55,11 +65,13 @@ pub fn read(reader: &Reader, root: &mut Section<'_>, nonce_secret: [u8; 32]) -> 
     let format = log
         .as_mut()
         .and_then(|table| table.choice("format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]));
-    [http, log].into_iter().flatten().for_each(Section::finish);
+    let mut desktop = root.table("desktop", "[desktop]");
+    let site_timeout = desktop.as_mut().and_then(|table| table.integer("site-timeout", 0..=MAX_GRACE_S));
+    [http, log, desktop].into_iter().flatten().for_each(Section::finish);
     // Both are read before either may end it: one run reports the faults of both.
     let application = application.and_then(|table| read_application(reader, table, nonce_secret));
     let tserver = tserver.and_then(|table| read_tserver(reader, table));
-    let ((server, cti, cdr_file), (address, port, options, peer_trunk, agents)) = (application?, tserver?);
+    let ((server, cti, cdr_file), (address, port, options, trunk, agents)) = (application?, tserver?);
     let settings = Settings {
         http: http_listen.map_or(Some(SocketAddr::from(([127, 0, 0, 1], 8060))), |found| found.value),
         cti,
@@ -70,7 +82,7 @@ pub fn read(reader: &Reader, root: &mut Section<'_>, nonce_secret: [u8; 32]) -> 
         media: None,
     };
     let server = Server { sip_address: address, sip_port: port, ..server };
-    Some(Own { server, options, peer_trunk, settings, agents })
+    Some(Own { server, options, to_peer: ToPeer { trunk, site_timeout }, settings, agents })
 }
 
 fn read_application(
@@ -147,6 +159,10 @@ fn read_tserver(reader: &Reader, mut table: Section<'_>) -> Option<TServer> {
     let options = Options {
         dr_forward: table.choice("dr-forward", &DR_FORWARD).unwrap_or(usual.dr_forward),
         dr_peer_trunk: None,
+        dr_recovery_delay: seconds(&mut table, "dr-recovery-delay", 0, RECOVERY_DELAY_MAX_S)
+            .unwrap_or(usual.dr_recovery_delay),
+        dr_recovery_sweep: table.boolean("dr-recovery-sweep").unwrap_or(usual.dr_recovery_sweep),
+        site_timeout: None,
         authenticate: authenticate(&mut table).unwrap_or(usual.authenticate),
         authenticate_algorithms: algorithms(&mut table).unwrap_or(usual.authenticate_algorithms),
         shutdown_sip_reject_code: table

@@ -59,6 +59,18 @@ pub struct Declared {
     at: At,
 }
 
+impl Declared {
+    /// Whether a number is among them.
+    pub fn holds(&self, number: &str) -> bool {
+        self.numbers.iter().any(|range| range.value.iter().any(|one| one == number))
+    }
+
+    /// What they are.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+}
+
 /// Every Extension and Call Processing Port, joined.
 #[derive(Default)]
 pub struct Dns {

@@ -13,6 +13,7 @@ mod floor;
 mod media;
 mod numbers;
 mod objects;
+mod peer;
 mod reader;
 mod source;
 mod stat;
@@ -174,7 +175,7 @@ fn join(files: &[SourceFile], reader: &Reader, nonce_secret: [u8; 32]) -> Option
         root.finish();
     }
     let own = own?;
-    let directory = objects.build(reader, own.server, own.options, own.peer_trunk, own.agents)?;
+    let directory = objects.build(reader, own.server, own.options, &own.to_peer, own.agents)?;
     let mut settings = own.settings;
     settings.cti.default_to_closed(directory.floor().persons.is_empty());
     Some(Config { directory, settings })

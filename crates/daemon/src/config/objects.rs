@@ -6,7 +6,7 @@ use tandem_peer::trunk::{TrunkOptions, TrunkRole};
 use tandem_switch::Directory;
 use tandem_switch::directory::{DialRule, Options, Server, StaticContact, Trunk, TrunkId};
 
-use super::application::AgentDefaults;
+use super::application::{AgentDefaults, ToPeer};
 use super::closest::closest;
 use super::contact;
 use super::extension::{self, Declared, Kind};
@@ -17,9 +17,9 @@ use super::reader::{Located, Reader, Section};
 /// Objects as they were declared.
 #[derive(Default)]
 pub struct Objects {
-    extensions: Vec<Declared>,
-    floor: FloorObjects,
-    trunks: Vec<Located<Trunk>>,
+    pub(super) extensions: Vec<Declared>,
+    pub(super) floor: FloorObjects,
+    pub(super) trunks: Vec<Located<Trunk>>,
     /// Names of trunks with faults of their own: who refers to one is not blamed too.
     faulty: Vec<String>,
     rules: Vec<Rule>,
@@ -60,14 +60,12 @@ impl Objects {
         reader: &Reader,
         server: Server,
         mut options: Options,
-        peer: Option<Located<String>>,
+        to_peer: &ToPeer,
         agents: AgentDefaults,
     ) -> Option<Directory> {
         self.check_trunks(reader, &server);
-        let has_peer = peer.is_some();
-        if let Some(peer) = peer {
-            options.dr_peer_trunk = self.peer(reader, &peer);
-        }
+        let has_peer = to_peer.trunk.is_some();
+        self.join_peer(reader, to_peer, &mut options);
         let rules = std::mem::take(&mut self.rules);
         for (position, rule) in rules.iter().enumerate() {
             if rules.iter().take(position).any(|earlier| earlier.prefix == rule.prefix) {
@@ -113,7 +111,7 @@ impl Objects {
         }
     }
 
-    fn find(&self, reader: &Reader, key: &str, name: &Located<String>) -> Option<TrunkId> {
+    pub(super) fn find(&self, reader: &Reader, key: &str, name: &Located<String>) -> Option<TrunkId> {
         let found = (0u32..).zip(&self.trunks).find(|(_, trunk)| *trunk.value.name == *name.value);
         if found.is_none() && !self.faulty.contains(&name.value) {
             let names = || self.trunks.iter().map(|trunk| &*trunk.value.name);
@@ -129,23 +127,6 @@ impl Objects {
             );
         }
         found.map(|(id, _)| TrunkId(id))
-    }
-
-    /// The trunk that `dr-peer-trunk` names; from here on it has the role of the peer.
-    fn peer(&mut self, reader: &Reader, name: &Located<String>) -> Option<TrunkId> {
-        let id = self.find(reader, "dr-peer-trunk", name)?;
-        let trunk = &mut self.trunks.get_mut(id.0 as usize)?.value;
-        trunk.oos.role = TrunkRole::Peer;
-        if let Err(bad) = trunk.oos.check() {
-            let text =
-                format!("`dr-peer-trunk` names the trunk \"{}\", whose `{}` is 0", name.value, bad.key());
-            reader.fault(
-                name.at.clone(),
-                text,
-                "set oos-check of that trunk to 1..300, or its loss is never noticed",
-            );
-        }
-        Some(id)
     }
 
     fn dial_rule(&self, reader: &Reader, rule: Rule) -> DialRule {

@@ -12,5 +12,5 @@ mod redirects;
 pub use agents::{DR_FORCE_LOGOUT, LoginRefused, forced_logout_applies, login_admission};
 pub use decision::{CallKind, Decision, Facts, How, Originator, Rule, Verdict, decide};
 pub use fallback::{InPathOutcome, fallback_allowed};
-pub use mode::{DrForward, Mode};
+pub use mode::{DrForward, Mode, PeerTrunk};
 pub use redirects::RedirectMemory;

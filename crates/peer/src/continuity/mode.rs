@@ -1,6 +1,7 @@
 //! Operating mode and the `dr-forward` option.
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
 /// How this server runs with respect to its peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -10,8 +11,17 @@ pub enum Mode {
     StandAlone,
     /// The peer trunk is in service: forwarding, login check and forced logout apply.
     Peered,
-    /// The peer trunk is out of service: all three are suspended.
+    /// The peer trunk is out of service, or back for less than `dr-recovery-delay`: all three are suspended.
     SingleSite,
+}
+
+/// What is known of the peer trunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerTrunk {
+    /// Whether it is in service.
+    pub in_service: bool,
+    /// Since when it is that.
+    pub since: Instant,
 }
 
 impl Mode {
@@ -23,6 +33,24 @@ impl Mode {
             Some(true) => Self::Peered,
             Some(false) => Self::SingleSite,
         }
+    }
+
+    /// The mode that comes after this one. Loss is believed at once; a return only when it has lasted for
+    /// `recovery_delay`, because single-site only relaxes rules and a link that flaps would switch them to and fro.
+    #[must_use]
+    pub fn next(self, peer_trunk: Option<PeerTrunk>, recovery_delay: Duration, now: Instant) -> Self {
+        let held = |peer: PeerTrunk| now < peer.since + recovery_delay;
+        match Self::of(peer_trunk.map(|peer| peer.in_service)) {
+            Self::Peered if self != Self::Peered && peer_trunk.is_some_and(held) => Self::SingleSite,
+            mode @ (Self::Peered | Self::SingleSite | Self::StandAlone) => mode,
+        }
+    }
+
+    /// When this mode ends by itself, because the return of the peer has lasted for `recovery_delay`.
+    #[must_use]
+    pub fn ends_at(self, peer_trunk: Option<PeerTrunk>, recovery_delay: Duration) -> Option<Instant> {
+        let back = peer_trunk.filter(|peer| peer.in_service && self == Self::SingleSite)?;
+        Some(back.since + recovery_delay)
     }
 }
 
@@ -76,6 +104,27 @@ mod tests {
         assert_eq!(Mode::of(None), Mode::StandAlone);
         assert_eq!(Mode::of(Some(true)), Mode::Peered);
         assert_eq!(Mode::of(Some(false)), Mode::SingleSite);
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods)]
+    fn a_return_is_believed_after_the_delay_and_a_loss_at_once() {
+        let (since, delay) = (Instant::now(), Duration::from_secs(30));
+        let peer = |in_service| Some(PeerTrunk { in_service, since });
+        let next =
+            |mode: Mode, in_service, s| mode.next(peer(in_service), delay, since + Duration::from_secs(s));
+        assert_eq!(next(Mode::SingleSite, true, 29), Mode::SingleSite);
+        assert_eq!(next(Mode::SingleSite, true, 30), Mode::Peered);
+        assert_eq!(next(Mode::Peered, true, 0), Mode::Peered, "a longer delay takes nothing back");
+        assert_eq!(next(Mode::Peered, false, 0), Mode::SingleSite);
+        assert_eq!(next(Mode::StandAlone, true, 29), Mode::SingleSite);
+        assert_eq!(Mode::SingleSite.next(None, delay, since), Mode::StandAlone);
+        assert_eq!(Mode::SingleSite.next(peer(true), Duration::ZERO, since), Mode::Peered);
+        assert_eq!(Mode::SingleSite.ends_at(peer(true), delay), Some(since + delay));
+        for (mode, in_service) in [(Mode::SingleSite, false), (Mode::Peered, true), (Mode::StandAlone, true)]
+        {
+            assert_eq!(mode.ends_at(peer(in_service), delay), None, "{mode}");
+        }
     }
 
     #[test]

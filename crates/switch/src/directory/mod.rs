@@ -66,6 +66,12 @@ pub struct Options {
     pub dr_forward: DrForward,
     /// `dr-peer-trunk`.
     pub dr_peer_trunk: Option<TrunkId>,
+    /// `dr-recovery-delay`: how long the peer trunk must be back before the peered rules hold again.
+    pub dr_recovery_delay: Duration,
+    /// `dr-recovery-sweep`: agents whose phone is out of service are logged out when the sites are peered again.
+    pub dr_recovery_sweep: bool,
+    /// `site-timeout` of the desktops: how long they wait for a lost site before they go to the other; `None`: not told.
+    pub site_timeout: Option<Duration>,
     /// `authenticate-requests`.
     pub authenticate: Authenticate,
     /// `authenticate-algorithms`: digest algorithms, in the order in which a challenge offers them; none twice.
@@ -99,6 +105,9 @@ impl Default for Options {
         Self {
             dr_forward: DrForward::Off,
             dr_peer_trunk: None,
+            dr_recovery_delay: Duration::ZERO,
+            dr_recovery_sweep: false,
+            site_timeout: None,
             authenticate: Authenticate { register: true, invite: true },
             authenticate_algorithms: Offer::ALGORITHMS.to_vec(),
             shutdown_sip_reject_code: tandem_peer::drain::DEFAULT_REJECT_CODE,

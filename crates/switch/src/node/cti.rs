@@ -101,7 +101,7 @@ impl Node {
             Request::TQueryServer(_) => {
                 let server = Some(self.rooms.directory.server.name.to_string());
                 let mut extensions = KvList::new();
-                extensions.insert("Mode".to_owned(), self.mode.to_string().as_str().into());
+                extensions.insert("Mode".to_owned(), self.mode().to_string().as_str().into());
                 extensions.insert("Switch".to_owned(), (&*self.rooms.directory.server.switch).into());
                 let event = Told { server, extensions, ..Told::new(EventName::ServerInfo) };
                 self.answer(who.session, reference_id, event);
@@ -359,7 +359,7 @@ impl Node {
         };
         let id = directory.find(dn.as_bytes()).ok_or(ErrorCode::NotConfigured)?;
         let in_service = routing::in_service(&self.rooms, &directory, id);
-        login_admission(self.mode, in_service).map_err(|_| {
+        login_admission(self.mode(), in_service).map_err(|_| {
             let text = "the DN's phone is out of service here, and the peer site is up: log in where the phone is registered";
             Refusal::because(ErrorCode::OutOfService, text)
         })?;

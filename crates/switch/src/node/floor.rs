@@ -483,6 +483,7 @@ impl Node {
             Event::DnOutOfService { dn, .. } => (dn, false),
             Event::DnBackInService { dn, .. } => (dn, true),
             Event::ModeChanged { .. }
+            | Event::PeeredAgain { .. }
             | Event::DrainStarted { .. }
             | Event::DrainAborted { .. }
             | Event::Migration { .. }
@@ -493,7 +494,7 @@ impl Node {
         if !self.floor.agents.is_logged_in(dn) {
             return;
         }
-        if !in_service && forced_logout_applies(self.mode) {
+        if !in_service && forced_logout_applies(self.mode()) {
             let (desk, nothing) = (&mut desk!(self, agent), KvList::new);
             // Somebody is logged in, and no call keeps the server from it.
             let _ = self.floor.agents.logout(desk, dn, LogoutBy::DrForce, None, nothing(), nothing());

@@ -63,7 +63,7 @@ impl Node {
         if self.is_draining() {
             return Err("the server is being drained: everything goes to the other site already".to_owned());
         }
-        if self.mode != Mode::Peered {
+        if self.mode() != Mode::Peered {
             return Err(match directory.options.dr_peer_trunk {
                 None => "this server has no peer: set dr-peer-trunk".to_owned(),
                 Some(_) => "the peer trunk is out of service: nothing can be moved there now".to_owned(),
@@ -183,7 +183,7 @@ impl Node {
             return;
         };
         migration.look_at = now + LOOK_EVERY;
-        if self.mode != Mode::Peered {
+        if self.rooms.trunks.mode() != Mode::Peered {
             // The steps go on a whole interval after the peer is back.
             migration.step_at = now + migration.every;
             return;
@@ -327,7 +327,7 @@ impl Node {
 
     /// What a login is told that belongs at the other site.
     pub(super) fn migration_refuses(&self, agent_id: &str) -> Result<(), Refusal> {
-        let Some(migration) = self.migration.as_ref().filter(|_| self.mode == Mode::Peered) else {
+        let Some(migration) = self.migration.as_ref().filter(|_| self.mode() == Mode::Peered) else {
             return Ok(());
         };
         let all = self.rooms.share.as_ref().is_some_and(|share| share.percent() == 100)
@@ -362,7 +362,7 @@ impl Node {
     }
 
     fn migration_state(&self, migration: &Migration, percent: u8) -> &'static str {
-        match (self.mode == Mode::Peered, migration.paused, percent.cmp(&migration.target)) {
+        match (self.mode() == Mode::Peered, migration.paused, percent.cmp(&migration.target)) {
             (false, ..) => "waits for the peer",
             (true, true, _) => "paused",
             (true, false, std::cmp::Ordering::Less) => "moving",

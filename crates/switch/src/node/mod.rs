@@ -4,6 +4,7 @@
 //! order `Store`, then what it justifies.
 
 mod conference;
+mod continuity;
 mod control;
 mod cti;
 mod drain;
@@ -26,13 +27,13 @@ use std::time::Instant;
 
 use tandem_sip::Received;
 
+use self::continuity::Sweep;
 use self::cti::Asking;
 use self::drain::Drain;
 use self::floor::Floor;
 use self::migrate::Migration;
 use crate::call::{CallTimer, Calls};
 use crate::directory::Directory;
-use crate::event::Event;
 use crate::explain::{Archive, Explained};
 use crate::input::Input;
 use crate::metrics::Counters;
@@ -41,7 +42,6 @@ use crate::output::Output;
 use crate::pace::Pace;
 use crate::rooms::{Fact, Rooms};
 use crate::time::Now;
-use tandem_peer::continuity::Mode;
 
 #[doc(hidden)]
 pub use floor_counts::FloorCounts;
@@ -53,7 +53,6 @@ pub struct Node {
     calls: Calls,
     archive: Archive,
     outbox: Outbox,
-    mode: Mode,
     floor: Floor,
     /// The agent's request that is being carried out.
     asking: Option<Asking>,
@@ -61,6 +60,7 @@ pub struct Node {
     drain: Option<Drain>,
     /// Graceful migration in shares, while it is under way.
     migration: Option<Migration>,
+    sweep: Sweep,
     pace: Pace,
     /// Buffers that are used again.
     spare: Vec<Fact>,
@@ -82,6 +82,8 @@ pub enum Reason {
     Drain,
     /// A migration is looked at.
     Migration,
+    /// The return of the peer has lasted long enough.
+    Recovery,
     /// A trunk's or probed device's own timer.
     Device(tandem_peer::trunk::TrunkTimer),
 }
@@ -93,6 +95,7 @@ impl std::fmt::Display for Reason {
             Self::Call(timer) => write!(f, "call timer {timer:?}"),
             Self::Expiry => f.write_str("a binding expires"),
             Self::Floor => f.write_str("an agent, a queue or a client"),
+            Self::Recovery => f.write_str("the return of the peer"),
             Self::Drain => f.write_str("the drain"),
             Self::Migration => f.write_str("the migration"),
             Self::Device(timer) => write!(f, "device timer {timer:?}"),
@@ -106,7 +109,6 @@ impl Node {
     pub fn new(directory: Arc<Directory>, seed: [u8; 32], now: Now) -> Self {
         let calls = Calls::new(directory.options.max_calls.min(crate::limits::MAX_CALLS));
         let mut rooms = Rooms::new(directory, seed, now);
-        let mode = rooms.trunks.mode(&rooms.directory);
         // The upper half of every ConnID of this life of the server.
         let high = u32::try_from(rooms.ids.below(u64::from(u32::MAX))).unwrap_or(0);
         let mut floor = Floor::new(high);
@@ -116,11 +118,11 @@ impl Node {
             calls,
             archive: Archive::default(),
             outbox: Outbox::default(),
-            mode,
             floor,
             asking: None,
             drain: None,
             migration: None,
+            sweep: Sweep::starting(now),
             pace: Pace::default(),
             spare: Vec::new(),
             told: Vec::new(),
@@ -183,6 +185,7 @@ impl Node {
         self.run_migration();
         self.rooms.acks.expire(now.mono);
         self.run_devices();
+        self.run_continuity();
         self.flush();
     }
 
@@ -203,7 +206,8 @@ impl Node {
         let floor = self.floor.poll_timeout().map(|at| (self.rooms.now.instant_of(at), Reason::Floor));
         let drain = self.drain_timeout().map(|at| (at, Reason::Drain));
         let migration = self.migration_timeout().map(|at| (at, Reason::Migration));
-        let all = [transaction, call, expiry, floor, device, drain, migration];
+        let recovery = self.continuity_timeout().map(|at| (at, Reason::Recovery));
+        let all = [transaction, call, expiry, floor, device, drain, migration, recovery];
         all.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
@@ -230,15 +234,6 @@ impl Node {
     fn keep(&mut self, over: Option<Explained>) {
         if let Some(explained) = over {
             self.archive.keep(explained, self.rooms.directory.options.why_history);
-        }
-    }
-
-    fn mode_may_have_changed(&mut self) {
-        let to = self.rooms.trunks.mode(&self.rooms.directory);
-        let from = std::mem::replace(&mut self.mode, to);
-        if from != to {
-            self.rooms.counters.mode_changes += 1;
-            self.rooms.report(Event::ModeChanged { from, to });
         }
     }
 

@@ -24,7 +24,7 @@ impl Node {
         view::Status {
             server: directory.server.name.to_string(),
             switch: directory.server.switch.to_string(),
-            mode: self.mode.to_string(),
+            mode: self.mode().to_string(),
             peer_trunk: directory.options.dr_peer_trunk.and_then(|id| name(id.0)),
             calls: self.calls.len(),
             extensions: directory.extensions().len(),

@@ -55,6 +55,14 @@ pub struct Around<'a> {
 }
 
 impl FloorObjects {
+    /// How the table is written that declares this number, if an ACD Queue or a Routing Point has it.
+    pub fn kind_of(&self, number: &str) -> Option<&'static str> {
+        if self.queues.iter().any(|(queue, ..)| *queue.object.number == *number) {
+            return Some("[[acd-queue]]");
+        }
+        self.points.iter().any(|point| *point.object.number == *number).then_some("[[routing-point]]")
+    }
+
     /// Reads the objects of one file.
     pub fn read(&mut self, reader: &Reader, root: &mut Section<'_>, untimed: u64) {
         for table in root.tables("agent-login", "[[agent-login]]") {

@@ -1,6 +1,7 @@
 //! What a configuration may hold, and what is said about one that is wrong.
 
 mod floor;
+mod peer;
 
 use std::collections::BTreeSet;
 use std::path::Path;
