@@ -229,12 +229,8 @@ fn render(step: &Step, directory: &Directory) -> view::Step {
         What::IsExtension(device) => format!("the number is {}", name(*device)),
         What::MatchedRule(place) => {
             let rule = directory.dial_plan().get(*place);
-            considered = directory
-                .dial_plan()
-                .iter()
-                .take(*place)
-                .map(|r| format!("no: prefix '{}'", r.prefix))
-                .collect();
+            let before = directory.dial_plan().iter().take(*place);
+            considered = before.map(|r| format!("no: prefix '{}'", r.prefix)).collect();
             let (prefix, strip, add) = rule.map_or(("", 0, ""), |r| (&*r.prefix, r.strip, &*r.add));
             format!("dial plan: prefix '{prefix}', strip {strip}, add '{add}'")
         }
