@@ -2,14 +2,16 @@
 # make demo   calls, the loss of a site, calls: by itself, with SIPp phones and a SIPp gateway
 # make test   everything that must pass; installs its own tools
 # make load   200 calls a second for 60 s through both sites
+# make soak   random histories with faults in the simulator, for MINUTES=10
 
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),$(CURDIR)/target)
 TANDEM := $(TARGET)/release/tandem
 TOOLS  := tests/e2e/tools.sh
 DENY   := $(TARGET)/tools/bin/cargo-deny
+MINUTES := 10
 export TANDEM
 
-.PHONY: help build run demo test lint unit deny e2e load
+.PHONY: help build run demo test lint unit deny e2e load soak
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -54,3 +56,8 @@ e2e: build
 load: build
 	@sh $(TOOLS) sipp python3
 	@PYTHONDONTWRITEBYTECODE=1 python3 tests/e2e/load.py 60
+
+# As many random histories as fit into MINUTES; the exit code is 1 if one broke a rule.
+soak:
+	@sh $(TOOLS) cc
+	cargo run --release --locked -p tandem-sim -- --soak $(MINUTES)

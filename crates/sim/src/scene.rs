@@ -7,7 +7,7 @@ use std::time::Duration;
 use tandem_switch::FloorCounts;
 
 use crate::net::Refusal;
-use crate::oracle::leak;
+use crate::oracle::{Invariant, Violation, leak};
 use crate::sim::{Failure, Sim, UaId};
 use crate::sites::{Setup, SiteId, gateway_addr};
 use crate::time::{At, secs};
@@ -381,7 +381,10 @@ impl Sim {
         self.try_run_for(leak::QUIET)?;
         match self.left_over() {
             None => Ok(()),
-            Some(text) => Err(Box::new(self.failure(crate::oracle::Violation { at: self.now(), text }))),
+            Some(text) => {
+                let violation = Violation { at: self.now(), rule: Invariant::NothingStuck, text };
+                Err(Box::new(self.failure(violation)))
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use tandem_switch::{DrainOrder, Input, MigrateOrder};
 use crate::desktop::Desktop;
 use crate::desktop::link::Links;
 use crate::net::{Fate, Net, Refusal};
-use crate::oracle::{Oracles, Violation};
+use crate::oracle::{Invariant, Oracles, Violation};
 use crate::queue::Queue;
 use crate::site::{Asked, Site};
 use crate::sites::{A, B, Setup, SiteId};
@@ -59,8 +59,8 @@ impl fmt::Display for Failure {
         for line in &self.trace {
             writeln!(f, "{line}")?;
         }
-        let Violation { at, text } = &self.violation;
-        writeln!(f, "broken at {at} s with seed {}: {text}", self.seed)
+        let Violation { at, rule, text } = &self.violation;
+        writeln!(f, "seed {} breaks {rule} at {at} s: {text}", self.seed)
     }
 }
 
@@ -332,7 +332,7 @@ impl Sim {
             self.spins = if self.spins.0 == now { (now, self.spins.1 + 1) } else { (now, 1) };
             if self.spins.1 > SPIN_LIMIT {
                 let text = format!("{} spins on its timer {due:?}", id.name());
-                self.oracles.report(now, text);
+                self.oracles.report(now, Invariant::NoBusyLoop, text);
                 return;
             }
             site.tick(now);
@@ -419,7 +419,8 @@ impl Sim {
             }
         }
         if let Some(wrong) = self.sites.get_mut(id.0).and_then(Site::check_agents) {
-            self.oracles.report(now, format!("{}: {wrong}", id.name()));
+            let (rule, what) = wrong;
+            self.oracles.report(now, rule, format!("{}: {what}", id.name()));
         }
         if self.sites.get(id.0).is_some_and(Site::is_drained) {
             return self.crash(id, Refusal::Refused);
@@ -448,7 +449,7 @@ impl Sim {
             (std::mem::take(&mut ua.out), std::mem::take(&mut ua.notes), std::mem::take(&mut ua.faults));
         let due = ua.next_timeout().map(|at| at.max(now));
         notes.iter().for_each(|note| self.note(note));
-        faults.into_iter().for_each(|fault| self.oracles.report(now, fault));
+        faults.into_iter().for_each(|fault| self.oracles.report(now, Invariant::SipAsWritten, fault));
         out.into_iter().for_each(|packet| self.transmit(packet));
         let (Some(at), Some(armed)) = (due, self.armed.get_mut(id.0)) else { return };
         if armed.is_none_or(|armed| at < armed) {

@@ -10,6 +10,7 @@ use tandem_switch::cti::{CtiInput, LinkId, Outgoing};
 use tandem_switch::{Cdr, Directory, Event, Input, Node, Now, Output};
 
 use crate::dice::Dice;
+use crate::oracle::Invariant;
 use crate::oracle::agents::Agents;
 use crate::sites::SiteId;
 use crate::time::At;
@@ -252,7 +253,7 @@ impl Site {
     }
 
     /// Whether its agents are as the reference model says; what is wrong, if they are not.
-    pub fn check_agents(&mut self) -> Option<String> {
+    pub fn check_agents(&mut self) -> Option<(Invariant, String)> {
         self.agents.as_mut()?.step(self.node.as_mut()?)
     }
 

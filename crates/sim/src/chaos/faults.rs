@@ -93,6 +93,9 @@ impl Chaos {
         }
         self.power_cut = true;
         let Some(phone) = self.dice.pick(&self.phones).copied() else { return };
+        if self.absent.contains(&phone) {
+            return;
+        }
         self.sim.power_off(phone);
         self.sim.at(lasts, move |sim| sim.power_on(phone));
     }

@@ -70,25 +70,32 @@ impl Chaos {
         if self.sim.setup.floor.is_none() {
             return;
         }
+        let takes_part = self.enters();
         let mixer = self.sim.phone("mixer").registers_at(A).with(|p| {
             p.addr = office::MIXER.into();
             p.registers = Registers::Never;
             p.on_call = OnCall::Answer { after: ms(10) };
         });
-        let mixer = mixer.on();
+        let mixer = mixer.switched_off();
+        let mixer = self.place(mixer, takes_part);
         self.phones.push(mixer);
         let persons = (1..=DESKS).map(|n| (format!("pa{n}"), Role::Agent));
         let others = [("sue".to_owned(), Role::Supervisor), ("ray".to_owned(), Role::RoutingApplication)];
         for (person, role) in persons.chain(others) {
+            let takes_part = self.enters();
             let site = self.any_site();
             let after = self.dice.between(ms(200), secs(6));
-            let desk = self.sim.desktop(&person, role, site);
-            self.sim.change_desk(desk, |desk| desk.reconnects = Some(after));
+            let desk = self.sim.desktop_switched_off(&person, role, site);
             self.desks.push(desk);
-        }
-        for place in 0..DESKS {
-            self.register(place);
-            self.login(place);
+            if takes_part {
+                self.sim.change_desk(desk, |desk| desk.reconnects = Some(after));
+                self.sim.connect(desk);
+                let place = self.desks.len() - 1;
+                if place < DESKS {
+                    self.register(place);
+                    self.login(place);
+                }
+            }
         }
         self.register_queues();
     }
@@ -132,6 +139,10 @@ impl Chaos {
 
     pub(super) fn act_at_desks(&mut self) {
         let place = self.any_desk();
+        // Who does not take part has no connection, and looks for none.
+        if self.sim.desk(self.desk(place)).reconnects.is_none() {
+            return;
+        }
         match self.dice.below(100) {
             0..8 => self.register(place),
             8..20 => self.login(place),

@@ -2,11 +2,20 @@
 
 mod faults;
 mod floor;
+pub mod many;
+pub mod only;
+pub mod plan;
+pub mod report;
+pub mod shrink;
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tandem_peer::DrForward;
+
+pub use plan::Plan;
+use shrink::Played;
 
 use crate::desktop::DeskId;
 use crate::dice::Dice;
@@ -15,7 +24,7 @@ use crate::net::{Refusal, Weather};
 use crate::scene::CallId;
 use crate::sim::{Failure, Sim, UaId};
 use crate::sites::{A, B, Setup};
-use crate::time::{ms, secs};
+use crate::time::{At, ms, secs};
 use crate::ua::offer::Direction;
 use crate::ua::{OnCall, Phase, Profile, Registers};
 
@@ -38,42 +47,58 @@ pub struct Summary {
     pub hash: u64,
 }
 
+/// A run that broke a rule.
+#[derive(Clone, Debug)]
+pub struct Broke {
+    /// What it broke, with what led to it.
+    pub failure: Failure,
+    /// What had been played by then.
+    pub played: Played,
+}
+
 /// One run.
 pub struct Chaos {
     sim: Sim,
+    /// Of the act that is on.
     dice: Dice,
+    plan: Plan,
+    played: Played,
     phones: Vec<UaId>,
     gateways: Vec<UaId>,
     desks: Vec<DeskId>,
+    /// Who does not take part.
+    absent: BTreeSet<UaId>,
     calls: Vec<(UaId, CallId)>,
     faults: u32,
     /// A phone without power forgets its calls; two of them in one call would leave it to nobody.
     power_cut: bool,
 }
 
-/// Runs one seed: `minutes` of calls and faults, then peace.
+/// Carries out a plan: calls and faults, then peace.
 ///
 /// # Errors
 /// The first rule that was broken, with what led to it.
-pub fn run(seed: u64, minutes: f64, floor: bool, print: bool) -> Result<Summary, Box<Failure>> {
-    let mut chaos = Chaos::new(seed, floor, print);
-    let end = crate::At::START + secs(60).mul_f64(minutes);
-    chaos.sim.try_run_for(secs(8))?;
-    while chaos.sim.now() < end {
-        let pause = chaos.dice.between(ms(50), ms(2500));
-        chaos.sim.try_run_for(pause)?;
-        chaos.act();
+pub fn run(plan: &Plan, print: bool) -> Result<Summary, Box<Failure>> {
+    play(plan, print).map_err(|broke| Box::new(broke.failure))
+}
+
+/// The same, and what was played by the time a rule broke.
+///
+/// # Errors
+/// The first rule that was broken.
+pub fn play(plan: &Plan, print: bool) -> Result<Summary, Box<Broke>> {
+    let mut chaos = Chaos::new(plan, print);
+    let kept = chaos.all_of_it();
+    match kept {
+        Ok(()) => Ok(chaos.summary()),
+        Err(failure) => Err(Box::new(Broke { failure: *failure, played: chaos.played })),
     }
-    chaos.make_peace();
-    chaos.sim.try_run_for(secs(45))?;
-    chaos.sim.try_settle()?;
-    Ok(chaos.summary())
 }
 
 impl Chaos {
-    fn new(seed: u64, floor: bool, print: bool) -> Self {
-        let mut dice = Dice::new(seed, "chaos");
-        let mut sim = Sim::new(seed, setup(&mut dice, floor));
+    fn new(plan: &Plan, print: bool) -> Self {
+        let mut dice = Dice::new(plan.seed, "chaos");
+        let mut sim = Sim::new(plan.seed, setup(&mut dice, plan.floor));
         if print {
             sim.trace.print();
         }
@@ -81,9 +106,12 @@ impl Chaos {
         let mut chaos = Self {
             sim,
             dice,
+            plan: plan.clone(),
+            played: Played::default(),
             phones: Vec::new(),
             gateways: Vec::new(),
             desks: Vec::new(),
+            absent: BTreeSet::new(),
             calls: Vec::new(),
             faults: 0,
             power_cut: false,
@@ -93,20 +121,62 @@ impl Chaos {
         chaos
     }
 
+    fn all_of_it(&mut self) -> Result<(), Box<Failure>> {
+        let end = At::START + self.plan.lasts;
+        let mut pauses = Dice::new(self.plan.seed, "pauses");
+        self.sim.try_run_for(secs(8))?;
+        while self.sim.now() < end {
+            self.sim.try_run_for(pauses.between(ms(50), ms(2500)))?;
+            self.played.acts += 1;
+            if self.plan.acts.has(self.played.acts) {
+                self.dice = Dice::new(self.plan.seed, &format!("act {}", self.played.acts));
+                self.sim.note(&format!("act {}", self.played.acts));
+                self.act();
+            }
+        }
+        self.make_peace();
+        self.sim.try_run_for(secs(45))?;
+        self.sim.try_settle()
+    }
+
+    /// The next of the cast, whose character is its own; whether it takes part.
+    fn enters(&mut self) -> bool {
+        self.played.cast += 1;
+        self.dice = Dice::new(self.plan.seed, &format!("cast {}", self.played.cast));
+        self.plan.cast.has(self.played.cast)
+    }
+
+    /// A device, switched off if it does not take part.
+    fn place(&mut self, profile: Profile, takes_part: bool) -> UaId {
+        let id = self.sim.add(Profile { registers: Registers::Never, ..profile.clone() });
+        if takes_part {
+            self.sim.change(id, |off| *off = profile);
+            self.sim.power_on(id);
+        } else {
+            self.sim.power_off(id);
+            self.absent.insert(id);
+        }
+        id
+    }
+
     fn add_devices(&mut self) {
         for number in ["1001", "1002", "1003", "1004", "1005", "1006", "1007", "1001", "1002"] {
+            let takes_part = self.enters();
             let first = if self.dice.chance(500) { A } else { B };
             let registers = [Registers::Single, Registers::Dual, Registers::ActiveBackup];
             let registers = *self.dice.pick(&registers).unwrap_or(&Registers::Dual);
             let character = self.character();
-            let phone =
-                self.sim.phone(number).single(first).with(|p| p.registers = registers).with(character).on();
+            let phone = self.sim.phone(number).single(first).with(|p| p.registers = registers);
+            let phone = phone.with(character).switched_off();
+            let phone = self.place(phone, takes_part);
             self.phones.push(phone);
         }
         self.add_hidden_phone();
         for n in [1, 2] {
+            let takes_part = self.enters();
             let character = self.character();
-            let gateway = self.sim.gateway(n).with(character).on();
+            let gateway = self.sim.gateway(n).with(character).switched_off();
+            let gateway = self.place(gateway, takes_part);
             self.gateways.push(gateway);
         }
     }
@@ -116,8 +186,10 @@ impl Chaos {
         let addr = SocketAddr::from(([192, 168, 7, 2], 5060));
         let public = IpAddr::from([203, 0, 113, 7]);
         self.sim.net.nats.push(Nat::new(public, vec![addr.ip()], secs(60)));
+        let takes_part = self.enters();
         let character = self.character();
-        let phone = self.sim.phone("1008").dual(A).with(character).with(|p| p.addr = addr).on();
+        let phone = self.sim.phone("1008").dual(A).with(character).with(|p| p.addr = addr).switched_off();
+        let phone = self.place(phone, takes_part);
         self.phones.push(phone);
     }
 
@@ -174,7 +246,8 @@ impl Chaos {
             self.dice.pick(&numbers).copied().unwrap_or("1001")
         };
         // A phone that calls itself and loses its power would leave both ends of the call to nobody.
-        if self.sim.ua(caller).is_some_and(|ua| ua.profile.number == number) {
+        let own = self.sim.ua(caller).is_some_and(|ua| ua.profile.number == number);
+        if own || self.absent.contains(&caller) {
             return;
         }
         let call = self.sim.call(caller, number);
@@ -238,7 +311,7 @@ impl Chaos {
             }
         }
         for phone in self.phones.clone() {
-            if self.sim.net.refusal_of(self.sim.ip(phone)).is_some() {
+            if !self.absent.contains(&phone) && self.sim.net.refusal_of(self.sim.ip(phone)).is_some() {
                 self.sim.power_on(phone);
             }
         }

@@ -8,6 +8,7 @@ use tandem_switch::cti::{CtiInput, LinkId, Outgoing};
 
 use super::{DeskId, Desktop};
 use crate::net::Refusal;
+use crate::oracle::Invariant;
 use crate::sim::{Coming, Sim};
 use crate::sites::SiteId;
 use crate::time::{At, secs};
@@ -160,7 +161,7 @@ impl Sim {
         let faults = std::mem::take(&mut desk.faults);
         let line = format!("{} hears {}", self.desk_name(id), brief(outgoing));
         self.note(&line);
-        faults.into_iter().for_each(|fault| self.oracles.report(now, fault));
+        faults.into_iter().for_each(|fault| self.oracles.report(now, Invariant::ClientsHearAll, fault));
     }
 
     /// A desktop notices that its connection is gone.

@@ -10,10 +10,16 @@ use crate::time::{ms, secs};
 impl Sim {
     /// A desktop of a person, connected to a site.
     pub fn desktop(&mut self, person: &str, role: Role, site: SiteId) -> DeskId {
+        let id = self.desktop_switched_off(person, role, site);
+        self.connect(id);
+        id
+    }
+
+    /// The same, not connected yet.
+    pub fn desktop_switched_off(&mut self, person: &str, role: Role, site: SiteId) -> DeskId {
         let id = DeskId(self.desks.len());
         let [high, low] = u16::try_from(id.0).unwrap_or(u16::MAX).to_be_bytes();
         self.desks.push(Desktop::new(person, role, site, [10, 3, high, low].into()));
-        self.connect(id);
         id
     }
 

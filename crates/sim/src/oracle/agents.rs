@@ -14,7 +14,7 @@
 )]
 mod model;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tandem_switch::agent::View;
@@ -22,6 +22,7 @@ use tandem_switch::agent::heard::{Told, What};
 use tandem_switch::directory::floor::WrapUp;
 use tandem_switch::{Directory, Node};
 
+use super::Invariant;
 use model::{Model, Op, Seen, UNTIMED, Wrap};
 
 /// Refusals that the model decides on; others follow from the configuration.
@@ -62,6 +63,15 @@ fn seen(view: &View) -> Seen {
     }
 }
 
+/// An agent who is logged in at two DNs.
+fn twice(agents: &[View]) -> Option<String> {
+    let mut seats = BTreeMap::new();
+    agents.iter().find_map(|view| {
+        let other = seats.insert(&*view.agent_id, &*view.dn)?;
+        Some(format!("{} is logged in at {other} and at {}", view.agent_id, view.dn))
+    })
+}
+
 impl Agents {
     /// A model of nobody, beside a server that has just started. All agents have the options of the first.
     pub fn new(directory: &Arc<Directory>, node: &mut Node, now_unix_ms: u64) -> Self {
@@ -74,17 +84,23 @@ impl Agents {
     }
 
     /// Takes what the server's room was told, and compares.
-    pub fn step(&mut self, node: &mut Node) -> Option<String> {
+    pub fn step(&mut self, node: &mut Node) -> Option<(Invariant, String)> {
         let told = node.overhear_agents();
-        if told.is_empty() || self.lost {
+        if told.is_empty() {
+            return None;
+        }
+        let agents = node.agents();
+        if let Some(text) = twice(&agents) {
+            return Some((Invariant::OneLogin, text));
+        }
+        if self.lost {
             return None;
         }
         let wrong = told.iter().find_map(|told| self.hears(told).map(|why| format!("{why} after {told:?}")));
         if wrong.is_some() {
             self.lost = true;
-            return wrong;
+            return wrong.map(|text| (Invariant::AgentsAsModelled, text));
         }
-        let agents = node.agents();
         let differs = self.dns.iter().find_map(|dn| {
             let theirs = agents.iter().find(|view| *view.dn == **dn).map(seen);
             let ours = self.model.see(dn);
@@ -99,7 +115,7 @@ impl Agents {
             })
         });
         self.lost |= differs.is_some();
-        differs
+        differs.map(|text| (Invariant::AgentsAsModelled, text))
     }
 
     fn hears(&mut self, told: &Told) -> Option<String> {

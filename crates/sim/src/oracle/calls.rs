@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
+use super::Invariant;
 use crate::sites::{A, B, SiteId};
 use crate::text::{Mark, Text};
 
@@ -35,6 +36,9 @@ pub struct Calls {
     /// Max-Forwards with which a mark arrived, by site.
     arrived: BTreeMap<(SiteId, Mark), u32>,
 }
+
+/// Rules that were found broken, and how.
+type Found = Vec<(Invariant, String)>;
 
 fn is_peer(addr: SocketAddr) -> bool {
     addr == A.addr() || addr == B.addr()
@@ -74,7 +78,7 @@ impl Calls {
     }
 
     /// A server sends a response.
-    pub fn response_sent(&mut self, text: &Text, found: &mut Vec<String>) {
+    pub fn response_sent(&mut self, text: &Text, found: &mut Found) {
         if text.method() != "INVITE" || text.code() != Some(302) {
             return;
         }
@@ -83,12 +87,12 @@ impl Calls {
         redirected.insert(text.call_id().to_owned());
         let most = if self.unmarked.contains(&mark) { 2 } else { 1 };
         if redirected.len() > most {
-            found.push(format!("{mark} is redirected again"));
+            found.push((Invariant::NoForwardingLoop, format!("{mark} is redirected again")));
         }
     }
 
     /// A server sends a request.
-    pub fn request_sent(&mut self, site: SiteId, text: &Text, to: SocketAddr, found: &mut Vec<String>) {
+    pub fn request_sent(&mut self, site: SiteId, text: &Text, to: SocketAddr, found: &mut Found) {
         if text.method() == "CANCEL"
             && let Some(forward) = self.forwards.get_mut(text.branch())
         {
@@ -98,7 +102,8 @@ impl Calls {
         if let (Some(came), Some(goes)) = (self.arrived.get(&(site, mark)), max_forwards(text))
             && goes >= *came
         {
-            found.push(format!("Max-Forwards {goes} after {came} came in"));
+            let text = format!("Max-Forwards {goes} after {came} came in");
+            found.push((Invariant::NoForwardingLoop, text));
         }
         if is_peer(to) {
             self.forwarded(site, mark, text, found);
@@ -107,11 +112,11 @@ impl Calls {
         }
     }
 
-    fn forwarded(&mut self, site: SiteId, mark: Mark, text: &Text, found: &mut Vec<String>) {
+    fn forwarded(&mut self, site: SiteId, mark: Mark, text: &Text, found: &mut Found) {
         let crossed = self.crossed.entry(mark).or_default();
         crossed.insert(text.call_id().to_owned());
         if crossed.len() > 1 {
-            found.push(format!("{mark} crosses the peer trunk twice"));
+            found.push((Invariant::NoForwardingLoop, format!("{mark} crosses the peer trunk twice")));
         }
         let fresh = Forward { site, mark, provisional: false, cancelled: false };
         self.forwards.entry(text.branch().to_owned()).or_insert(fresh);
@@ -119,12 +124,15 @@ impl Calls {
 
     /// A forward that was cancelled, or of which nothing was ever heard, may still be alive at the other end: lost
     /// messages cause that, and Timer B bounds it.
-    fn rings_locally(&mut self, site: SiteId, mark: Mark, found: &mut Vec<String>) {
+    fn rings_locally(&mut self, site: SiteId, mark: Mark, found: &mut Found) {
         let alive = self.forwards.values().find(|forward| forward.site == site && forward.mark == mark);
         match alive {
             None => {}
             Some(forward) if forward.cancelled || !forward.provisional => self.overlaps += 1,
-            Some(_) => found.push(format!("{mark} rings here while its forward is alive")),
+            Some(_) => {
+                let text = format!("{mark} rings here while its forward is alive");
+                found.push((Invariant::NoRingBesideForward, text));
+            }
         }
     }
 

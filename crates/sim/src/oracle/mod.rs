@@ -5,6 +5,7 @@ pub mod agents;
 pub mod calls;
 pub mod client_side;
 pub mod floor;
+pub mod invariant;
 pub mod leak;
 pub mod server_side;
 pub mod shape;
@@ -14,13 +15,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::sites::{Setup, SiteId};
-use crate::text::Text;
 use crate::time::At;
 use crate::wire::{Over, Packet, Wire};
 
 use calls::Calls;
 use client_side::ClientSide;
 use floor::Floor;
+pub use invariant::Invariant;
 use server_side::ServerSide;
 use stored::Stored;
 
@@ -29,6 +30,8 @@ use stored::Stored;
 pub struct Violation {
     /// When.
     pub at: At,
+    /// Which rule.
+    pub rule: Invariant,
     /// One sentence.
     pub text: String,
 }
@@ -92,8 +95,8 @@ impl Oracles {
     }
 
     /// Reports a rule that somebody else found broken.
-    pub fn report(&mut self, at: At, text: String) {
-        self.violations.push(Violation { at, text });
+    pub fn report(&mut self, at: At, rule: Invariant, text: String) {
+        self.violations.push(Violation { at, rule, text });
     }
 
     /// Moments at which a forward and a local ring of one call overlapped because the network had lost something.
@@ -123,21 +126,24 @@ impl Oracles {
         let text = match wire.text.as_ref() {
             Ok(text) => text,
             Err(why) => {
-                let name = watch.name;
-                return self.report(now, format!("{name} sends bytes that are no SIP message: {why}"));
+                let text = format!("{} sends bytes that are no SIP message: {why}", watch.name);
+                return self.report(now, Invariant::SipAsWritten, text);
             }
         };
-        let mut found = Vec::new();
-        shape::check(text, &wire.bytes, watch.addr, &mut found);
+        let (mut sip, mut stored, mut calls) = (Vec::new(), Vec::new(), Vec::new());
+        shape::check(text, &wire.bytes, watch.addr, &mut sip);
         if text.code().is_some() {
-            watch.server.response_sent(text, wire, to, &mut found);
-            watch.stored.response_sent(text, &mut found);
-            self.calls.response_sent(text, &mut found);
+            watch.server.response_sent(text, wire, to, &mut sip);
+            watch.stored.response_sent(text, &mut stored);
+            self.calls.response_sent(text, &mut calls);
         } else {
-            watch.client.request_sent(text, wire, to, held, now, &mut found);
-            self.calls.request_sent(site, text, to, &mut found);
+            watch.client.request_sent(text, wire, to, held, now, &mut sip);
+            self.calls.request_sent(site, text, to, &mut calls);
         }
-        self.collect(site, now, found, text);
+        let told = |what: String| format!("{}: {what}: {}", site.name(), text.summary());
+        calls.into_iter().for_each(|(rule, what)| self.report(now, rule, told(what)));
+        sip.into_iter().for_each(|what| self.report(now, Invariant::SipAsWritten, told(what)));
+        stored.into_iter().for_each(|what| self.report(now, Invariant::StoredBeforeTold, told(what)));
     }
 
     /// A server handed a batch to its committer, while it handled the request that came last.
@@ -195,16 +201,10 @@ impl Oracles {
         let name = watch.name;
         let floor = watch.floor.take_found();
         for text in found {
-            self.report(now, format!("{name}: {text}"));
+            self.report(now, Invariant::SipAsWritten, format!("{name}: {text}"));
         }
-        for (at, text) in floor {
-            self.report(at, format!("{name}: {text}"));
-        }
-    }
-
-    fn collect(&mut self, site: SiteId, now: At, found: Vec<String>, text: &Text) {
-        for what in found {
-            self.report(now, format!("{}: {what}: {}", site.name(), text.summary()));
+        for (at, rule, text) in floor {
+            self.report(at, rule, format!("{name}: {text}"));
         }
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use tandem_cti::{Event, EventName, Role};
 
+use super::Invariant;
 use crate::time::At;
 
 use grammar::Grammar;
@@ -25,7 +26,7 @@ pub struct Floor {
     /// Which person an Agent Login belongs to.
     owners: BTreeMap<String, Arc<str>>,
     /// Extension DNs are agents' seats; queues and routing points are not.
-    found: Vec<(At, String)>,
+    found: Vec<(At, Invariant, String)>,
 }
 
 impl Floor {
@@ -49,8 +50,9 @@ impl Floor {
         }
         // A call rings or is offered by what was true before this event.
         self.lines.hears(event, &self.seats, &self.grammar, &mut found);
-        self.seats.hears(event, wall_ms);
-        self.found.extend(found.into_iter().map(|text| (now, text)));
+        let twice = self.seats.hears(event, wall_ms);
+        self.found.extend(found.into_iter().map(|text| (now, Invariant::FloorInOrder, text)));
+        self.found.extend(twice.map(|text| (now, Invariant::OneLogin, text)));
     }
 
     /// A client is told an event.
@@ -63,12 +65,13 @@ impl Floor {
         let Some(owner) = self.owners.get(agent) else { return };
         if **owner != *person && event.time > since_ms {
             let name = event.event.as_str();
-            self.found.push((now, format!("{person} hears {name} of {dn}, where {agent} sits")));
+            let text = format!("{person} hears {name} of {dn}, where {agent} sits");
+            self.found.push((now, Invariant::FloorInOrder, text));
         }
     }
 
     /// Rules that were broken since this was asked last.
-    pub fn take_found(&mut self) -> Vec<(At, String)> {
+    pub fn take_found(&mut self) -> Vec<(At, Invariant, String)> {
         std::mem::take(&mut self.found)
     }
 

@@ -38,17 +38,20 @@ impl Seats {
         self.out_of_service.get(dn).copied().unwrap_or(false)
     }
 
-    /// The next event.
+    /// The next event. What is wrong, when it is the login of somebody who has another seat.
     #[expect(clippy::wildcard_enum_match_arm, reason = "every other event changes no seat")]
-    pub fn hears(&mut self, event: &Event, wall_ms: u64) {
-        let Some(dn) = event.this_dn.clone() else { return };
+    pub fn hears(&mut self, event: &Event, wall_ms: u64) -> Option<String> {
+        let dn = event.this_dn.clone()?;
         match event.event {
             EventName::AgentLogin => {
                 let agent = event.agent_id.clone().unwrap_or_default();
+                let other = self.seats.iter().find(|(at, seat)| **at != dn && seat.agent == agent);
+                let twice = other.map(|(at, _)| format!("{agent} logs in at {dn}, and is logged in at {at}"));
                 let again = self.seats.get(&dn).filter(|seat| seat.agent == agent);
                 if again.is_none() {
                     self.seats.insert(dn, Seat { agent, since_ms: wall_ms, ready: false });
                 }
+                return twice;
             }
             EventName::AgentLogout => {
                 self.seats.remove(&dn);
@@ -64,5 +67,6 @@ impl Seats {
             }
             _ => {}
         }
+        None
     }
 }

@@ -1,0 +1,51 @@
+//! What decides a run: its seed, and how much of what the seed brings takes part. The same plan gives the same history.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::only::Only;
+use crate::time::secs;
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The seed.
+    pub seed: u64,
+    /// Calls and faults for so long, then peace.
+    pub lasts: Duration,
+    /// With agents, desktops and queues.
+    pub floor: bool,
+    /// Calls, requests and faults, numbered from 1 in the order of time. Each has dice of its own, so that one without
+    /// another is what it was.
+    pub acts: Only,
+    /// Phones, gateways and desktops, numbered from 1. Who does not take part is there, and switched off.
+    pub cast: Only,
+}
+
+impl Plan {
+    /// All that a seed brings, for a simulated minute.
+    #[must_use]
+    pub fn new(seed: u64, floor: bool) -> Self {
+        Self { seed, lasts: secs(60), floor, acts: Only::All, cast: Only::All }
+    }
+}
+
+/// The command that runs it.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cargo run --release -p tandem-sim -- --seed {}", self.seed)?;
+        if self.floor {
+            f.write_str(" --floor")?;
+        }
+        if self.lasts != secs(60) {
+            write!(f, " --minutes {}", self.lasts.as_secs_f64() / 60.0)?;
+        }
+        if self.acts != Only::All {
+            write!(f, " --acts {}", self.acts)?;
+        }
+        if self.cast != Only::All {
+            write!(f, " --cast {}", self.cast)?;
+        }
+        f.write_str(" --trace")
+    }
+}
