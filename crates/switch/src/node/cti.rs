@@ -391,7 +391,13 @@ impl Node {
         self.asks(who, request.reference_id, &dn);
         let queue = request.this_queue.as_deref();
         let (reasons, extensions) = (request.reasons.clone(), request.extensions.clone());
-        self.floor.agents.logout(&mut desk!(self, agent), &dn, by, queue, reasons, extensions)
+        self.floor.agents.logout(&mut desk!(self, agent), &dn, by, queue, reasons, extensions)?;
+        if queue.is_some() {
+            self.left_a_queue(&dn);
+            let event = Told { this_dn: Some(dn.to_string()), ..Told::new(EventName::Ack) };
+            self.answer(who.session, request.reference_id, event);
+        }
+        Ok(())
     }
 
     fn agent_dn(&mut self, who: &Who, dn: &str, reference_id: Option<u32>) -> Result<Arc<str>, Refusal> {

@@ -172,7 +172,13 @@ impl Node {
 
     /// What a request is told that would begin a call, or an agent's work.
     pub(super) fn drain_refuses(&self, request: &Request) -> Result<(), Refusal> {
-        if self.is_draining() && begins_something(request) {
+        if begins_something(request) { self.may_begin() } else { Ok(()) }
+    }
+
+    /// Whether something new may begin. It is asked again when the call is made: a consultation may have waited for its
+    /// call to come to rest.
+    pub(super) fn may_begin(&self) -> Result<(), Refusal> {
+        if self.is_draining() {
             let text = "the server is being shut down: use the other site";
             return Err(Refusal::because(ErrorCode::AdminShutdown, text));
         }

@@ -348,6 +348,17 @@ impl Node {
         self.tell(&dn, agent_event(name, told), asked);
     }
 
+    /// An agent stays logged in, but not to a queue that he had named.
+    pub(super) fn left_a_queue(&mut self, dn: &str) {
+        self.floor.queues.agent_out(&mut desk!(self, queue), dn);
+        let Some(agent) = self.candidate(dn) else { return };
+        self.floor.queues.agent_in(&mut desk!(self, queue), agent);
+        let available = self.floor.agents.at(dn).is_some_and(|agent| agent.available);
+        if available && !self.is_draining() && !self.leaves_with_migration(dn) {
+            self.available(dn);
+        }
+    }
+
     fn candidate(&self, dn: &str) -> Option<Candidate> {
         let agent = self.floor.agents.at(dn)?;
         Some(Candidate {

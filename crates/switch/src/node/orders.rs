@@ -89,6 +89,7 @@ impl Node {
     }
 
     fn make(&mut self, ticket: Ticket, from: &str, to: &str, consult: bool) -> Result<Begun, Refusal> {
+        self.may_begin()?;
         let directory = Arc::clone(&self.rooms.directory);
         let dn = directory.find(from.as_bytes()).ok_or(ErrorCode::NotConfigured)?;
         if !routing::in_service(&self.rooms, &directory, dn) {

@@ -11,7 +11,7 @@ use crate::phones::Acts;
 
 const LINK: u64 = 1;
 
-fn nails(at: &str, idle_s: u64) -> impl Fn(&mut Plans) {
+pub fn nails(at: &str, idle_s: u64) -> impl Fn(&mut Plans) {
     let at = at.to_owned();
     move |plans: &mut Plans| {
         plans.floor.options.connect_nailedup_on_login = Some(at.as_str().into());

@@ -1,12 +1,16 @@
 //! Requests, phones, time and reloads in any order: every request has one answer, every event is as documented, and nothing
 //! is left when all is over.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use proptest::sample::Index;
-use tandem_cti::{Request, Role};
+use tandem_cti::{EventName, Request, Role};
+use tandem_switch::{DrainOrder, Input};
 
 use crate::answers::spoken;
 use crate::hall::Hall;
+use crate::nailed::nails;
 use crate::office::{ANNA, BERT, DORA, FIXED, POINT, QUEUE, office};
 use crate::phones::Acts;
 use crate::stages::{A, B, R, ROOT};
@@ -104,16 +108,31 @@ fn take(hall: &mut Hall, step: &Step) -> Option<(u64, u32, String)> {
     None
 }
 
+/// The clients of these tests.
+fn opens(mut hall: Hall) -> Hall {
+    hall.joins_at(A, "anna", Role::Supervisor, &[ANNA, BERT, QUEUE]);
+    hall.joins_at(B, "bert", Role::Agent, &[BERT, DORA, FIXED]);
+    hall.joins_at(R, "route", Role::RoutingApplication, &[QUEUE, POINT]);
+    hall.joins_at(ROOT, "root", Role::Administrator, &[ANNA, DORA, FIXED, POINT]);
+    hall
+}
+
+/// Calls that exist, nailed-up connections among them, and logins so far. What a conference puts together at the mixer is
+/// made of calls that are there.
+fn begun(hall: &Hall) -> (BTreeSet<String>, usize) {
+    let list = hall.bed.node.call_list(hall.bed.now).into_iter();
+    let calls = list.filter(|call| !call.devices.iter().any(|device| device == "mixer"));
+    let calls = calls.map(|call| call.call_uuid).collect();
+    let logins = hall.heard.iter().filter(|told| told.event.event == EventName::AgentLogin).count();
+    (calls, logins)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { max_shrink_iters: 4000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_sequence_leaves_each_request_answered_once_and_nothing_behind(steps in prop::collection::vec(step(), 1..50)) {
-        let mut hall = Hall::open();
-        hall.joins_at(A, "anna", Role::Supervisor, &[ANNA, BERT, QUEUE]);
-        hall.joins_at(B, "bert", Role::Agent, &[BERT, DORA, FIXED]);
-        hall.joins_at(R, "route", Role::RoutingApplication, &[QUEUE, POINT]);
-        hall.joins_at(ROOT, "root", Role::Administrator, &[ANNA, DORA, FIXED, POINT]);
+        let mut hall = opens(Hall::open());
         let asked: Vec<_> = steps.iter().filter_map(|step| take(&mut hall, step)).collect();
         hall.reloads(office(|_| {}));
         hall.closes();
@@ -124,5 +143,33 @@ proptest! {
             prop_assert_eq!(brief.len(), 1, "{} of {}: {:?}", text, link, brief);
         }
         hall.is_empty();
+    }
+
+    /// Whatever can begin a call is among these steps: an INVITE of a phone or gateway for an Extension, a queue or a
+    /// routing point, every request of the CTI interface, a login with a nailed-up connection, a reload, and what timers
+    /// do to calls that wait, ring or overflow.
+    #[test]
+    fn no_sequence_begins_a_call_or_a_login_during_a_drain(
+        before in prop::collection::vec(step(), 1..30),
+        during in prop::collection::vec(step(), 1..30),
+    ) {
+        let mut hall = opens(Hall::with(nails("gcti::park", 0)));
+        for step in &before {
+            take(&mut hall, step);
+        }
+        let (mut known, logins) = begun(&hall);
+        let order = DrainOrder::Start { by: "a test".into() };
+        hall.bed.node.handle_input(Input::Drain(order), hall.bed.now);
+        hall.bed.drain();
+        hall.run();
+        for step in &during {
+            take(&mut hall, step);
+            let (calls, logins_now) = begun(&hall);
+            prop_assert!(calls.is_subset(&known), "{:?} began {:?}", step, calls.difference(&known));
+            prop_assert_eq!(logins_now, logins, "{:?} logged somebody in", step);
+            known = calls;
+        }
+        hall.closes();
+        prop_assert_eq!(hall.bed.node.drain_status(hall.bed.now).state, "drained");
     }
 }

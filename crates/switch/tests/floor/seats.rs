@@ -7,7 +7,7 @@ use tandem_switch::cti::{CtiInput, LinkId};
 use tandem_switch::directory::floor::{NoAnswerAction, NoAnswerOverflow, OnUnregister};
 
 use crate::hall::Hall;
-use crate::office::{ANNA, BERT, DORA, Plans, QUEUE};
+use crate::office::{ANNA, BERT, DORA, Plans, QUEUE, queue};
 use crate::phones::Acts;
 use crate::stages::{A, B, R};
 
@@ -326,5 +326,24 @@ fn a_completed_transfer_joins_the_two_who_stay() {
         assert_eq!(changed.conn_id.as_deref(), Some(&*conn));
     }
     assert_eq!((hall.phone(ANNA).calls(), hall.phone(BERT).calls(), hall.phone(DORA).calls()), (0, 1, 1));
+    hall.closes();
+}
+
+#[test]
+fn who_leaves_a_queue_that_he_named_is_told_so_gets_none_of_its_calls_and_stays_logged_in() {
+    let mut hall = Hall::with(|plans| plans.floor.queues.push(queue("7050", &[])));
+    hall.joins_at(1, "anna", Role::Agent, &[ANNA]);
+    let login =
+        r#""request":"TAgentLogin","ThisDN":"1001","AgentID":"5001","WorkMode":"AutoIn","ThisQueue":"7050""#;
+    hall.does(1, login);
+    let answer = hall.does(1, r#""request":"TAgentLogout","ThisDN":"1001","ThisQueue":"7050""#);
+    assert_eq!(answer.event, EventName::Ack);
+    hall.dials("gateway", "7050");
+    hall.pass(5);
+    assert_eq!(hall.phone(ANNA).calls(), 0, "a call of the queue that he left");
+    hall.hangs_up("gateway");
+    hall.dials("gateway", QUEUE);
+    hall.pass(5);
+    assert_eq!(hall.phone(ANNA).calls(), 1, "a call of his other queue");
     hall.closes();
 }
