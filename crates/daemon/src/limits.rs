@@ -135,6 +135,17 @@ pub const MAX_DRILL_PARTIES: usize = 256;
 pub const MAX_DRILL_ADDRESSES: usize = 100_000;
 /// Messages that wait for a slow link; a further one is dropped and counted.
 pub const MAX_DRILL_DELAYED: usize = 4_096;
+/// Extensions that `tandem readiness` looks at in one turn of the node's thread, less than a millisecond's work; the
+/// others follow in the next turns.
+pub const EXTENSIONS_AT_A_TIME: usize = 4_096;
+/// How often it begins anew because the configuration changed meanwhile; then it gives up and says so.
+pub const MAX_COLLECTIONS: usize = 3;
+/// Sites that may be told this site's facts at once; a further one is answered 503.
+pub const MAX_FACTS_AT_ONCE: usize = 2;
+/// Time for the peer's administration interface to answer; then it is not known.
+pub const PEER_ANSWER_WITHIN: Duration = Duration::from_secs(3);
+/// Largest answer read from it, bytes, room for a million Extensions; a larger one is not read.
+pub const MAX_PEER_ANSWER: usize = 64 * 1024 * 1024;
 /// How often host names of contacts are resolved again.
 pub const RESOLVE_EVERY: Duration = Duration::from_secs(30);
 /// Longest wait for one resolution.

@@ -10,6 +10,7 @@ mod edges;
 mod limits;
 mod log;
 mod password;
+mod readiness;
 mod reload;
 mod run;
 mod serve;

@@ -43,6 +43,8 @@ pub fn merge(old: &Directory, settings: &Settings, new: Config) -> Result<Merged
         ("log.level", wanted.log_level != settings.log_level),
         ("media", wanted.media != settings.media),
         ("stat", wanted.stat != settings.stat),
+        ("peer-http", wanted.peer_http != settings.peer_http),
+        ("readiness", wanted.goals != settings.goals),
         ("log.format", wanted.log_format != settings.log_format),
     ] {
         if changed {

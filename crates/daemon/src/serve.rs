@@ -24,6 +24,7 @@ use crate::edges::media::MediaEdge;
 use crate::edges::udp::UdpEdge;
 use crate::edges::{cti, resolve, tcp, udp};
 use crate::limits::{MAX_COMMANDS, MAX_CONNECTIONS, MAX_CTI_LINKS, MAX_HTTP_REQUESTS, MAX_LISTEN};
+use crate::readiness::Readiness;
 use crate::reload;
 use crate::run::{Shell, now};
 use crate::stat;
@@ -73,7 +74,9 @@ pub fn serve(origin: &Origin, config: Config) -> Result<()> {
     let isolation = Arc::new(Isolation::default());
     let desktops = CtiEdge::new(commands.clone(), watch, Arc::clone(&isolation));
     let media = edges.block_on(media(settings.media.as_ref(), &commands))?;
+    let readiness = Readiness::new(settings.peer_http.clone(), settings.goals);
     let sources = Sources {
+        readiness,
         media: Arc::clone(&media),
         commands: commands.clone(),
         tcp: Arc::clone(&tcp),

@@ -27,7 +27,7 @@ fn login(n: u32) -> Arc<str> {
 }
 
 fn person(name: &str, role: Role, logins: Vec<Arc<str>>) -> Person {
-    Person { name: name.into(), password_hash: Password("".into()), role, logins }
+    Person { name: name.into(), password_hash: Password("".into()), role, logins, preferred_site: None }
 }
 
 /// A queue as most scenarios want it: longest idle first, ringback, no overflow.

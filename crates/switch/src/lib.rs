@@ -39,7 +39,7 @@ pub use input::{DrainOrder, Input, Migrate, MigrateOrder};
 pub use metrics::Counters;
 #[doc(hidden)]
 pub use node::FloorCounts;
-pub use node::{Node, Reason};
+pub use node::{ExtensionNow, Node, Reason, Standing};
 pub use output::Output;
 pub use reject::Reject;
 pub use time::{Deadline, Now};

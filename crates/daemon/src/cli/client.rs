@@ -53,6 +53,20 @@ pub fn get(server: &str, path: &str) -> Result<serde_json::Value, AskError> {
     ask(server, || Ok(Request::get(path).body(Full::default())?))
 }
 
+/// GETs `path`, as a person.
+///
+/// # Errors
+/// See [`AskError`].
+pub fn get_as(server: &str, path: &str, person: &Person<'_>) -> Result<serde_json::Value, AskError> {
+    ask(server, || {
+        Ok(Request::get(path).header(header::AUTHORIZATION, basic(person)).body(Full::default())?)
+    })
+}
+
+fn basic(person: &Person<'_>) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{}:{}", person.user, person.password)))
+}
+
 /// POSTs to `path`, as a person.
 ///
 /// # Errors
@@ -63,10 +77,9 @@ pub fn post(
     person: &Person<'_>,
     body: &serde_json::Value,
 ) -> Result<serde_json::Value, AskError> {
-    let proof = STANDARD.encode(format!("{}:{}", person.user, person.password));
     ask(server, || {
         let request = Request::post(path)
-            .header(header::AUTHORIZATION, format!("Basic {proof}"))
+            .header(header::AUTHORIZATION, basic(person))
             .header(header::CONTENT_TYPE, "application/json");
         Ok(request.body(Full::from(body.to_string()))?)
     })

@@ -4,6 +4,7 @@ mod client;
 mod cti;
 mod drain;
 mod migrate;
+mod readiness;
 mod show;
 mod show_floor;
 mod stat;
@@ -27,6 +28,8 @@ pub enum Exit {
     Done = 0,
     /// Something failed while serving or asking.
     Failed = 1,
+    /// `tandem readiness` has no verdict; a wrong command line ends so too.
+    NotAsked = 2,
     /// The configuration is wrong.
     Configuration = 3,
     /// No server answers.
@@ -158,6 +161,9 @@ Examples:
     /// Move a share of the calls and agents to the other site, and back
     #[command(after_help = migrate::HELP)]
     Migrate(migrate::Migrate),
+    /// Whether this site, or its peer, may be lost now: who and what would be lost with it, and what to do about it
+    #[command(after_help = readiness::HELP)]
+    Readiness(readiness::Readiness),
     /// Talk to the CTI interface by hand: JSON requests from standard input, events to standard output
     #[command(after_help = cti::HELP)]
     Cti(cti::Line),
@@ -289,6 +295,7 @@ pub fn run() -> Exit {
         }
         Command::Drain(drain) => drain::run(&server, &drain),
         Command::Migrate(migrate) => migrate::run(&server, &migrate),
+        Command::Readiness(readiness) => readiness::run(&server, &readiness),
         Command::Cti(line) => cti::run(&line),
         Command::Stat(arguments) => stat::run(arguments),
         Command::HashPassword { memory, iterations } => run_hash_password(memory, iterations),

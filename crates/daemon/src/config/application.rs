@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tandem_peer::continuity::DrForward;
 use tandem_peer::limits::RECOVERY_DELAY_MAX_S;
+use tandem_peer::readiness::Goals;
 use tandem_sip::auth::Algorithm;
 use tandem_sip::{Host, Timers, Transport};
 use tandem_switch::directory::{AgentOptions, Authenticate, Listen, Options, Server};
@@ -80,6 +81,8 @@ pub fn read(reader: &Reader, root: &mut Section<'_>, nonce_secret: [u8; 32]) -> 
         log_format: format.unwrap_or(LogFormat::Text),
         stat: None,
         media: None,
+        peer_http: None,
+        goals: Goals::default(),
     };
     let server = Server { sip_address: address, sip_port: port, ..server };
     Some(Own { server, options, to_peer: ToPeer { trunk, site_timeout }, settings, agents })

@@ -14,6 +14,7 @@ mod media;
 mod numbers;
 mod objects;
 mod peer;
+mod peer_http;
 mod reader;
 mod source;
 mod stat;
@@ -25,12 +26,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde_spanned::Spanned;
+use tandem_peer::readiness::Goals;
 use tandem_switch::Directory;
 use toml::de::{DeTable, Error};
 
 pub use fault::ConfigError;
 pub use media::MediaSettings;
 pub use numbers::expand;
+pub use peer_http::PeerHttp;
 pub use source::{Origin, Site};
 pub use stat::{PasswordAt, StatConfig, StatSettings, StatSite, load as load_stat};
 
@@ -62,6 +65,10 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// What plays to callers who wait; `None`: nothing does.
     pub media: Option<MediaSettings>,
+    /// The peer's administration interface; `None`: the peer is never asked.
+    pub peer_http: Option<PeerHttp>,
+    /// What the loss of a site is held against.
+    pub goals: Goals,
     /// The statistics service within this process.
     pub stat: Option<StatSettings>,
 }
@@ -168,6 +175,8 @@ fn join(files: &[SourceFile], reader: &Reader, nonce_secret: [u8; 32]) -> Option
             if let Some(own) = &mut own {
                 own.settings.stat = stat::read(reader, &mut root);
                 own.settings.media = media::read(&mut root);
+                own.settings.peer_http = peer_http::read(&mut root);
+                own.settings.goals = peer_http::goals(&mut root);
             }
             untimed = own.as_ref().map_or(untimed, |own| own.agents.untimed);
         }

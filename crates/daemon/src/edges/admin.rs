@@ -21,17 +21,26 @@ pub enum NotAdministrator {
     /// They are wrong, or there were too many failures.
     Refused(String),
     /// They are right, but his role is another.
-    Role(Role),
+    Role,
+    /// They are right, and neither a supervisor's nor an administrator's.
+    MayNotLook,
 }
 
 impl IntoResponse for NotAdministrator {
     fn into_response(self) -> Response {
         let mut response = match self {
-            Self::Unproven => {
-                problem(StatusCode::UNAUTHORIZED, "an administrator's user name and password are needed")
-            }
+            Self::Unproven => problem(
+                StatusCode::UNAUTHORIZED,
+                "the user name and password of an administrator (to look: or supervisor) are needed",
+            ),
             Self::Refused(why) => problem(StatusCode::UNAUTHORIZED, &why),
-            Self::Role(_) => {
+            Self::MayNotLook => {
+                return problem(
+                    StatusCode::FORBIDDEN,
+                    "only a person with the role supervisor or administrator may see that",
+                );
+            }
+            Self::Role => {
                 return problem(
                     StatusCode::FORBIDDEN,
                     "only a person with the role administrator may do that",
@@ -53,9 +62,32 @@ pub async fn administrator(
     remote: SocketAddr,
     headers: &HeaderMap,
 ) -> Result<Arc<str>, NotAdministrator> {
+    let (person, role) = proven(persons, remote, headers).await?;
+    if role == Role::Administrator { Ok(person) } else { Err(NotAdministrator::Role) }
+}
+
+/// Whether an administrator or supervisor sends these headers: he may see what is not for everybody.
+///
+/// # Errors
+/// See [`NotAdministrator`].
+pub async fn may_look(
+    persons: &CtiEdge,
+    remote: SocketAddr,
+    headers: &HeaderMap,
+) -> Result<(), NotAdministrator> {
+    match proven(persons, remote, headers).await?.1 {
+        Role::Administrator | Role::Supervisor => Ok(()),
+        Role::Agent | Role::RoutingApplication => Err(NotAdministrator::MayNotLook),
+    }
+}
+
+async fn proven(
+    persons: &CtiEdge,
+    remote: SocketAddr,
+    headers: &HeaderMap,
+) -> Result<(Arc<str>, Role), NotAdministrator> {
     let (user, password) = credentials(headers).ok_or(NotAdministrator::Unproven)?;
-    let (person, role) = persons.admit(remote, &user, password).await.map_err(NotAdministrator::Refused)?;
-    if role == Role::Administrator { Ok(person) } else { Err(NotAdministrator::Role(role)) }
+    persons.admit(remote, &user, password).await.map_err(NotAdministrator::Refused)
 }
 
 fn credentials(headers: &HeaderMap) -> Option<(String, String)> {

@@ -24,6 +24,7 @@ use super::tcp::TcpEdge;
 use super::{metrics, orders};
 use crate::command::{Commands, Peek, Unanswered};
 use crate::limits::MAX_HTTP_REQUESTS;
+use crate::readiness::{self, FACTS, Readiness};
 
 /// What the pages are made from.
 #[derive(Clone)]
@@ -38,6 +39,8 @@ pub struct Sources {
     pub media: Arc<MediaEdge>,
     /// Call records.
     pub cdrs: Arc<CdrCounters>,
+    /// What asks whether a site may be lost.
+    pub readiness: Arc<Readiness>,
     /// What a drill has cut off.
     pub isolation: Arc<Isolation>,
 }
@@ -61,6 +64,7 @@ const INDEX: &str = "tandem administration interface
 /api/migrate         tandem migrate --status; POST {\"action\": \"start\", \"to\": SITE, \"percent\": N, ...}, \"pause\", \"resume\",
                      \"abort\" or \"roll-back\" as an administrator
 /api/drill           what a drill has cut off; POST orders of `tandem drill` as an administrator
+/api/readiness       tandem readiness, as an administrator or supervisor (HTTP Basic)
 ";
 
 /// Answers requests until the runtime ends.
@@ -97,6 +101,8 @@ fn router(sources: Sources) -> Router {
             get(|state| view(state, |peek| peek.node.migration_status(peek.now))).post(orders::migrate),
         )
         .route("/api/drill", get(isolation::page::get).post(isolation::page::post))
+        .route("/api/readiness", get(readiness::page::report))
+        .route(FACTS, get(readiness::page::facts))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "no such page; GET / lists them") })
         .layer(middleware::from_fn_with_state(places, one_place_each))
         .with_state(sources)
@@ -175,7 +181,8 @@ async fn prometheus(State(sources): State<Sources>) -> Response {
             let media = metrics::MediaSample::take(&sources.media);
             let (tcp, links) = (&sources.tcp.counters, &sources.cti.counters);
             let drill = sources.isolation.kind(std::time::Instant::now());
-            let text = metrics::page(&sample, tcp, links, &sources.cdrs, &media, drill);
+            let last = sources.readiness.last();
+            let text = metrics::page(&sample, tcp, links, &sources.cdrs, &media, drill, last.as_ref());
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
         }
         Err(unanswered) => late(unanswered),
@@ -186,6 +193,6 @@ pub(super) fn late(unanswered: Unanswered) -> Response {
     problem(StatusCode::SERVICE_UNAVAILABLE, &unanswered.to_string())
 }
 
-pub(super) fn problem(status: StatusCode, text: &str) -> Response {
+pub fn problem(status: StatusCode, text: &str) -> Response {
     (status, Json(json!({ "error": text }))).into_response()
 }

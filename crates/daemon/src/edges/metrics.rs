@@ -13,6 +13,7 @@ use super::media::{MediaCounters, MediaEdge};
 use super::tcp::TcpCounters;
 use super::udp::UdpCounters;
 use crate::command::Peek;
+use crate::readiness::Ran;
 
 /// What plays to callers.
 #[derive(Default)]
@@ -67,6 +68,7 @@ pub fn page(
     cdrs: &CdrCounters,
     media: &MediaSample,
     drill: Option<Kind>,
+    readiness: Option<&Ran>,
 ) -> String {
     let mut page = Page::default();
     for (name, help, value) in sample.counters.each() {
@@ -123,6 +125,9 @@ pub fn page(
     cti(&mut page, links);
     status(&mut page, &sample.status);
     trunks(&mut page, &sample.trunks);
+    if let Some(ran) = readiness {
+        last_readiness(&mut page, ran);
+    }
     process(&mut page);
     page.text
 }
@@ -173,6 +178,22 @@ fn trunks(page: &mut Page, trunks: &[view::Trunk]) {
     page.head("tandem_trunk_calls", "Calls with a leg over the trunk", "gauge");
     for trunk in trunks {
         page.labelled("tandem_trunk_calls", &[("trunk", &trunk.name)], trunk.calls);
+    }
+}
+
+fn last_readiness(page: &mut Page, ran: &Ran) {
+    page.gauge(
+        "tandem_readiness_asked_seconds",
+        "When `tandem readiness` was run last, Unix time",
+        ran.unix_s,
+    );
+    page.head("tandem_readiness_score", "0 to 100 for the loss of each site, at that time", "gauge");
+    for (lost, score) in &ran.scores {
+        page.labelled("tandem_readiness_score", &[("direction", lost)], score);
+    }
+    page.head("tandem_readiness_reasons", "What spoke against it, by severity", "gauge");
+    for (severity, count) in &ran.reasons {
+        page.labelled("tandem_readiness_reasons", &[("severity", severity)], count);
     }
 }
 
@@ -257,6 +278,11 @@ mod tests {
             trunks: Vec::new(),
             udp: UdpCounters::default(),
         };
+        let ran = Ran {
+            unix_s: 1000,
+            scores: vec![("this-site", 75)],
+            reasons: [("blocker", 2), ("warning", 0), ("note", 0)],
+        };
         let text = page(
             &sample,
             &TcpCounters::default(),
@@ -264,7 +290,11 @@ mod tests {
             &CdrCounters::default(),
             &MediaSample::default(),
             Some(Kind::LinkLoss),
+            Some(&ran),
         );
+        assert!(text.contains("\ntandem_readiness_score{direction=\"this-site\"} 75\n"), "{text}");
+        assert!(text.contains("\ntandem_readiness_reasons{severity=\"blocker\"} 2\n"));
+        assert!(text.contains("\ntandem_readiness_asked_seconds 1000\n"));
         assert!(text.contains("tandem_drill{kind=\"link-loss\"} 1\n"), "{text}");
         assert!(text.contains("tandem_drill{kind=\"site-loss\"} 0\n"));
         assert!(text.contains("\ntandem_calls_total 7\n"), "{text}");

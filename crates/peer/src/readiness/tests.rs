@@ -155,9 +155,9 @@ fn an_agent_whose_phone_is_nowhere_or_silent_or_unknown_there_would_have_none() 
         [("1001", Lost::ThisSite), ("1003", Lost::PeerSite)].map(|(dn, lost)| {
             let (mut a, mut b) = pair();
             if lost == Lost::ThisSite {
-                change(&mut a, &mut b, dn)
+                change(&mut a, &mut b, dn);
             } else {
-                change(&mut b, &mut a, dn)
+                change(&mut b, &mut a, dn);
             }
             let report = assess(&a, Ok(&b));
             let ids: Vec<_> = report.reasons.into_iter().map(|r| (r.id, r.severity, r.lost)).collect();
@@ -172,7 +172,7 @@ fn an_agent_whose_phone_is_nowhere_or_silent_or_unknown_there_would_have_none() 
     }
     for (found, lost, count) in judged(&|_, left, dn| {
         changed(left, dn, |e| {
-            (e.fixed, e.in_service, e.dr_forward) = (true, false, Some(DrForward::NoAgent))
+            (e.fixed, e.in_service, e.dr_forward) = (true, false, Some(DrForward::NoAgent));
         });
     }) {
         assert_eq!((found, count), (wanted("agent-phone-silent", lost), Some(1)));

@@ -220,6 +220,8 @@ pub struct Person {
     pub role: Role,
     /// Agent Logins that are his; empty for an agent means any that no other person owns.
     pub logins: Vec<Arc<str>>,
+    /// `preferred-site`: the switch at which his desktop logs in if it can. Only told to who asks; no rule reads it.
+    pub preferred_site: Option<Arc<str>>,
 }
 
 impl Person {

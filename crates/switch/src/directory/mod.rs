@@ -287,6 +287,8 @@ pub struct Directory {
     floor_dns: HashMap<Arc<str>, FloorDn, foldhash::fast::RandomState>,
     by_agent_id: HashMap<Arc<str>, usize, foldhash::fast::RandomState>,
     by_person: HashMap<Arc<str>, usize, foldhash::fast::RandomState>,
+    /// `preferred-site` of the person who names an Agent Login as his.
+    preferred_sites: HashMap<Arc<str>, Arc<str>, foldhash::fast::RandomState>,
     /// AgentIDs that some person names as his.
     owned: HashSet<Arc<str>, foldhash::fast::RandomState>,
     port_numbers: HashSet<Arc<str>, foldhash::fast::RandomState>,
@@ -378,6 +380,7 @@ impl Directory {
             floor_dns: HashMap::default(),
             by_agent_id: HashMap::default(),
             by_person: HashMap::default(),
+            preferred_sites: HashMap::default(),
             owned: HashSet::default(),
             port_numbers: HashSet::default(),
         })
@@ -405,6 +408,10 @@ impl Directory {
         for (place, person) in floor.persons.iter().enumerate() {
             self.by_person.entry(Arc::clone(&person.name)).or_insert(place);
             self.owned.extend(person.logins.iter().map(Arc::clone));
+            if let Some(site) = &person.preferred_site {
+                let of_login = |login: &Arc<str>| (Arc::clone(login), Arc::clone(site));
+                self.preferred_sites.extend(person.logins.iter().map(of_login));
+            }
         }
         self.port_numbers.extend(floor.ports.iter().map(|port| Arc::clone(&port.number)));
         self.floor = floor;
@@ -465,6 +472,12 @@ impl Directory {
     #[must_use]
     pub fn login_has_owner(&self, agent_id: &str) -> bool {
         self.owned.contains(agent_id)
+    }
+
+    /// `preferred-site` of the person who names this Agent Login as his.
+    #[must_use]
+    pub fn preferred_site(&self, agent_id: &str) -> Option<&str> {
+        self.preferred_sites.get(agent_id).map(|site| &**site)
     }
 
     /// Whether this Extension is a Call Processing Port.

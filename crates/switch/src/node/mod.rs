@@ -16,6 +16,7 @@ mod migrate;
 mod nailed;
 mod orders;
 mod probes;
+mod readiness;
 mod register;
 mod requests;
 mod responses;
@@ -45,6 +46,7 @@ use crate::time::Now;
 
 #[doc(hidden)]
 pub use floor_counts::FloorCounts;
+pub use readiness::{ExtensionNow, Standing};
 
 /// See the module.
 #[derive(Debug)]

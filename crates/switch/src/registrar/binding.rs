@@ -103,6 +103,13 @@ impl Binding {
         self.flow.conn = 0;
     }
 
+    /// How long it was granted for when it was last renewed, s.
+    #[must_use]
+    pub fn granted_s(&self) -> u32 {
+        let granted_ms = self.expires.unix_ms().saturating_sub(self.updated_unix_ms);
+        u32::try_from(granted_ms.div_ceil(1000)).unwrap_or(u32::MAX)
+    }
+
     /// Number of the Extension DN it belongs to.
     #[must_use]
     pub fn number(&self) -> &[u8] {

@@ -60,6 +60,7 @@ pub fn person(name: &str, role: Role, logins: &[&str]) -> Person {
         password_hash: Password("-".into()),
         role,
         logins: logins.iter().map(|id| Arc::from(*id)).collect(),
+        preferred_site: None,
     }
 }
 

@@ -14,14 +14,14 @@ use crate::config::target::Target;
 /// Names that are declared twice, or not at all.
 pub fn names(reader: &Reader, floor: &FloorObjects) {
     let persons = || floor.persons.iter();
-    unique(reader, "person", persons().map(|(person, _)| (&*person.value.name, &person.at)));
+    unique(reader, "person", persons().map(|(person, ..)| (&*person.value.name, &person.at)));
     unique(reader, "place", floor.places.iter().map(|place| (&*place.value.name, &place.at)));
     unique(reader, "agent-group", floor.groups.iter().map(|(group, _)| (&*group.value.name, &group.at)));
     logins_once(reader, &floor.logins);
     let logins: BTreeSet<&str> = floor.logins.iter().map(|login| &*login.object.id).collect();
     let groups: BTreeSet<&str> = floor.groups.iter().map(|(group, _)| &*group.value.name).collect();
     let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
-    for (person, names) in persons() {
+    for (person, names, _) in persons() {
         known(reader, ("agent-logins", "Agent Login"), names, &logins);
         for name in names {
             if let Some(owner) = owners.insert(&name.value, &person.value.name)
@@ -102,6 +102,26 @@ pub fn places(reader: &Reader, places: &[Located<Place>], around: &Around<'_>) {
             let hint =
                 "with two sites a place needs the preferred and the peer Extension: name both in `dns`";
             reader.fault(place.at.clone(), text, hint);
+        }
+    }
+}
+
+/// A preferred site is a switch of which some Extension or place is known.
+pub fn preferred_sites(reader: &Reader, floor: &FloorObjects, around: &Around<'_>) {
+    let in_places = floor.places.iter().flat_map(|place| &place.value.dns).map(|(switch, _)| &**switch);
+    let mut switches: BTreeSet<&str> = in_places.chain([around.switch]).collect();
+    switches.extend(around.dns.switches.iter().map(|switch| &**switch));
+    for site in floor.persons.iter().filter_map(|(.., site)| site.as_ref()) {
+        if !switches.contains(&*site.value) {
+            let hint = match closest(&site.value, switches.iter().copied()) {
+                Some(meant) => format!("did you mean \"{meant}\"?"),
+                None => {
+                    format!("known switches: {}", switches.iter().copied().collect::<Vec<_>>().join(", "))
+                }
+            };
+            let text =
+                format!("`preferred-site` names the switch \"{}\", which is not known here", site.value);
+            reader.fault(site.at.clone(), text, hint);
         }
     }
 }

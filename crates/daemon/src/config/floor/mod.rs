@@ -34,7 +34,7 @@ type Names = Vec<Located<String>>;
 #[derive(Default)]
 pub struct FloorObjects {
     logins: Vec<OnSwitches<AgentLogin>>,
-    persons: Vec<(Located<Person>, Names)>,
+    persons: Vec<(Located<Person>, Names, Option<Located<String>>)>,
     places: Vec<Located<Place>>,
     groups: Vec<(Located<AgentGroup>, Names)>,
     queues: Vec<(OnSwitches<Queue>, Names, Names)>,
@@ -107,6 +107,7 @@ impl FloorObjects {
     pub fn join(self, reader: &Reader, around: &Around<'_>, defaults: AgentDefaults) -> Floor {
         checks::names(reader, &self);
         checks::places(reader, &self.places, around);
+        checks::preferred_sites(reader, &self, around);
         checks::numbers(reader, &self, around);
         let mut targets = defaults.targets;
         targets.extend(around.dns.targets.iter().cloned());
@@ -118,7 +119,7 @@ impl FloorObjects {
             options: defaults.options,
             logout_on_disconnect_grace: defaults.logout_on_disconnect_grace,
             logins,
-            persons: self.persons.into_iter().map(|(person, _)| person.value).collect(),
+            persons: self.persons.into_iter().map(|(person, ..)| person.value).collect(),
             places: self.places.into_iter().map(|place| place.value).collect(),
             groups: self.groups.into_iter().map(|(group, _)| group.value).collect(),
             queues,

@@ -64,8 +64,8 @@ pub fn skills(table: &mut Section<'_>) -> Skills {
     found.into_iter().map(|(name, level)| (Arc::from(name), level.value)).collect::<BTreeMap<_, _>>()
 }
 
-/// A person, and the Agent Logins that he names.
-pub fn person(mut table: Section<'_>) -> Option<(Located<Person>, Names)> {
+/// A person, the Agent Logins that he names, and the switch that he prefers.
+pub fn person(mut table: Section<'_>) -> Option<(Located<Person>, Names, Option<Located<String>>)> {
     let at = table.at();
     let user = table.string("user");
     let user = table.required("user", user, "\"jane\"");
@@ -74,6 +74,7 @@ pub fn person(mut table: Section<'_>) -> Option<(Located<Person>, Names)> {
     let role = table.choice("role", &ROLES);
     let role = table.required("role", role, "\"agent\"");
     let logins = names(&mut table, "agent-logins", "an Agent Login");
+    let preferred_site = table.string("preferred-site");
     if let (Some(role), Some(first)) = (role, logins.first())
         && role != Role::Agent
     {
@@ -86,8 +87,9 @@ pub fn person(mut table: Section<'_>) -> Option<(Located<Person>, Names)> {
         password_hash: Password(hash?.value.into()),
         role: role?,
         logins: logins.iter().map(|name| Arc::from(&*name.value)).collect(),
+        preferred_site: preferred_site.as_ref().map(|site| Arc::from(&*site.value)),
     };
-    Some((Located { value: person, at }, logins))
+    Some((Located { value: person, at }, logins, preferred_site))
 }
 
 /// A list of names, each kept with its place.

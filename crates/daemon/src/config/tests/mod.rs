@@ -2,6 +2,7 @@
 
 mod floor;
 mod peer;
+mod peer_http;
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,0 +1,66 @@
+//! `[peer-http]`: the peer's administration interface, asked by `tandem readiness` and its like; `[readiness]`: what the
+//! loss of a site is held against. No rule reads either.
+
+use std::path::PathBuf;
+
+use axum::http::Uri;
+use tandem_peer::readiness::Goals;
+
+use super::reader::Section;
+
+/// Longest `recovery-goal`, s.
+const LONGEST_S: u64 = 86_400;
+
+/// Certificates that are trusted where `ca-file` names none.
+const SYSTEM_CAS: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// The peer's administration interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerHttp {
+    /// `http://ADDRESS:PORT` or `https://ADDRESS:PORT`.
+    pub url: Uri,
+    /// User name of a supervisor or administrator there.
+    pub user: String,
+    /// The file whose first line is his password.
+    pub password_file: PathBuf,
+    /// Certificates that an `https` peer's is checked against, a PEM file.
+    pub ca_file: PathBuf,
+}
+
+/// Reads `[peer-http]` if it is there.
+pub fn read(root: &mut Section<'_>) -> Option<PeerHttp> {
+    let mut table = root.table("peer-http", "[peer-http]")?;
+    let url = table.parsed("url", "\"http://192.0.2.2:8060\"", url);
+    let url = table.required("url", url, "\"http://192.0.2.2:8060\"");
+    let user = table.string("user");
+    let user = table.required("user", user, "\"readiness\"");
+    let password_file = table.string("password-file");
+    let password_file = table.required("password-file", password_file, "\"/etc/tandem/peer-password\"");
+    let ca_file = table.string("ca-file");
+    table.finish();
+    Some(PeerHttp {
+        url: url?.value,
+        user: user?.value,
+        password_file: password_file?.value.into(),
+        ca_file: ca_file.map_or_else(|| SYSTEM_CAS.into(), |file| PathBuf::from(file.value)),
+    })
+}
+
+fn url(text: &str) -> Result<Uri, String> {
+    let wrong = || format!("\"{text}\" is no URL of the kind http://ADDRESS:PORT");
+    let uri: Uri = text.parse().map_err(|_| wrong())?;
+    let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
+    let host = uri.authority().is_some_and(|a| !a.host().is_empty() && !a.as_str().contains('@'));
+    let bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
+    if scheme && host && bare { Ok(uri) } else { Err(wrong()) }
+}
+
+/// Reads `[readiness]`; what it does not say has its default.
+pub fn goals(root: &mut Section<'_>) -> Goals {
+    let usual = Goals::default();
+    let Some(mut table) = root.table("readiness", "[readiness]") else { return usual };
+    let goal = table.integer("recovery-goal", 1..=LONGEST_S);
+    table.finish();
+    let goal_s = goal.and_then(|found| u32::try_from(found.value).ok());
+    Goals { recovery_goal_s: goal_s.unwrap_or(usual.recovery_goal_s), ..usual }
+}
