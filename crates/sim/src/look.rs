@@ -1,6 +1,6 @@
 //! What a scenario may ask a server: its own views, nothing else.
 
-use tandem_switch::view::{Call, Drain, Migration, Status, Why};
+use tandem_switch::view::{Call, Drain, Migration, Queue, Status, Why};
 use tandem_switch::{Cdr, Event};
 
 use crate::sim::{Sim, UaId};
@@ -88,6 +88,14 @@ impl Sim {
     #[must_use]
     pub fn is_up(&self, id: SiteId) -> bool {
         self.site(id).is_some_and(|site| site.node.is_some())
+    }
+
+    /// `tandem queue list` of one queue.
+    #[must_use]
+    pub fn queue(&self, id: SiteId, number: &str) -> Option<Queue> {
+        let site = self.site(id)?;
+        let queues = site.node.as_ref()?.queue_list(site.clock(self.now()));
+        queues.into_iter().find(|queue| queue.queue == number)
     }
 
     /// Everything a site reported, with the time.

@@ -58,6 +58,15 @@ impl Describe<'_> {
         self
     }
 
+    /// It finds its sites by DNS SRV: those of the lowest priority first (RFC 2782), the next when they are silent.
+    #[must_use]
+    pub fn finds_by_srv(mut self, records: &[(u16, SiteId)]) -> Self {
+        let mut records = records.to_vec();
+        records.sort_by_key(|(priority, _)| *priority);
+        self.profile.sites = records.iter().map(|(_, site)| site.addr()).collect();
+        self
+    }
+
     /// It answers calls after ringing so long.
     #[must_use]
     pub fn answers_after(mut self, after: Duration) -> Self {

@@ -10,6 +10,7 @@ use tandem_switch::{DrainOrder, Input, MigrateOrder};
 
 use crate::desktop::Desktop;
 use crate::desktop::link::Links;
+use crate::desktop::roamer::Roamers;
 use crate::net::{Fate, Net, Refusal};
 use crate::oracle::{Invariant, Oracles, Violation};
 use crate::queue::Queue;
@@ -80,6 +81,7 @@ pub struct Sim {
     pub(crate) uas: Vec<Ua>,
     pub(crate) desks: Vec<Desktop>,
     pub(crate) links: Links,
+    pub(crate) roamers: Roamers,
     by_addr: BTreeMap<SocketAddr, UaId>,
     armed: Vec<Option<At>>,
     pub(crate) oracles: Oracles,
@@ -115,6 +117,7 @@ impl Sim {
             uas: Vec::new(),
             desks: Vec::new(),
             links: Links::default(),
+            roamers: Roamers::default(),
             by_addr: BTreeMap::new(),
             armed: Vec::new(),
             oracles: Oracles::new(ids.clone(), &setup),

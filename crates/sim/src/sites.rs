@@ -58,6 +58,8 @@ pub struct Setup {
     pub dn_forward: Vec<(String, DrForward)>,
     /// Extensions with a static contact instead of a registration, and `oos-check` of each, s.
     pub static_dns: Vec<(String, SocketAddr, u16)>,
+    /// Whether `dr-peer-trunk` names the trunk between two sites.
+    pub peered: bool,
     /// `dr-recovery-delay`.
     pub recovery_delay: Duration,
     /// `dr-recovery-sweep`.
@@ -97,6 +99,7 @@ impl Default for Setup {
             dr_forward: DrForward::Oos,
             dn_forward: Vec::new(),
             static_dns: Vec::new(),
+            peered: true,
             recovery_delay: Duration::ZERO,
             recovery_sweep: false,
             oos_check_s: 5,
@@ -140,7 +143,8 @@ impl Setup {
         let to_gateways = (0..).zip(&trunks).map(|(n, _)| TrunkId(n)).collect();
         let mut options = self.options();
         if self.sites > 1 {
-            options.dr_peer_trunk = u32::try_from(trunks.len()).ok().map(TrunkId);
+            let between = u32::try_from(trunks.len()).ok().map(TrunkId);
+            options.dr_peer_trunk = between.filter(|_| self.peered);
             trunks.push(self.peer_trunk(site.other()));
         }
         let rule = DialRule { prefix: "9".into(), strip: 1, add: "".into(), trunks: to_gateways };
@@ -208,7 +212,7 @@ impl Setup {
             oos: TrunkOptions {
                 oos_check_s: self.oos_check_s,
                 oos_force_s: self.oos_force_s,
-                role: TrunkRole::Peer,
+                role: if self.peered { TrunkRole::Peer } else { TrunkRole::Other },
                 ..TrunkOptions::default()
             },
             oosp_transfer_enabled: false,

@@ -162,6 +162,7 @@ impl Sim {
         let line = format!("{} hears {}", self.desk_name(id), brief(outgoing));
         self.note(&line);
         faults.into_iter().for_each(|fault| self.oracles.report(now, Invariant::ClientsHearAll, fault));
+        self.roamer_hears(id, outgoing);
     }
 
     /// A desktop notices that its connection is gone.
@@ -173,6 +174,7 @@ impl Sim {
         desk.link = None;
         self.note(&format!("{} has lost its connection", self.desk_name(desk_id)));
         self.reconnect_later(desk_id);
+        self.roamer_lost(desk_id);
     }
 
     /// A connection breaks: nothing passes any more, and each end notices at once or by silence.

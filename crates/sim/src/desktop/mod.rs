@@ -2,6 +2,7 @@
 //! what only a client can: that the numbers of its stream have neither gaps nor repeats, over all its connections.
 
 pub mod link;
+pub mod roamer;
 pub mod scene;
 
 use std::collections::{BTreeMap, BTreeSet};

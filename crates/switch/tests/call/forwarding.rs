@@ -161,6 +161,27 @@ fn a_call_that_a_person_refused_at_the_peer_does_not_ring_here() {
     }
 }
 
+/// Every answer that a peer can give. What it says of itself (404, 480, 503, and any refusal that carries the drain mark)
+/// leaves the call here; all else was said by a person or a phone, or is no reason to ring a second one.
+#[test]
+fn every_refusal_of_the_peer_falls_back_or_not_by_one_rule() {
+    for code in 300..=699 {
+        for drains in [false, true] {
+            let mut bed = peered(false);
+            let forwarded = meanwhile_registered(&mut bed);
+            let mut refusal = answer(&forwarded, code, "b", PEER, "");
+            if drains {
+                refusal = with(&refusal, "X-Tandem-Draining: yes");
+            }
+            bed.receive(PEER, &refusal);
+            let rings_here = bed.lines(CALLEE).iter().any(|line| line.starts_with("INVITE "));
+            let wanted = drains || [404, 480, 503].contains(&code);
+            assert_eq!(rings_here, wanted, "{code}, marked by a drain: {drains}");
+            assert_eq!(bed.node.counters().forward_fallbacks, u64::from(wanted), "{code}");
+        }
+    }
+}
+
 #[test]
 fn a_phone_that_rang_at_the_peer_in_vain_does_not_ring_here_as_well() {
     let mut bed = peered(false);

@@ -112,3 +112,23 @@ fn the_return_to_peered_has_two_options_of_its_own() {
     assert_eq!((options.dr_recovery_delay, options.dr_recovery_sweep), (Duration::from_secs(30), true));
     refused("dr-recovery-sweep = 1\n", "1\n", "`dr-recovery-sweep` of [TServer] cannot be the number 1");
 }
+
+/// Options that an operator brings from the vendor's configuration, with values in the vendor's words.
+#[test]
+fn bca_25_the_vendors_option_names_are_the_keys() {
+    let agents = "wrap-up-time = \"untimed\"\ntimed-acw-in-idle = true\nacw-in-idle-force-ready = true\n\
+                  legal-guard-time = 0\nlogout-on-out-of-service = false\nlogout-on-disconnect = true\n\
+                  agent-logout-on-unreg = \"emu-only\"\nagent-emu-login-on-call = false\n\
+                  agent-strict-id = \"passwd\"\nauto-logout-timeout = 0\nagent-no-answer-timeout = 15\n\
+                  connect-nailedup-on-login = \"gcti::park\"\ndisconnect-nailedup-timeout = 0\n";
+    let server = "sip-port = 5060\ndr-forward = \"no-agent\"\ndr-peer-trunk = \"to-b\"\nshutdown-sip-reject-code = 603\n\
+                  graceful-shutdown-sip-timeout = 10\nuntimed-wrap-up-value = 1000\n";
+    let trunk = format!(
+        "{TRUNK}oos-options-max-forwards = 70\noos-error-check = true\nrecovery-timeout = 0\noosp-transfer-enabled = false\n"
+    );
+    let dn = "[[extension]]\nnumber = \"1001\"\ndr-forward = \"oos\"\nsip-cti-control = \"talk,hold\"\nagent-no-answer-action = \"notready\"\n";
+    let login =
+        "[[agent-login]]\nid = \"a\"\nno-answer-action = \"none\"\nno-answer-overflow = [\"recall\"]\n";
+    let loaded = load_text(&format!("{server}{agents}{trunk}{dn}{login}"));
+    assert!(loaded.is_ok(), "{}", loaded.unwrap_err());
+}
