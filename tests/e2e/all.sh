@@ -34,6 +34,7 @@ run floor_sites.py
 run floor_tls.py
 run treatment.py
 run drain.py
+run readiness.py
 run stat.py
 echo "--- e2e: summary$verdicts"
 exit $failed

@@ -224,7 +224,8 @@ class Bed:
 def configuration(name):
     """Text of a configuration, to be changed and written elsewhere: what it includes is named in full."""
     with open(os.path.join(CONFIG, name)) as file:
-        return file.read().replace('include = ["', f'include = ["{CONFIG}/')
+        return re.sub(r'^include = .*$', lambda line: line.group().replace('"', f'"{CONFIG}/', 1).replace(', "', f', "{CONFIG}/'),
+                      file.read(), flags=re.M)
 
 
 def is_busy(host, port):

@@ -18,15 +18,15 @@ def openssl(folder, *words):
     expect(done.returncode == 0, f"openssl {' '.join(words)}: {done.stderr}")
 
 
-def certificates(folder):
-    """An authority, a server certificate of its own, and another authority."""
+def certificates(folder, host=HOST):
+    """An authority, a certificate of it for the server at `host`, and another authority."""
     for name in ("ca", "other"):
         openssl(folder, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", f"/CN={name}",
                 "-keyout", f"{name}.key", "-out", f"{name}.pem")
     openssl(folder, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=tandem", "-keyout", "server.key",
             "-out", "server.csr")
     with open(os.path.join(folder, "names"), "w") as names:
-        names.write(f"subjectAltName=IP:{HOST}\nbasicConstraints=CA:FALSE\n")
+        names.write(f"subjectAltName=IP:{host}\nbasicConstraints=CA:FALSE\n")
     openssl(folder, "x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names",
             "-out", "server.pem")
 
