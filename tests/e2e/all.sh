@@ -35,6 +35,7 @@ run floor_tls.py
 run treatment.py
 run drain.py
 run readiness.py
+run migrate.py
 run stat.py
 echo "--- e2e: summary$verdicts"
 exit $failed
