@@ -22,7 +22,7 @@ def configured(bed, own, peer, name):
     with open(os.path.join(os.path.dirname(CONFIG), "..", "..", "config", "office.toml")) as file:
         admin = re.search(r'\[\[person\]\]\nuser = "admin"\npassword-hash = ".*"\nrole = "administrator"\n', file.read())
     expect(admin, "config/office.toml has the person admin")
-    text = text.replace("127.0.0.27", own).replace('name = "floor"', f'name = "{name}"')
+    text = text.replace("127.0.0.27", own).replace('"floor"', f'"{name}"')
     options = f'dr-peer-trunk = "peer"\nshutdown-sip-reject-code = 302\ngraceful-shutdown-sip-timeout = {SHUTDOWN_S}\n'
     text = text.replace("[TServer]\n", "[TServer]\n" + options)
     text = text.replace('sources = ["127.0.0.28"]\n', 'sources = ["127.0.0.28"]\noosp-transfer-enabled = true\n')

@@ -18,16 +18,27 @@ def migrate(site, *words, user="admin", password="secret-admin"):
     return done.returncode, done.stdout + done.stderr
 
 
+def asking(bed, path, peer):
+    """The configuration of a server that asks its peer how ready it is."""
+    secret = os.path.join(bed.folder, "peer-password")
+    with open(secret, "w") as file:
+        file.write("secret-admin\n")
+    with open(path, "a") as file:
+        file.write(f'\n[peer-http]\nurl = "http://{peer}:8070"\nuser = "admin"\npassword-file = "{secret}"\n')
+    return path
+
+
 def refused(site, words, why, **who):
     ended, said = migrate(site, *words, **who)
     expect(ended != 0 and why in said, f"`tandem migrate {' '.join(words)}` says \"{why}\", but: {ended} {said}")
 
 
 def in_shares(bed: Bed):
-    floor = Floor(bed, configured(bed, A, B, "floor"))
+    floor = Floor(bed, asking(bed, configured(bed, A, B, "floor"), B))
     site = floor.site
     to = ("--to", "peer", "--percent")
-    refused(site, (*to, "50"), "out of service")
+    refused(site, (*to, "50"), "peer-not-asked")
+    refused(site, (*to, "50", "--force"), "out of service")
     other = Site(bed, "site-b", B, 5070, f"{B}:8070", ["--config", configured(bed, B, A, "site-b"), "--log", "info"])
     other.start()
     until(5, "both sites are peered", lambda: site.mode() == other.mode() == "peered")

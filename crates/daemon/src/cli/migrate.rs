@@ -56,6 +56,9 @@ pub struct Migrate {
     /// Seconds between steps [default: 60]
     #[arg(long, value_name = "SECONDS", requires = "to")]
     every: Option<u64>,
+    /// Move it although readiness names reasons against it
+    #[arg(long, requires = "to")]
+    force: bool,
     /// Only say how far it is
     #[arg(long)]
     status: bool,
@@ -97,6 +100,7 @@ impl Migrate {
         if let (Some(to), Some(fields)) = (&self.to, order.as_object_mut()) {
             fields.insert("to".to_owned(), json!(to));
             fields.insert("percent".to_owned(), json!(self.percent));
+            fields.insert("force".to_owned(), json!(self.force));
             let optional =
                 [("group", json!(self.group)), ("step", json!(self.step)), ("every", json!(self.every))];
             for (name, value) in optional.into_iter().filter(|(_, value)| !value.is_null()) {

@@ -9,6 +9,7 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use tandem_peer::readiness::{Lost, Report};
 use tandem_switch::{DrainOrder, Input, Migrate, MigrateOrder};
 
 use super::admin;
@@ -70,6 +71,9 @@ pub enum MigrateBody {
         /// Seconds between steps, 1 to 86400; 60 if not given.
         #[serde(default)]
         every: Option<u64>,
+        /// Whatever readiness says.
+        #[serde(default)]
+        force: bool,
     },
     /// No further step.
     Pause,
@@ -117,7 +121,14 @@ pub async fn migrate(
         Ok(Json(body)) => body,
         Err(rejection) => return problem(StatusCode::BAD_REQUEST, &rejection.body_text()),
     };
-    let order = match sources.commands.ask(move |peek| order(peek, by, body)).await {
+    let report = match &body {
+        MigrateBody::Start { to, force, .. } => match readiness(&sources, to, *force).await {
+            Ok(report) => report,
+            Err(refused) => return refused,
+        },
+        MigrateBody::Pause | MigrateBody::Resume | MigrateBody::Abort | MigrateBody::RollBack => None,
+    };
+    let order = match sources.commands.ask(move |peek| order(peek, by, body, report.as_ref())).await {
         Ok(Ok(order)) => order,
         Ok(Err(no)) => return no.into_response(),
         Err(unanswered) => return late(unanswered),
@@ -128,7 +139,31 @@ pub async fn migrate(
     view(State(sources), |peek| peek.node.migration_status(peek.now)).await
 }
 
-fn order(peek: &Peek<'_>, by: Box<str>, body: MigrateBody) -> Result<MigrateOrder, No> {
+/// What the loss of this site would mean: the other one is asked. `None` when the work is to come back here.
+async fn readiness(sources: &Sources, to: &str, force: bool) -> Result<Option<Report>, Response> {
+    let to = to.to_owned();
+    let known = sources.commands.ask(move |peek| {
+        let status = peek.node.status(peek.now);
+        (to == status.server || to == status.switch, status.peer_trunk.is_some())
+    });
+    match known.await {
+        Ok((true, _) | (_, false)) => return Ok(None),
+        Ok((false, true)) => {}
+        Err(unanswered) => return Err(late(unanswered)),
+    }
+    match sources.readiness.ask(&sources.commands).await {
+        Ok(report) if force => Ok(Some(Report { reasons: Vec::new(), ..report })),
+        Ok(report) => Ok(Some(report)),
+        Err(none) => Err(problem(StatusCode::SERVICE_UNAVAILABLE, &none.to_string())),
+    }
+}
+
+fn order(
+    peek: &Peek<'_>,
+    by: Box<str>,
+    body: MigrateBody,
+    report: Option<&Report>,
+) -> Result<MigrateOrder, No> {
     let now = peek.node.migration_status(peek.now);
     let order = match body {
         MigrateBody::Pause => MigrateOrder::Pause { by, paused: true },
@@ -145,11 +180,11 @@ fn order(peek: &Peek<'_>, by: Box<str>, body: MigrateBody) -> Result<MigrateOrde
             step: now.step.max(1),
             every: Duration::from_secs(now.every_s),
         }),
-        MigrateBody::Start { to, percent, group, step, every } => {
+        MigrateBody::Start { to, percent, group, step, every, force: _ } => {
             let step = within("step", step.unwrap_or(100).into(), 1, 100)?;
             let every = within("every", every.unwrap_or(60), 1, 86_400)?;
             let percent = within("percent", percent.into(), 0, 100)?;
-            let there = direction(peek, &to, percent, now.target)?;
+            let there = direction(peek, &to, percent, now.target, report)?;
             MigrateOrder::To(Migrate {
                 to: now.to.filter(|_| there != percent).unwrap_or(to).into(),
                 by,
@@ -171,7 +206,13 @@ fn within(name: &str, value: u64, least: u64, most: u64) -> Result<u64, No> {
 }
 
 /// The share that is to be at the other site then: towards this one, so much of what is there comes back.
-fn direction(peek: &Peek<'_>, to: &str, percent: u64, target: u8) -> Result<u64, No> {
+fn direction(
+    peek: &Peek<'_>,
+    to: &str,
+    percent: u64,
+    target: u8,
+    report: Option<&Report>,
+) -> Result<u64, No> {
     let status = peek.node.status(peek.now);
     if to == status.server || to == status.switch {
         let there = u64::from(target);
@@ -184,10 +225,34 @@ fn direction(peek: &Peek<'_>, to: &str, percent: u64, target: u8) -> Result<u64,
     }
     match status.peer_trunk {
         None => Err(No::State("this server has no peer: set dr-peer-trunk".to_owned())),
-        Some(trunk) if to == trunk => Ok(percent),
-        Some(trunk) => Err(No::Site(format!(
-            "no site is called {to}: this server is {}, and its peer is reached by {trunk}",
-            status.server
-        ))),
+        Some(trunk) => {
+            let peer = report.and_then(|report| report.peer.as_deref());
+            if to != trunk && peer != Some(to) {
+                let named = peer.map_or_else(|| "its peer".to_owned(), |peer| format!("its peer {peer}"));
+                let server = status.server;
+                let text =
+                    format!("no site is called {to}: this server is {server}, {named} is reached by {trunk}");
+                return Err(No::Site(text));
+            }
+            if percent > u64::from(target) {
+                report.map_or(Ok(()), is_ready)?;
+            }
+            Ok(percent)
+        }
     }
+}
+
+/// Whether the other site can take what this one does.
+fn is_ready(report: &Report) -> Result<(), No> {
+    let reasons: Vec<String> = report
+        .blockers(Lost::ThisSite)
+        .map(|reason| format!("{}: {}; {}", reason.id, reason.text, reason.advice))
+        .collect();
+    if reasons.is_empty() {
+        return Ok(());
+    }
+    Err(No::State(format!(
+        "the other site is not ready (`tandem readiness`; --force moves all the same):\n{}",
+        reasons.join("\n")
+    )))
 }

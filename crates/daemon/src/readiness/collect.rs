@@ -22,6 +22,7 @@ pub async fn facts(commands: &Commands, goals: Goals) -> Result<Facts, NoReport>
         let read = tokio::task::spawn_blocking(move || configured(&directory, &now, goals));
         let mut facts = read.await.map_err(|_| Unanswered::Stopping)?;
         (facts.mode, facts.draining, facts.calls) = (standing.mode, standing.draining, standing.calls);
+        facts.moves_away_percent = standing.moves_away_percent;
         (facts.agents, facts.trunks) = (standing.agents, standing.trunks);
         facts.unix_ms = unix_ms();
         return Ok(facts);
@@ -70,6 +71,7 @@ fn configured(directory: &Directory, now: &[ExtensionNow], goals: Goals) -> Fact
         unix_ms: 0,
         mode: tandem_peer::Mode::StandAlone,
         draining: false,
+        moves_away_percent: 0,
         options: OptionsNow {
             dr_forward: options.dr_forward,
             shutdown_sip_reject_code: options.shutdown_sip_reject_code,

@@ -24,6 +24,9 @@ pub struct Facts {
     pub mode: Mode,
     /// Whether it shuts down gracefully.
     pub draining: bool,
+    /// So many of a hundred new calls and agents it moves to its peer (`tandem migrate`).
+    #[serde(default)]
+    pub moves_away_percent: u8,
     /// Options that matter to the loss of a site.
     pub options: OptionsNow,
     /// What the operator wants, and what his desktops are told.

@@ -20,6 +20,7 @@ pub(super) fn no_peer(here: &Facts) -> Reason {
 pub(super) fn judge(loss: &Loss<'_>, reasons: &mut Vec<Reason>) {
     if let Some(left) = loss.left {
         drain(loss, left, reasons);
+        moving(loss, left, reasons);
         detection(loss, left, reasons);
         trunks_down(loss, left, reasons);
     }
@@ -38,6 +39,19 @@ fn drain(loss: &Loss<'_>, left: &Facts, reasons: &mut Vec<Reason>) {
         reasons.push(
             loss.reason("left-site-drains", Severity::Blocker)
                 .says(text, "wait until it is back, or call it off there: `tandem drain --abort`"),
+        );
+    }
+}
+
+/// What is moved to a site that moves work away itself would go round.
+fn moving(loss: &Loss<'_>, left: &Facts, reasons: &mut Vec<Reason>) {
+    if left.moves_away_percent > 0 {
+        let (to, percent) = (loss.left_name(), left.moves_away_percent);
+        let text =
+            format!("{to} itself moves {percent} % of its new calls and agents to {}", loss.dead_name());
+        reasons.push(
+            loss.reason("left-site-migrates", Severity::Blocker)
+                .says(text, "bring them back first, there: `tandem migrate --roll-back`"),
         );
     }
 }

@@ -35,6 +35,7 @@ fn site(name: &str, other: &str, agents: &[u32]) -> Facts {
         unix_ms: 1_000_000,
         mode: Mode::Peered,
         draining: false,
+        moves_away_percent: 0,
         options: OptionsNow {
             dr_forward: DrForward::Oos,
             shutdown_sip_reject_code: 302,
@@ -263,6 +264,11 @@ fn timers_that_do_not_fit_are_named() {
 #[test]
 fn a_drain_of_the_site_that_would_be_left_is_a_blocker_and_its_own_is_not() {
     is_found("left-site-drains", Severity::Blocker, false, |facts| facts.draining = true);
+}
+
+#[test]
+fn a_site_that_moves_its_work_away_is_no_place_to_go() {
+    is_found("left-site-migrates", Severity::Blocker, false, |facts| facts.moves_away_percent = 30);
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub struct Standing {
     pub mode: Mode,
     /// Whether it shuts down gracefully.
     pub draining: bool,
+    /// So many of a hundred new calls and agents it moves to its peer.
+    pub moves_away_percent: u8,
     /// Agents who are logged in.
     pub agents: Vec<Agent>,
     /// Trunks.
@@ -65,6 +67,7 @@ impl Node {
             directory: Arc::clone(directory),
             mode: self.mode(),
             draining: self.is_draining(),
+            moves_away_percent: self.rooms.share.as_ref().map_or(0, crate::share::Share::percent),
             agents: self.floor.agents.list().into_iter().map(agent).collect(),
             trunks: (0u32..).zip(directory.trunks()).filter_map(trunk).collect(),
             calls: Calls {
