@@ -17,6 +17,7 @@ pub mod queue;
 pub mod scene;
 pub mod sim;
 pub mod site;
+pub mod site_loss;
 pub mod sites;
 pub mod text;
 pub mod time;

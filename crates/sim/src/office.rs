@@ -52,13 +52,22 @@ pub fn queue(number: &str, agents: std::ops::RangeInclusive<u32>) -> Queue {
 /// The floor, with these options of agents at the Application.
 #[must_use]
 pub fn floor(options: AgentOptions) -> Floor {
-    let logins = (1..=AGENTS).map(|n| AgentLogin {
+    Floor {
+        queues: vec![queue("7000", 1..=4), Queue { priority: 5, ..queue("7001", 3..=6) }],
+        ..staffed(AGENTS, options)
+    }
+}
+
+/// A floor with so many agents, all of whom serve queue 7000.
+#[must_use]
+pub fn staffed(agents: u32, options: AgentOptions) -> Floor {
+    let logins = (1..=agents).map(|n| AgentLogin {
         id: login(n),
         password: None,
         skills: Default::default(),
         options: AgentOptions::default(),
     });
-    let agents = (1..=AGENTS).map(|n| person(&format!("pa{n}"), Role::Agent, vec![login(n)]));
+    let persons = (1..=agents).map(|n| person(&format!("pa{n}"), Role::Agent, vec![login(n)]));
     let others = [
         person("sue", Role::Supervisor, Vec::new()),
         person("ray", Role::RoutingApplication, Vec::new()),
@@ -78,9 +87,9 @@ pub fn floor(options: AgentOptions) -> Floor {
     Floor {
         options,
         logins: logins.collect(),
-        persons: agents.chain(others).collect(),
-        places: (1..=AGENTS).map(place).collect(),
-        queues: vec![queue("7000", 1..=4), Queue { priority: 5, ..queue("7001", 3..=6) }],
+        persons: persons.chain(others).collect(),
+        places: (1..=agents).map(place).collect(),
+        queues: vec![queue("7000", 1..=agents)],
         routing_points: vec![point],
         mixer: Some(mixer()),
         ..Floor::default()

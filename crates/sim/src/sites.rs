@@ -12,6 +12,7 @@ use tandem_switch::directory::{
     Authenticate, DialRule, DnClass, Extension, Listen, Options, Secret, Server, StaticContact, Trunk,
     TrunkId,
 };
+use tandem_switch::limits::MAX_STAGES;
 
 use crate::office;
 use crate::time::secs;
@@ -140,7 +141,7 @@ impl Setup {
         for (n, addr) in (1..).zip(&self.gateways) {
             trunks.push(self.gateway_trunk(n, *addr));
         }
-        let to_gateways = (0..).zip(&trunks).map(|(n, _)| TrunkId(n)).collect();
+        let to_gateways = (0..).map(TrunkId).take(trunks.len().min(MAX_STAGES)).collect();
         let mut options = self.options();
         if self.sites > 1 {
             let between = u32::try_from(trunks.len()).ok().map(TrunkId);

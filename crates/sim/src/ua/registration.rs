@@ -35,6 +35,8 @@ pub struct Binding {
     pub state: State,
     /// When it was last confirmed.
     pub confirmed: Option<At>,
+    /// When a registration that held was found to be lost.
+    pub lost: Option<At>,
     wanted: bool,
     removing: bool,
     due: Option<At>,
@@ -72,6 +74,7 @@ impl Ua {
                 site: *site,
                 state: State::Idle,
                 confirmed: None,
+                lost: None,
                 wanted,
                 removing: false,
                 due: wanted.then_some(now),
@@ -90,6 +93,12 @@ impl Ua {
     #[must_use]
     pub fn is_registered_at(&self, site: SocketAddr, now: At) -> bool {
         self.bindings.iter().any(|b| b.site == site && b.is_registered(now))
+    }
+
+    /// When it last found out that a site does not keep its registration any more.
+    #[must_use]
+    pub fn missed(&self, site: SocketAddr) -> Option<At> {
+        self.bindings.iter().find(|binding| binding.site == site)?.lost
     }
 
     /// Takes its registration away from a site, as a phone does that is switched off in order.
@@ -207,6 +216,9 @@ impl Ua {
         if !binding.wanted {
             (binding.removing, binding.state) = (false, State::Idle);
             return;
+        }
+        if matches!(binding.state, State::Registered { .. }) {
+            binding.lost = Some(now);
         }
         binding.state = State::Failed;
         binding.due = Some(now + retry);
