@@ -33,7 +33,7 @@ use toml::de::{DeTable, Error};
 pub use fault::ConfigError;
 pub use media::MediaSettings;
 pub use numbers::expand;
-pub use peer_http::PeerHttp;
+pub use peer_http::{PeerHttp, PeerPassword};
 pub use source::{Origin, Site};
 pub use stat::{PasswordAt, StatConfig, StatSettings, StatSite, load as load_stat};
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use axum::http::Uri;
 use tandem_peer::readiness::Goals;
+use tandem_switch::directory::floor::Password;
 
 use super::reader::Section;
 
@@ -21,10 +22,19 @@ pub struct PeerHttp {
     pub url: Uri,
     /// User name of a supervisor or administrator there.
     pub user: String,
-    /// The file whose first line is his password.
-    pub password_file: PathBuf,
+    /// His password.
+    pub password: PeerPassword,
     /// Certificates that an `https` peer's is checked against, a PEM file.
     pub ca_file: PathBuf,
+}
+
+/// Where the password is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PeerPassword {
+    /// It is the first line of this file.
+    File(PathBuf),
+    /// It is written down in the configuration.
+    Written(Password),
 }
 
 /// Reads `[peer-http]` if it is there.
@@ -34,16 +44,31 @@ pub fn read(root: &mut Section<'_>) -> Option<PeerHttp> {
     let url = table.required("url", url, "\"http://192.0.2.2:8060\"");
     let user = table.string("user");
     let user = table.required("user", user, "\"readiness\"");
-    let password_file = table.string("password-file");
-    let password_file = table.required("password-file", password_file, "\"/etc/tandem/peer-password\"");
+    let password = password(&mut table);
     let ca_file = table.string("ca-file");
     table.finish();
     Some(PeerHttp {
         url: url?.value,
         user: user?.value,
-        password_file: password_file?.value.into(),
+        password: password?,
         ca_file: ca_file.map_or_else(|| SYSTEM_CAS.into(), |file| PathBuf::from(file.value)),
     })
+}
+
+/// One of the two keys.
+fn password(table: &mut Section<'_>) -> Option<PeerPassword> {
+    let (file, written) = (table.string("password-file"), table.string("password"));
+    match (file, written) {
+        (Some(file), Some(written)) => {
+            table.fault(written.at, "`password` and `password-file` say the same", "write one of them");
+            Some(PeerPassword::File(file.value.into()))
+        }
+        (None, Some(written)) => Some(PeerPassword::Written(Password(written.value.into()))),
+        (file, None) => {
+            let file = table.required("password-file", file, "\"/etc/tandem/peer-password\"");
+            file.map(|file| PeerPassword::File(file.value.into()))
+        }
+    }
 }
 
 fn url(text: &str) -> Result<Uri, String> {

@@ -12,7 +12,7 @@ use tandem_peer::readiness::NotAsked;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use crate::config::PeerHttp;
+use crate::config::{PeerHttp, PeerPassword};
 use crate::edges::cti::roots;
 use crate::limits::{MAX_PEER_ANSWER, PEER_ANSWER_WITHIN};
 
@@ -127,10 +127,14 @@ async fn ask(peer: &PeerHttp, path: &str, proven: bool) -> Result<Bytes, PeerErr
 }
 
 async fn proof(peer: &PeerHttp) -> Result<String, PeerError> {
-    let text = tokio::fs::read_to_string(&peer.password_file).await;
+    let basic = |password: &str| format!("Basic {}", STANDARD.encode(format!("{}:{password}", peer.user)));
+    let file = match &peer.password {
+        PeerPassword::Written(password) => return Ok(basic(&password.0)),
+        PeerPassword::File(file) => file,
+    };
+    let text = tokio::fs::read_to_string(file).await;
     let line = text.as_deref().ok().and_then(|text| text.lines().next()).filter(|line| !line.is_empty());
-    let password = line.ok_or_else(|| PeerError::Password(peer.password_file.display().to_string()))?;
-    Ok(format!("Basic {}", STANDARD.encode(format!("{}:{password}", peer.user))))
+    line.map(basic).ok_or_else(|| PeerError::Password(file.display().to_string()))
 }
 
 async fn exchange(

@@ -1,6 +1,9 @@
 //! `[peer-http]`, `[readiness]` and `preferred-site`.
 
+use tandem_switch::directory::floor::Password;
+
 use super::*;
+use crate::config::PeerPassword;
 
 const WHOLE: &str = "[peer-http]\nurl = \"http://192.0.2.2:8060\"\nuser = \"watcher\"\npassword-file = \"/etc/peer-password\"\n";
 
@@ -9,7 +12,13 @@ fn the_peer_is_asked_where_and_as_whom_the_table_says() {
     let settings = load_text(&format!("{WHOLE}[readiness]\nrecovery-goal = 30\n")).unwrap().settings;
     let peer = settings.peer_http.unwrap();
     assert_eq!((peer.url.to_string().as_str(), &*peer.user), ("http://192.0.2.2:8060/", "watcher"));
-    assert_eq!(peer.password_file, Path::new("/etc/peer-password"));
+    assert_eq!(peer.password, PeerPassword::File("/etc/peer-password".into()));
+    let written = WHOLE.replace("password-file = \"/etc/peer-password\"", "password = \"secret\"");
+    let peer = load_text(&written).unwrap().settings.peer_http.unwrap();
+    assert_eq!(peer.password, PeerPassword::Written(Password("secret".into())));
+    assert!(!format!("{peer:?}").contains("secret"), "{peer:?}");
+    let out = report(&format!("{WHOLE}password = \"secret\"\n"));
+    assert!(out.contains("`password` and `password-file` say the same"), "{out}");
     assert_eq!(peer.ca_file, Path::new("/etc/ssl/certs/ca-certificates.crt"));
     assert_eq!(settings.goals.recovery_goal_s, 30);
     let settings = load_text("").unwrap().settings;
