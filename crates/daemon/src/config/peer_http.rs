@@ -57,18 +57,18 @@ pub fn read(root: &mut Section<'_>) -> Option<PeerHttp> {
 
 /// One of the two keys.
 fn password(table: &mut Section<'_>) -> Option<PeerPassword> {
-    let (file, written) = (table.string("password-file"), table.string("password"));
-    match (file, written) {
-        (Some(file), Some(written)) => {
+    if table.has("password")
+        && let Some(written) = table.string("password")
+    {
+        if table.has("password-file") {
             table.fault(written.at, "`password` and `password-file` say the same", "write one of them");
-            Some(PeerPassword::File(file.value.into()))
+            table.string("password-file");
         }
-        (None, Some(written)) => Some(PeerPassword::Written(Password(written.value.into()))),
-        (file, None) => {
-            let file = table.required("password-file", file, "\"/etc/tandem/peer-password\"");
-            file.map(|file| PeerPassword::File(file.value.into()))
-        }
+        return Some(PeerPassword::Written(Password(written.value.into())));
     }
+    let file = table.string("password-file");
+    let file = table.required("password-file", file, "\"/etc/tandem/peer-password\"");
+    file.map(|file| PeerPassword::File(file.value.into()))
 }
 
 fn url(text: &str) -> Result<Uri, String> {
