@@ -122,6 +122,9 @@ pub const CDR_COMPLAINT_EVERY: Duration = Duration::from_secs(10);
 
 /// Requests to the administration interface at once; a further one is answered 503.
 pub const MAX_HTTP_REQUESTS: usize = 32;
+/// What the user part of a caller begins with whose call belongs to a drill: calls of his that are lost are not counted as
+/// customers lost.
+pub const DRILL_CALLER: &str = "drill-";
 /// Longest isolation that a drill may ask for; more is refused.
 pub const MAX_DRILL_FOR: Duration = Duration::from_secs(3_600);
 /// An isolation that is not renewed for so long ends by itself: whoever began it is gone.

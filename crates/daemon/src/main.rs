@@ -6,6 +6,7 @@
 mod cli;
 mod command;
 mod config;
+mod drill;
 mod edges;
 mod limits;
 mod log;
@@ -19,5 +20,5 @@ mod stat;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ExitCode::from(cli::run() as u8)
+    cli::run()
 }

@@ -77,34 +77,65 @@ pub fn post(
     person: &Person<'_>,
     body: &serde_json::Value,
 ) -> Result<serde_json::Value, AskError> {
-    ask(server, || {
-        let request = Request::post(path)
-            .header(header::AUTHORIZATION, basic(person))
-            .header(header::CONTENT_TYPE, "application/json");
-        Ok(request.body(Full::from(body.to_string()))?)
-    })
+    ask(server, || posting(path, person, body))
+}
+
+fn posting(
+    path: &str,
+    person: &Person<'_>,
+    body: &serde_json::Value,
+) -> anyhow::Result<Request<Full<Bytes>>> {
+    let request = Request::post(path)
+        .header(header::AUTHORIZATION, basic(person))
+        .header(header::CONTENT_TYPE, "application/json");
+    Ok(request.body(Full::from(body.to_string()))?)
 }
 
 fn ask(
     server: &str,
     request: impl FnOnce() -> anyhow::Result<Request<Full<Bytes>>>,
 ) -> Result<serde_json::Value, AskError> {
-    let unreachable = |why: String| AskError::Unreachable { server: server.to_owned(), why };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| unreachable(error.to_string()))?;
-    let (status, body) = runtime
-        .block_on(async {
-            match tokio::time::timeout(PATIENCE, exchange(server, request)).await {
-                Ok(answer) => answer,
-                Err(_) => Err(Trouble::Talk(format!("no answer within {} s", PATIENCE.as_secs()))),
-            }
-        })
-        .map_err(|trouble| match trouble {
-            Trouble::Address => AskError::Address(server.to_owned()),
-            Trouble::Talk(why) => unreachable(why),
-        })?;
+        .map_err(|error| AskError::Unreachable { server: server.to_owned(), why: error.to_string() })?;
+    runtime.block_on(answered(server, request))
+}
+
+/// GETs `path` within a runtime.
+///
+/// # Errors
+/// See [`AskError`].
+pub async fn fetch(server: &str, path: &str) -> Result<serde_json::Value, AskError> {
+    answered(server, || Ok(Request::get(path).body(Full::default())?)).await
+}
+
+/// POSTs to `path` within a runtime, as a person.
+///
+/// # Errors
+/// See [`AskError`].
+pub async fn order(
+    server: &str,
+    path: &str,
+    person: &Person<'_>,
+    body: &serde_json::Value,
+) -> Result<serde_json::Value, AskError> {
+    answered(server, || posting(path, person, body)).await
+}
+
+async fn answered(
+    server: &str,
+    request: impl FnOnce() -> anyhow::Result<Request<Full<Bytes>>>,
+) -> Result<serde_json::Value, AskError> {
+    let unreachable = |why: String| AskError::Unreachable { server: server.to_owned(), why };
+    let exchanged = match tokio::time::timeout(PATIENCE, exchange(server, request)).await {
+        Ok(answer) => answer,
+        Err(_) => Err(Trouble::Talk(format!("no answer within {} s", PATIENCE.as_secs()))),
+    };
+    let (status, body) = exchanged.map_err(|trouble| match trouble {
+        Trouble::Address => AskError::Address(server.to_owned()),
+        Trouble::Talk(why) => unreachable(why),
+    })?;
     let value: Result<serde_json::Value, _> = serde_json::from_slice(&body);
     let said = || {
         let value = value.as_ref().ok().and_then(|value| value.get("error")?.as_str().map(str::to_owned));

@@ -1,7 +1,8 @@
 //! `tandem cti`: a desktop for one line at a time. What it sends and prints is what the wire carries.
 
 use std::io::{BufRead, IsTerminal};
-use std::path::PathBuf;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -9,7 +10,7 @@ use futures_util::{SinkExt, StreamExt};
 use hyper::Uri;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsConnector;
@@ -60,10 +61,12 @@ pub struct Line {
     wait: f64,
 }
 
-trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+/// Bytes, encrypted or not.
+pub trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
 
-type Socket = WebSocketStream<Box<dyn Wire>>;
+/// A connection to a CTI interface.
+pub type Socket = WebSocketStream<Box<dyn Wire>>;
 
 /// Runs it.
 pub fn run(line: &Line) -> Exit {
@@ -81,7 +84,7 @@ pub fn run(line: &Line) -> Exit {
         Err(error) => return super::failed(&error.to_string()),
     };
     let done = runtime.block_on(async {
-        let socket = match timeout(PATIENCE, connect(line)).await {
+        let socket = match timeout(PATIENCE, connect(&line.connect, line.ca.as_deref(), None)).await {
             Ok(Ok(socket)) => socket,
             Ok(Err(why)) => return Err((Exit::Unreachable, why)),
             Err(_) => return Err((Exit::Unreachable, "no answer in time".to_owned())),
@@ -99,14 +102,22 @@ pub fn run(line: &Line) -> Exit {
     }
 }
 
-async fn connect(line: &Line) -> Result<Socket, String> {
+/// Connects to a CTI interface, from an address of this machine if one is named.
+///
+/// # Errors
+/// A sentence.
+pub async fn connect(url: &str, ca: Option<&Path>, from: Option<IpAddr>) -> Result<Socket, String> {
     let expected = || "is not an address of the kind ws://127.0.0.1:8061/cti".to_owned();
-    let uri: Uri = line.connect.parse().map_err(|_| expected())?;
+    let uri: Uri = url.parse().map_err(|_| expected())?;
     let host = uri.host().ok_or_else(expected)?;
     let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
     let port = uri.port_u16().ok_or_else(expected)?;
-    let stream = TcpStream::connect((&*name, port)).await.map_err(|error| error.to_string())?;
-    let wire: Box<dyn Wire> = match (uri.scheme_str(), &line.ca) {
+    let stream = match from {
+        None => TcpStream::connect((&*name, port)).await,
+        Some(from) => connect_from(from, &name, port).await,
+    };
+    let stream = stream.map_err(|error| error.to_string())?;
+    let wire: Box<dyn Wire> = match (uri.scheme_str(), ca) {
         (Some("ws"), _) => Box::new(stream),
         (Some("wss"), Some(ca)) => {
             let connector = TlsConnector::from(roots(ca).map_err(|error| format!("{error:#}"))?);
@@ -119,6 +130,15 @@ async fn connect(line: &Line) -> Result<Socket, String> {
     };
     let opened = tokio_tungstenite::client_async(&uri, wire).await;
     opened.map(|(socket, _)| socket).map_err(|error| hint(&error, "invalid HTTP version", "wss"))
+}
+
+async fn connect_from(from: IpAddr, name: &str, port: u16) -> std::io::Result<TcpStream> {
+    let mut found = lookup_host((name, port)).await?;
+    let of_its_kind = found.find(|to| to.is_ipv4() == from.is_ipv4());
+    let to = of_its_kind.ok_or_else(|| std::io::Error::other("the host has no address of that kind"))?;
+    let socket = if from.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.bind(SocketAddr::new(from, 0))?;
+    socket.connect(to).await
 }
 
 /// What went wrong; with what else to try, when the other side seems to speak the other of ws and wss.

@@ -1,8 +1,9 @@
 //! The command line.
 
-mod client;
-mod cti;
+pub mod client;
+pub mod cti;
 mod drain;
+mod drill;
 mod migrate;
 mod readiness;
 mod show;
@@ -11,14 +12,19 @@ mod stat;
 mod table;
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use tandem_switch::Directory;
+
 use crate::config::{self, LogFormat, Origin, Site};
+use crate::drill::plan::Plan;
 use crate::limits::{MAX_HASH_ITERATIONS, MAX_HASH_MEMORY_KIB};
 use crate::{log, password, serve};
+pub use show::say;
 
 /// How the program ends; `EXIT_CODES` explains it to the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,9 +96,10 @@ Examples:
     #[command(after_help = "\
 Each error names file, line, column and key, and says what would be right. Nothing is opened or resolved.
 
-Example:
-  tandem check --config /etc/tandem/site.toml")]
-    Check(Source),
+Examples:
+  tandem check --config /etc/tandem/site.toml
+  tandem check --config /etc/tandem/site.toml --drill drill.toml    also: whether this site has the parties of a drill")]
+    Check(Check),
     /// What the server believes now: mode, calls, registrations, trunks
     Status(Shape),
     /// DNs: Extensions and Trunks, in or out of service, and why
@@ -164,6 +171,9 @@ Examples:
     /// Whether this site, or its peer, may be lost now: who and what would be lost with it, and what to do about it
     #[command(after_help = readiness::HELP)]
     Readiness(readiness::Readiness),
+    /// Rehearse the loss of a site, or of the link between the sites, on a running pair
+    #[command(after_help = drill::HELP)]
+    Drill(drill::Drill),
     /// Talk to the CTI interface by hand: JSON requests from standard input, events to standard output
     #[command(after_help = cti::HELP)]
     Cti(cti::Line),
@@ -222,6 +232,15 @@ struct Source {
 }
 
 #[derive(Debug, Args)]
+struct Check {
+    #[command(flatten)]
+    source: Source,
+    /// Plan of a drill whose parties this site must have
+    #[arg(long, value_name = "FILE")]
+    drill: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 struct Serve {
     #[command(flatten)]
     source: Source,
@@ -272,13 +291,19 @@ impl Source {
     }
 }
 
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
 /// Runs what the command line asks for.
-pub fn run() -> Exit {
+pub fn run() -> ExitCode {
     let Cli { command, server } = Cli::parse();
     let ask = |path: &str, shape: Shape, show| show::ask(&server, path, shape.json, show);
-    match command {
+    let exit = match command {
         Command::Serve(serve) => run_serve(&serve),
-        Command::Check(source) => run_check(&source),
+        Command::Check(check) => run_check(&check),
         Command::Status(shape) => ask("/api/status", shape, show::status),
         Command::Dn(List::List(shape)) => ask("/api/dn", shape, show::dn),
         Command::Reg(List::List(shape)) => ask("/api/reg", shape, show::reg),
@@ -296,6 +321,7 @@ pub fn run() -> Exit {
         Command::Drain(drain) => drain::run(&server, &drain),
         Command::Migrate(migrate) => migrate::run(&server, &migrate),
         Command::Readiness(readiness) => readiness::run(&server, &readiness),
+        Command::Drill(drill) => return drill::run(&server, drill),
         Command::Cti(line) => cti::run(&line),
         Command::Stat(arguments) => stat::run(arguments),
         Command::HashPassword { memory, iterations } => run_hash_password(memory, iterations),
@@ -303,7 +329,8 @@ pub fn run() -> Exit {
             clap_complete::generate(shell, &mut Cli::command(), "tandem", &mut std::io::stdout());
             Exit::Done
         }
-    }
+    };
+    exit.into()
 }
 
 fn run_serve(arguments: &Serve) -> Exit {
@@ -337,19 +364,29 @@ fn run_hash_password(memory_kib: u32, iterations: u32) -> Exit {
     let hash = found.map_err(|error| error.to_string());
     match hash.and_then(|password| password::hash(&password, memory_kib, iterations)) {
         Ok(hash) => {
-            show::say(&format!("{hash}\n"));
+            say(&format!("{hash}\n"));
             Exit::Done
         }
         Err(error) => failed(&error),
     }
 }
 
-fn run_check(source: &Source) -> Exit {
-    let Some(origin) = source.origin() else { return Exit::Failed };
+/// Whether the configuration has what a drill needs.
+fn check_plan(path: &Path, directory: &Directory) -> Result<String, String> {
+    let plan = Plan::load(path)?;
+    let missing = plan.missing(directory);
+    if missing.is_empty() {
+        return Ok(format!("{}: fine: {} phones, and a gateway\n", path.display(), plan.seats.len()));
+    }
+    Err(format!("the parties of {} are not all configured here:\n  {}", path.display(), missing.join("\n  ")))
+}
+
+fn run_check(check: &Check) -> Exit {
+    let Some(origin) = check.source.origin() else { return Exit::Failed };
     match config::load(&origin, [0; 32]) {
         Ok(config) => {
             let (directory, floor) = (&config.directory, config.directory.floor());
-            show::say(&format!(
+            say(&format!(
                 "{origin}: fine: server {}, {} Extensions, {} Trunks, {} dial rules; {} persons, {} Agent Logins, \
                  {} queues, {} Routing Points\n",
                 directory.server.name,
@@ -361,6 +398,14 @@ fn run_check(source: &Source) -> Exit {
                 floor.queues.len(),
                 floor.routing_points.len(),
             ));
+            match check.drill.as_deref().map(|plan| check_plan(plan, directory)) {
+                Some(Ok(fine)) => say(&fine),
+                Some(Err(why)) => {
+                    eprintln!("tandem: {why}");
+                    return Exit::Configuration;
+                }
+                None => {}
+            }
             Exit::Done
         }
         Err(error) => misconfigured(&error),
