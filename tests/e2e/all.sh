@@ -37,5 +37,7 @@ run drain.py
 run readiness.py
 run migrate.py
 run stat.py
+run shipped.py
+run mirrored.py
 echo "--- e2e: summary$verdicts"
 exit $failed

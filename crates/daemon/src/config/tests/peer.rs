@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
+use clap::CommandFactory;
+use tandem_cti::Role;
+use tandem_peer::DrForward;
+
 use super::{load_text, place, report};
+use crate::config::{Origin, Site, load};
 
 const TRUNK: &str =
     "[[trunk]]\nname = \"to-b\"\ncontact = \"sip:192.0.2.1\"\noos-check = 10\noos-force = 5\n";
@@ -131,4 +136,38 @@ fn bca_25_the_vendors_option_names_are_the_keys() {
         "[[agent-login]]\nid = \"a\"\nno-answer-action = \"none\"\nno-answer-overflow = [\"recall\"]\n";
     let loaded = load_text(&format!("{server}{agents}{trunk}{dn}{login}"));
     assert!(loaded.is_ok(), "{}", loaded.unwrap_err());
+}
+
+/// Work at either site, disaster recovery and graceful migration need nothing but what is shipped.
+#[test]
+fn bca_05_the_shipped_configuration_and_commands_hold_all_three_functions() {
+    let [a, b] = [Site::SiteA, Site::SiteB].map(|site| load(&Origin::Demo(site), [7; 32]).unwrap().directory);
+    // An agent finds his DN, his login, his queue and his place at both.
+    for (here, there) in [(&a, &b), (&b, &a)] {
+        for extension in here.extensions() {
+            assert!(there.find(extension.number.as_bytes()).is_some(), "{}", extension.number);
+        }
+        for login in &here.floor().logins {
+            assert!(there.login(&login.id).is_some(), "{}", login.id);
+        }
+        for queue in &here.floor().queues {
+            assert_eq!(there.queue(&queue.number), Some(queue));
+        }
+        assert_eq!(
+            (&here.floor().places, &here.floor().persons),
+            (&there.floor().places, &there.floor().persons)
+        );
+        // Each notices the loss of the other, and forwards to it while it is there.
+        let peer = here.options.dr_peer_trunk.and_then(|id| here.trunk(id)).unwrap();
+        assert_eq!(peer.contact.addr, Some(there.server.listen[0].addr));
+        assert!(peer.oos.oos_check_s > 0 && here.options.dr_forward != DrForward::Off);
+        assert!(
+            here.floor().persons.iter().any(|person| person.role == Role::Administrator),
+            "who may drain it"
+        );
+    }
+    let commands = crate::cli::Cli::command();
+    for name in ["serve", "check", "drain", "migrate", "readiness", "status", "trunk", "agent", "queue"] {
+        assert!(commands.find_subcommand(name).is_some(), "tandem {name}");
+    }
 }
