@@ -37,6 +37,8 @@ fn a_call_from_a_gateway_that_may_be_redirected_leaves_this_site() {
     sim.run_for(secs(1));
     assert_eq!((sim.calls(A).len(), sim.calls(B).len()), (0, 1), "A has left the path");
     assert_eq!(sim.counter(A, "tandem_dr_forwards_redirected_total"), 1);
+    let record = sim.cdrs(A).last().expect("A keeps a record of it");
+    assert_eq!((record.to.as_str(), record.legs.first().map(|leg| leg.status)), ("1002", Some(302)));
     sim.settle();
 }
 

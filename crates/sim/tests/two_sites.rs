@@ -1,7 +1,7 @@
 //! Both sites at work at once, and what the loss of a single part does not do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use tandem_cti::EventName::{AgentLogin, AgentLogout, Error};
+use tandem_cti::EventName::{AgentLogin, AgentLogout, DnBackInService, DnOutOfService, Error};
 use tandem_cti::Role;
 use tandem_peer::DrForward;
 use tandem_sim::desktop::roamer::{Patience, RoamerId, Step};
@@ -244,6 +244,57 @@ fn a_site_that_starts_alone_takes_logins_without_phones_from_its_first_moment() 
     sim.run_for(secs(10));
     assert_eq!(sim.mode(A), "peered");
     sim.expect(sim.queue(A, "7000").unwrap().agents == 1, "and nobody is logged out because the peer came");
+}
+
+/// The peers tell each other nothing of agents: a second login at the other site is let in, and the phone that moves there
+/// ends the first.
+#[test]
+fn an_agent_who_logs_in_at_the_other_site_too_is_logged_out_at_the_first_when_his_phone_leaves_it() {
+    let mut sim = two_sites(12, |_| ());
+    let phone = sim.phone("1001").dual(A).answers_after(ms(500)).on();
+    sim.run_for(secs(1));
+    let first = sim.agent_at("a1", "1001", A, "AutoIn");
+    let second = sim.agent_at("a1", "1001", B, "AutoIn");
+    sim.run_for(secs(5));
+    let agents = |sim: &Sim| [A, B].map(|site| sim.queue(site, "7000").unwrap().agents);
+    assert_eq!(agents(&sim), [1, 1], "allowed; it is the desktop that keeps to one");
+    sim.unregister(phone, A);
+    let logout = sim.awaits_after(first, 0, AgentLogout, "1001");
+    assert_eq!(logout.extensions.get("ReasonCode").and_then(|v| v.as_text()), Some("dr-force_logout"));
+    assert_eq!(agents(&sim), [0, 1]);
+    assert!(sim.desk(second).last_of(AgentLogout, "1001").is_none());
+}
+
+#[test]
+fn a_stand_alone_server_checks_no_phone_forces_nobody_out_and_forwards_nothing() {
+    let mut sim = two_sites(13, |setup| setup.peered = false);
+    assert_eq!([A, B].map(|site| sim.mode(site)), ["stand-alone", "stand-alone"]);
+    let phone = sim.phone("1001").registers_at(A).on();
+    sim.phone("1002").registers_at(B).on();
+    let gateway = gateway_at(&mut sim, 1, A);
+    sim.run_for(secs(1));
+    let desk = sim.agent_at("a1", "1001", A, "AutoIn");
+    sim.unregister(phone, A);
+    sim.run_for(secs(5));
+    assert!(sim.desk(desk).last_of(AgentLogout, "1001").is_none());
+    sim.agent_at("a3", "1003", A, "AutoIn");
+    let call = sim.call(gateway, "1002");
+    sim.run_for(secs(1));
+    assert_eq!((sim.result(call), sim.counter(A, "tandem_dr_forwards_in_path_total")), (Some(480), 0));
+}
+
+#[test]
+fn nf_01_a_client_that_has_registered_the_peer_trunk_hears_it_go_and_come_back() {
+    let mut sim = two_sites(14, |_| ());
+    let sue = sim.desktop("sue", Role::Supervisor, A);
+    let registered = sim.does(sue, "TRegisterAddress", &[("ThisDN", "to-b")]);
+    assert_eq!(registered.in_service, Some(true));
+    sim.cut_link(Refusal::Blackhole);
+    let cut = sim.now();
+    sim.awaits_after(sue, 0, DnOutOfService, "to-b");
+    assert!(sim.now() - cut <= sim.setup.detection_bound() + ms(10));
+    sim.heal();
+    sim.awaits_after(sue, 0, DnBackInService, "to-b");
 }
 
 #[test]
