@@ -39,5 +39,6 @@ run migrate.py
 run stat.py
 run shipped.py
 run mirrored.py
+run site_agents.py
 echo "--- e2e: summary$verdicts"
 exit $failed
