@@ -316,6 +316,15 @@ impl Sim {
         self.drain_ua(id);
     }
 
+    /// A device refreshes its registrations, whether it is time or not.
+    pub fn register_again(&mut self, id: UaId) {
+        let now = self.now();
+        if let Some(ua) = self.uas.get_mut(id.0) {
+            ua.register_again(now);
+        }
+        self.drain_ua(id);
+    }
+
     /// The device itself.
     #[must_use]
     pub fn ua(&self, id: UaId) -> Option<&crate::ua::Ua> {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use tandem_peer::continuity::Mode;
 use tandem_switch::cti::{CtiInput, LinkId, Outgoing};
 use tandem_switch::{DrainOrder, Input, MigrateOrder};
 
@@ -12,13 +13,16 @@ use crate::desktop::Desktop;
 use crate::desktop::link::Links;
 use crate::desktop::roamer::Roamers;
 use crate::net::{Fate, Net, Refusal};
+use crate::oracle::bystanders::Passing;
+use crate::oracle::link::Link;
+use crate::oracle::records::Clock;
 use crate::oracle::{Invariant, Oracles, Violation};
 use crate::queue::Queue;
 use crate::site::{Asked, Site};
 use crate::sites::{A, B, Setup, SiteId};
 use crate::time::At;
 use crate::trace::Trace;
-use crate::ua::{Profile, Ua};
+use crate::ua::{Manners, Profile, Ua};
 use crate::wire::{Over, Packet};
 
 /// Set to anything, it makes every simulation print its trace: for a scenario that fails.
@@ -40,6 +44,9 @@ pub(crate) enum Coming {
     CtiLost(LinkId),
     Act(Box<dyn FnOnce(&mut Sim)>),
 }
+
+/// A link that slow is as good as cut for whoever asks whether a call lives, twice so much at least.
+const TOO_LATE: Duration = Duration::from_millis(900);
 
 /// Timers of one server that may fire at one moment before it is called stuck.
 const SPIN_LIMIT: u32 = 20_000;
@@ -85,6 +92,7 @@ pub struct Sim {
     by_addr: BTreeMap<SocketAddr, UaId>,
     armed: Vec<Option<At>>,
     pub(crate) oracles: Oracles,
+    link: Link,
     pub(crate) byes: Vec<(At, SiteId, SocketAddr)>,
     pub(crate) next_label: u32,
     spins: (At, u32),
@@ -121,6 +129,7 @@ impl Sim {
             by_addr: BTreeMap::new(),
             armed: Vec::new(),
             oracles: Oracles::new(ids.clone(), &setup),
+            link: Link::default(),
             byes: Vec::new(),
             next_label: 1,
             spins: (At::START, 0),
@@ -248,6 +257,7 @@ impl Sim {
         let summary =
             packet.wire.text.as_ref().as_ref().map_or_else(|why| format!("?? {why}"), |t| t.summary());
         self.trace.absorb(&packet.wire.bytes);
+        let wire = packet.wire.clone();
         let fates = self.net.carry(packet, self.now);
         let lost = fates.iter().find_map(|fate| match fate {
             Fate::Lost(why) => Some(*why),
@@ -258,6 +268,14 @@ impl Sim {
         let tcp = if over == Over::Tcp { " (TCP)" } else { "" };
         let line = format!("{} -> {}{tcp} {summary}{tail}", self.name_of(from), self.name_of(to));
         self.note(&line);
+        if let Ok(text) = wire.text.as_ref() {
+            let lost = lost.is_some() || self.net.slowed(from.ip(), to.ip()) >= TOO_LATE;
+            self.oracles.passes(&Passing { text, from, to, lost }, self.now);
+            if self.has_bad_manners(from) || self.has_bad_manners(to) {
+                self.oracles.failed(from, "a party has bad manners");
+                self.oracles.failed(to, "a party has bad manners");
+            }
+        }
         for fate in fates {
             self.schedule(fate, over, from, to);
         }
@@ -394,9 +412,10 @@ impl Sim {
                     self.crash(id, Refusal::Refused);
                     return;
                 }
-                Asked::Store(seq) => {
+                Asked::Store(batch) => {
+                    let seq = batch.seq().0;
                     let (incarnation, delay) = (site.incarnation, site.commit_delay);
-                    self.oracles.store(id, seq);
+                    self.oracles.store(id, &batch);
                     if delay > Duration::ZERO {
                         site.commits();
                         self.queue.push(now + delay, Coming::Persisted { site: id, incarnation, seq });
@@ -426,11 +445,46 @@ impl Sim {
             self.oracles.report(now, rule, format!("{}: {what}", id.name()));
         }
         if self.sites.get(id.0).is_some_and(Site::is_drained) {
+            self.leaves_nothing(id);
             return self.crash(id, Refusal::Refused);
         }
         self.arm_site(id);
-        let slack = self.sites.get(id.0).map_or(Duration::ZERO, Site::slack);
-        self.oracles.step(id, slack, now);
+        let Some(site) = self.sites.get(id.0) else { return };
+        let clock = Clock { unix_ms: site.clock(now).unix_ms, skew_ms: site.skew_ms };
+        self.oracles.step(id, site.lateness(), clock, now);
+        self.watch_link();
+    }
+
+    /// Sites that can reach each other must be peered within the bound.
+    fn watch_link(&mut self) {
+        let now = self.now;
+        let [a, b] = self.sites.as_slice() else { return };
+        let serves =
+            |site: &Site| site.is_running() && site.node.as_ref().is_some_and(|node| !node.is_draining());
+        let whole = serves(a) && serves(b) && self.net.is_calm_between(A.addr().ip(), B.addr().ip());
+        if self.link.looks(whole, &self.setup, a.lateness() + b.lateness(), now) {
+            let alone = |site: &&Site| site.node.as_ref().is_some_and(|node| node.mode() == Mode::SingleSite);
+            if let Some(alone) = self.sites.iter().find(alone) {
+                let (name, bound) = (alone.id.name(), Link::bound(&self.setup));
+                let text = format!("{name} is not peered {bound:?} after both sites could reach each other");
+                self.oracles.report(now, Invariant::PeeredAgain, text);
+            }
+        }
+    }
+
+    /// Whether a site that shuts down gracefully, and is done, has ended every call.
+    fn leaves_nothing(&mut self, id: SiteId) {
+        let calls = self.calls(id);
+        let left = calls.iter().filter(|call| call.state != "ending").count();
+        if left > 0 {
+            let text = format!("{} has shut down gracefully, and had {left} calls: {calls:?}", id.name());
+            self.oracles.report(self.now, Invariant::BystandersKeepTheirCalls, text);
+        }
+    }
+
+    fn has_bad_manners(&self, addr: SocketAddr) -> bool {
+        let ua = self.by_addr.get(&addr).and_then(|id| self.uas.get(id.0));
+        ua.is_some_and(|ua| ua.profile.manners != Manners::default())
     }
 
     fn arm_site(&mut self, id: SiteId) {
@@ -469,17 +523,29 @@ impl Sim {
         self.net.take_down(id.addr().ip(), how);
         self.cti_site_died(id, how);
         self.oracles.forget(id);
+        self.watch_link();
         self.note(&format!("{} crashes", id.name()));
+    }
+
+    /// The connections of a device to every site are closed.
+    pub fn drop_connections(&mut self, id: UaId) {
+        let (now, to) = (self.now, self.uas.get(id.0).map(|ua| ua.profile.addr));
+        let Some(to) = to else { return };
+        self.note(&format!("device {} drops its connections", id.0));
+        for from in self.sites.iter().map(|site| site.id.addr()).collect::<Vec<_>>() {
+            self.queue.push(now, Coming::Refused { over: Over::Tcp, from, to });
+        }
     }
 
     /// A site is told to shut down gracefully, or to go on after all. Its process ends when it is done.
     pub fn order_drain(&mut self, id: SiteId, order: DrainOrder) {
         let now = self.now;
         self.note(&format!("{}: {order:?}", id.name()));
-        if let Some(site) = self.sites.get_mut(id.0) {
+        // A stopped process takes no orders.
+        if let Some(site) = self.sites.get_mut(id.0).filter(|site| site.is_running()) {
             site.handle(Input::Drain(order), now);
+            self.drain(id);
         }
-        self.drain(id);
     }
 
     /// A site is told to move a share of its work to the other, or to stop that.
@@ -489,7 +555,7 @@ impl Sim {
     pub fn order_migration(&mut self, id: SiteId, order: MigrateOrder) -> Result<(), String> {
         let now = self.now;
         self.note(&format!("{}: {order:?}", id.name()));
-        let site = self.sites.get_mut(id.0).ok_or("no such site")?;
+        let site = self.sites.get_mut(id.0).filter(|site| site.is_running()).ok_or("the site is down")?;
         let node = site.node.as_ref().ok_or("the site is down")?;
         let answer = node.may_migrate(&order);
         site.handle(Input::Migrate(order), now);
@@ -507,6 +573,7 @@ impl Sim {
         let directory = setup.directory(id);
         assert!(directory.is_ok(), "{directory:?}");
         self.note(&format!("{} reads its configuration anew", id.name()));
+        self.link = Link::default();
         if let (Some(site), Ok(directory)) = (self.sites.get_mut(id.0), directory) {
             site.directory = directory.clone();
             site.handle(Input::Directory(directory), now);
@@ -534,6 +601,7 @@ impl Sim {
             site.frozen = site.node.is_some();
         }
         self.oracles.excuse(id);
+        self.watch_link();
         self.note(&format!("{} is stopped", id.name()));
     }
 
@@ -541,6 +609,7 @@ impl Sim {
     pub fn thaw(&mut self, id: SiteId) {
         let Some(site) = self.sites.get_mut(id.0).filter(|site| site.frozen) else { return };
         let waiting = site.thaw();
+        self.oracles.failed(id.addr(), "a server in its path was stopped");
         site.armed = None;
         self.note(&format!("{} goes on", id.name()));
         for packet in waiting {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tandem_peer::Batch;
 use tandem_sip::{Flow, Message, Transport};
 use tandem_switch::cti::{CtiInput, LinkId, Outgoing};
 use tandem_switch::{Cdr, Directory, Event, Input, Node, Now, Output};
@@ -21,6 +22,9 @@ const SOCKET_BUFFER: usize = 256;
 
 /// The wall clock at the start, ms since the Unix epoch.
 const WALL_START_MS: u64 = 1_800_000_000_000;
+
+/// What the worst clock of a simulation ([`Site::drift_ppm`]) may make of the longest timer that an oracle knows, 33 s.
+const MOST_DRIFT: Duration = Duration::from_millis(200);
 
 /// Sockets by index, as the directory lists them.
 const UDP: u8 = 0;
@@ -39,6 +43,8 @@ pub struct Site {
     pub incarnation: u32,
     /// How far its wall clock is off, ms.
     pub skew_ms: i64,
+    /// How fast its clocks run, parts per million more than the world's.
+    pub drift_ppm: i32,
     /// Stopped: it neither reads nor writes, and its clock runs on.
     pub frozen: bool,
     /// How long its committer takes.
@@ -70,7 +76,7 @@ pub struct Site {
 #[derive(Debug)]
 pub enum Asked {
     /// Make durable.
-    Store(u64),
+    Store(Batch),
     /// Send.
     Send(Packet),
     /// A connection it wants to use is gone.
@@ -91,6 +97,7 @@ impl Site {
             node: None,
             incarnation: 0,
             skew_ms: 0,
+            drift_ppm: 0,
             frozen: false,
             commit_delay: Duration::ZERO,
             uncommitted: (0, Duration::ZERO),
@@ -140,8 +147,27 @@ impl Site {
     /// What its clocks show.
     #[must_use]
     pub fn clock(&self, now: At) -> Now {
-        let wall = WALL_START_MS + now.micros() / 1_000;
-        Now { mono: self.epoch + now.since_start(), unix_ms: wall.saturating_add_signed(self.skew_ms) }
+        let shown = self.shown(now.micros());
+        let wall = WALL_START_MS + shown / 1_000;
+        let mono = self.epoch + Duration::from_micros(shown);
+        Now { mono, unix_ms: wall.saturating_add_signed(self.skew_ms) }
+    }
+
+    /// Microseconds since the start as its own clocks count them.
+    fn shown(&self, micros: u64) -> u64 {
+        let off = i128::from(micros) * i128::from(self.drift_ppm) / 1_000_000;
+        micros.saturating_add_signed(i64::try_from(off).unwrap_or(0))
+    }
+
+    /// The first moment at which its own clocks show so much.
+    fn when(&self, shown: At) -> At {
+        let rate = 1_000_000 + i128::from(self.drift_ppm);
+        let micros = i128::from(shown.micros()) * 1_000_000 / rate;
+        let mut micros = u64::try_from(micros).unwrap_or(u64::MAX).saturating_sub(2);
+        while self.shown(micros) < shown.micros() {
+            micros += 1;
+        }
+        At::START + Duration::from_micros(micros)
     }
 
     /// Whether it runs and reads its sockets.
@@ -185,7 +211,8 @@ impl Site {
     #[must_use]
     pub fn next_timeout(&self) -> Option<(At, String)> {
         let (at, reason) = self.node.as_ref()?.poll_timeout()?;
-        Some((At::after_start(at.saturating_duration_since(self.epoch)), reason.to_string()))
+        let at = self.when(At::after_start(at.saturating_duration_since(self.epoch)));
+        Some((at, reason.to_string()))
     }
 
     /// The fact that a packet arrived; `None` when nobody could read it.
@@ -206,17 +233,13 @@ impl Site {
         }
     }
 
-    /// The fact that a packet was refused.
+    /// The fact that a packet was refused: the connection that it was to travel on is closed.
     #[must_use]
     pub fn refused(&mut self, over: Over, remote: SocketAddr) -> Input {
-        let flow = match over {
-            Over::Udp => Flow { transport: Transport::Udp, local: UDP, remote, conn: 0 },
-            Over::Tcp => {
-                self.connections.remove(&remote);
-                Flow { transport: Transport::Tcp, local: TCP, remote, conn: 0 }
-            }
-        };
-        Input::FlowFailed { flow }
+        let (transport, local) =
+            if over == Over::Udp { (Transport::Udp, UDP) } else { (Transport::Tcp, TCP) };
+        let closed = if over == Over::Tcp { self.connections.remove(&remote) } else { None };
+        Input::FlowFailed { flow: Flow { transport, local, remote, conn: closed.unwrap_or(0) } }
     }
 
     fn connection(&mut self, remote: SocketAddr) -> u64 {
@@ -246,6 +269,13 @@ impl Site {
         self.uncommitted.1.max(self.commit_delay)
     }
 
+    /// How much later than another would do it something may happen, by a slow committer and a slow clock.
+    #[must_use]
+    pub fn lateness(&self) -> Duration {
+        let drift = if self.drift_ppm == 0 { Duration::ZERO } else { MOST_DRIFT };
+        self.slack() + drift
+    }
+
     /// Whether it has shut down gracefully, to the end.
     #[must_use]
     pub fn is_drained(&self) -> bool {
@@ -261,7 +291,7 @@ impl Site {
     pub fn poll(&mut self, now: At) -> Option<Asked> {
         loop {
             match self.node.as_mut()?.poll_output()? {
-                Output::Store(batch) => return Some(Asked::Store(batch.seq().0)),
+                Output::Store(batch) => return Some(Asked::Store(batch)),
                 Output::Event(event) => {
                     self.drained |= matches!(event, Event::Drained { .. });
                     self.events.push((now, event));

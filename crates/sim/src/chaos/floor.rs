@@ -173,6 +173,17 @@ impl Chaos {
         }
     }
 
+    /// A desktop asks the same for ever; a desktop whose program has lost its way asks nonsense.
+    pub(super) fn storm_at_desk(&mut self, times: u64) {
+        let place = self.any_desk();
+        if self.desks.is_empty() || self.sim.desk(self.desk(place)).reconnects.is_none() {
+            return;
+        }
+        let asks = ["TAgentSetReady", "TQueryAddress", "TRegisterAddress", "TReleaseCall", "TNothing"];
+        let request = self.dice.pick(&asks).copied().unwrap_or("TNothing");
+        (0..times).for_each(|_| self.ask_dn(place, request, &[]));
+    }
+
     fn move_desk(&mut self, place: usize) {
         let (desk, site, after) = (self.desk(place), self.any_site(), self.dice.between(ms(100), secs(8)));
         self.sim.crash_desktop(desk);

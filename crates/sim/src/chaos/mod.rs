@@ -2,6 +2,7 @@
 
 mod faults;
 mod floor;
+mod manners;
 pub mod many;
 pub mod only;
 pub mod plan;
@@ -26,7 +27,7 @@ use crate::sim::{Failure, Sim, UaId};
 use crate::sites::{A, B, Setup};
 use crate::time::{At, ms, secs};
 use crate::ua::offer::Direction;
-use crate::ua::{OnCall, Phase, Profile, Registers};
+use crate::ua::{Manners, OnCall, Phase, Profile, Registers};
 
 /// What a run was like.
 #[derive(Clone, Debug)]
@@ -103,6 +104,7 @@ impl Chaos {
             sim.trace.print();
         }
         sim.net.weather = Weather { jitter: dice.between(ms(0), ms(20)), ..Weather::default() };
+        skew_clocks(&mut sim, &mut dice);
         let mut chaos = Self {
             sim,
             dice,
@@ -245,6 +247,10 @@ impl Chaos {
         } else {
             self.dice.pick(&numbers).copied().unwrap_or("1001")
         };
+        self.calls(caller, number);
+    }
+
+    fn calls(&mut self, caller: UaId, number: &str) {
         // A phone that calls itself and loses its power would leave both ends of the call to nobody.
         let own = self.sim.ua(caller).is_some_and(|ua| ua.profile.number == number);
         if own || self.absent.contains(&caller) {
@@ -305,10 +311,14 @@ impl Chaos {
         for site in [A, B] {
             self.sim.thaw(site);
             self.sim.restart(site);
+            self.call_off_orders(site);
             if let Some(site) = self.sim.site_mut(site) {
                 site.commit_delay = Duration::ZERO;
                 site.dies_at_store = false;
             }
+        }
+        for device in self.phones.iter().chain(&self.gateways) {
+            self.sim.change(*device, |profile| profile.manners = Manners::default());
         }
         for phone in self.phones.clone() {
             if !self.absent.contains(&phone) && self.sim.net.refusal_of(self.sim.ip(phone)).is_some() {
@@ -326,6 +336,19 @@ impl Chaos {
             overlaps: self.sim.oracles.overlaps(),
             lines: self.sim.trace.lines(),
             hash: self.sim.trace.hash(),
+        }
+    }
+}
+
+/// Each site has a clock of its own: hours off, and faster or slower than the world's by up to half a percent.
+fn skew_clocks(sim: &mut Sim, dice: &mut Dice) {
+    for site in [A, B] {
+        let off = i64::try_from(dice.below(7_200_000)).unwrap_or(0) - 3_600_000;
+        let ppm = i32::try_from(dice.below(10_001)).unwrap_or(0) - 5_000;
+        let (is_off, drifts) = (dice.chance(300), dice.chance(300));
+        if let Some(site) = sim.site_mut(site) {
+            site.skew_ms = if is_off { off } else { 0 };
+            site.drift_ppm = if drifts { ppm } else { 0 };
         }
     }
 }

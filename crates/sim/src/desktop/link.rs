@@ -81,14 +81,27 @@ impl Sim {
                 if let Some(desk) = self.desks.get_mut(id.0) {
                     desk.asks(reference, &request);
                 }
+                if let Some(dn) = request.this_dn() {
+                    self.excuse_calls_at(dn);
+                }
                 CtiInput::Request { link, request: Box::new(request) }
             }
             Err(Unreadable::Malformed(Malformed { reference_id, refusal })) => {
+                if let Some(desk) = self.desks.get_mut(id.0) {
+                    desk.asks_nonsense(reference);
+                }
                 CtiInput::Malformed { link, reference_id, refusal }
             }
             Err(Unreadable::Fatal(fatal)) => return self.note(&format!("no request: {fatal}")),
         };
         self.send_to_site(link, input);
+    }
+
+    /// What a desktop asks of a DN may end the calls that the DN has.
+    fn excuse_calls_at(&mut self, dn: &str) {
+        for device in self.uas.iter().filter(|ua| ua.profile.number == dn) {
+            self.oracles.failed(device.profile.addr, "a desktop asked something of a party");
+        }
     }
 
     fn send_to_site(&mut self, id: LinkId, input: CtiInput) {

@@ -56,6 +56,7 @@ pub struct Desktop {
     pub faults: Vec<String>,
     /// Requests by reference.
     pub asked: BTreeMap<u32, Request>,
+    nonsense: BTreeSet<u32>,
     answers: BTreeMap<u32, (u64, EventName)>,
     repeated: BTreeSet<u32>,
     next_reference: u32,
@@ -78,6 +79,7 @@ impl Desktop {
             calls: BTreeSet::new(),
             faults: Vec::new(),
             asked: BTreeMap::new(),
+            nonsense: BTreeSet::new(),
             answers: BTreeMap::new(),
             repeated: BTreeSet::new(),
             next_reference: 1,
@@ -93,6 +95,13 @@ impl Desktop {
     /// A request leaves; one that left before is repeated.
     pub fn asks(&mut self, reference: u32, request: &Request) {
         if self.asked.insert(reference, request.clone()).is_some() {
+            self.repeated.insert(reference);
+        }
+    }
+
+    /// A request leaves that nobody can read.
+    pub fn asks_nonsense(&mut self, reference: u32) {
+        if !self.nonsense.insert(reference) {
             self.repeated.insert(reference);
         }
     }
@@ -167,7 +176,7 @@ impl Desktop {
     }
 
     fn answered(&mut self, reference: u32, answer: (u64, EventName)) {
-        if !self.asked.contains_key(&reference) {
+        if !self.asked.contains_key(&reference) && !self.nonsense.contains(&reference) {
             self.faults.push(format!("{} never asked {reference}", self.person));
         }
         self.answers.entry(reference).or_insert(answer);

@@ -43,9 +43,23 @@ pub enum Refusal {
     Refused,
 }
 
+/// A cut by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CutId(u64);
+
+/// Packets from some hosts to others are late by so much.
+#[derive(Clone, Debug)]
+struct Slow {
+    id: CutId,
+    one: IpAddr,
+    other: IpAddr,
+    by: Duration,
+}
+
 /// Which hosts a cut separates, one way.
 #[derive(Clone, Debug)]
 struct Cut {
+    id: CutId,
     from: Vec<IpAddr>,
     to: Vec<IpAddr>,
     how: Refusal,
@@ -81,6 +95,8 @@ pub struct Net {
     /// Address translators.
     pub nats: Vec<Nat>,
     cuts: Vec<Cut>,
+    slow: Vec<Slow>,
+    next_cut: u64,
     down: Vec<(IpAddr, Refusal)>,
     dice: Dice,
 }
@@ -90,23 +106,65 @@ impl Net {
     #[must_use]
     pub fn new(seed: u64) -> Self {
         let dice = Dice::new(seed, "network");
-        Self { weather: Weather::default(), nats: Vec::new(), cuts: Vec::new(), down: Vec::new(), dice }
+        Self {
+            weather: Weather::default(),
+            nats: Vec::new(),
+            cuts: Vec::new(),
+            slow: Vec::new(),
+            next_cut: 1,
+            down: Vec::new(),
+            dice,
+        }
     }
 
     /// Nothing passes between the two groups, in neither direction.
-    pub fn cut(&mut self, one: &[IpAddr], other: &[IpAddr], how: Refusal) {
-        self.cut_one_way(one, other, how);
-        self.cut_one_way(other, one, how);
+    pub fn cut(&mut self, one: &[IpAddr], other: &[IpAddr], how: Refusal) -> [CutId; 2] {
+        [self.cut_one_way(one, other, how), self.cut_one_way(other, one, how)]
     }
 
     /// Nothing passes from one group to the other.
-    pub fn cut_one_way(&mut self, from: &[IpAddr], to: &[IpAddr], how: Refusal) {
-        self.cuts.push(Cut { from: from.to_vec(), to: to.to_vec(), how });
+    pub fn cut_one_way(&mut self, from: &[IpAddr], to: &[IpAddr], how: Refusal) -> CutId {
+        let id = self.fresh();
+        self.cuts.push(Cut { id, from: from.to_vec(), to: to.to_vec(), how });
+        id
+    }
+
+    /// Packets between two hosts take longer, by so much each way.
+    pub fn slow_down(&mut self, one: IpAddr, other: IpAddr, by: Duration) -> CutId {
+        let id = self.fresh();
+        self.slow.push(Slow { id, one, other, by });
+        id
+    }
+
+    fn fresh(&mut self) -> CutId {
+        self.next_cut += 1;
+        CutId(self.next_cut)
+    }
+
+    /// One cut, or slow link, is repaired.
+    pub fn repair(&mut self, id: CutId) {
+        self.cuts.retain(|cut| cut.id != id);
+        self.slow.retain(|slow| slow.id != id);
+    }
+
+    /// Whether every packet between two hosts arrives, and soon.
+    #[must_use]
+    pub fn is_calm_between(&self, one: IpAddr, other: IpAddr) -> bool {
+        self.weather.loss == 0 && self.slowed(one, other).is_zero() && !self.is_cut(one, other)
+    }
+
+    /// How much later than usual packets from one host to another arrive.
+    #[must_use]
+    pub fn slowed(&self, from: IpAddr, to: IpAddr) -> Duration {
+        let between =
+            |slow: &&Slow| (slow.one, slow.other) == (from, to) || (slow.other, slow.one) == (from, to);
+        self.slow.iter().filter(between).map(|slow| slow.by).sum()
     }
 
     /// Every cut is repaired.
     pub fn heal(&mut self) {
         self.cuts.clear();
+        self.slow.clear();
     }
 
     /// A host is dead.
@@ -153,17 +211,18 @@ impl Net {
         if let Some(how) = self.cut_between(from, to).or_else(|| self.cut_between(packet.from, packet.to)) {
             return vec![self.refuse(how, packet.over, "cut")];
         }
+        let slowed = self.slowed(packet.from.ip(), packet.to.ip());
         if packet.over == Over::Tcp {
-            return vec![Fate::Arrives { after: self.weather.latency, packet }];
+            return vec![Fate::Arrives { after: self.weather.latency + slowed, packet }];
         }
         if self.dice.chance(self.weather.loss) {
             return vec![Fate::Lost("lost")];
         }
         let mut fates = Vec::with_capacity(1);
         if self.dice.chance(self.weather.duplicated) {
-            fates.push(Fate::Arrives { after: self.delay(), packet: packet.clone() });
+            fates.push(Fate::Arrives { after: self.delay() + slowed, packet: packet.clone() });
         }
-        fates.push(Fate::Arrives { after: self.delay(), packet });
+        fates.push(Fate::Arrives { after: self.delay() + slowed, packet });
         fates
     }
 

@@ -23,6 +23,9 @@ const RELAYED: Duration = PATIENCE;
 /// 64*T1.
 const PATIENCE: Duration = secs(32);
 
+/// The same by a clock that runs fast.
+const PATIENCE_AT_LEAST: Duration = ms(31_800);
+
 #[derive(Debug)]
 struct Transaction {
     text: Text,
@@ -66,8 +69,8 @@ impl ClientSide {
         let code = response.code().unwrap_or(0);
         // Timer B, or 64*T1 after a CANCEL: the transaction is over, and what comes now matches nothing.
         let given_up = transaction.given_up
-            || (!transaction.provisional && now - transaction.sent >= PATIENCE)
-            || transaction.cancelled.is_some_and(|at| now - at >= PATIENCE);
+            || (!transaction.provisional && now - transaction.sent >= PATIENCE_AT_LEAST)
+            || transaction.cancelled.is_some_and(|at| now - at >= PATIENCE_AT_LEAST);
         if transaction.finished.is_none() {
             transaction.given_up = given_up;
         }
@@ -224,12 +227,20 @@ impl ClientSide {
         }
     }
 
-    /// The network told the server that what it sent there was not delivered: its requests there are over.
+    /// The network told the server that what it sent there was not delivered: its requests there are over, and what it
+    /// owes there it may have tried to pay.
     pub fn refused(&mut self, over: Over, to: SocketAddr) {
         let token = if over == Over::Tcp { "SIP/2.0/TCP" } else { "SIP/2.0/UDP" };
-        for transaction in self.transactions.values_mut().filter(|t| t.to == to && t.finished.is_none()) {
+        for transaction in self.transactions.values_mut().filter(|t| t.to == to) {
             let via = transaction.text.get("Via").unwrap_or_default();
-            transaction.given_up |= via.starts_with(token);
+            if !via.starts_with(token) {
+                continue;
+            }
+            transaction.given_up |= transaction.finished.is_none();
+            if transaction.finished.is_some() && over == Over::Tcp && transaction.text.method() == "INVITE" {
+                let (call_id, number) = (transaction.text.call_id(), transaction.text.cseq().map(|(n, _)| n));
+                self.debts.retain(|(id, cseq, _), _| id != call_id || Some(*cseq) != number);
+            }
         }
     }
 

@@ -2,11 +2,14 @@
 //! in plain text; none asks a server what it thinks.
 
 pub mod agents;
+pub mod bystanders;
 pub mod calls;
 pub mod client_side;
 pub mod floor;
 pub mod invariant;
 pub mod leak;
+pub mod link;
+pub mod records;
 pub mod server_side;
 pub mod shape;
 pub mod stored;
@@ -17,11 +20,15 @@ use std::time::Duration;
 use crate::sites::{Setup, SiteId};
 use crate::time::At;
 use crate::wire::{Over, Packet, Wire};
+use records::Clock;
+use tandem_peer::Batch;
 
+use bystanders::{Bystanders, Passing};
 use calls::Calls;
 use client_side::ClientSide;
 use floor::Floor;
 pub use invariant::Invariant;
+use records::Records;
 use server_side::ServerSide;
 use stored::Stored;
 
@@ -41,6 +48,7 @@ pub struct Violation {
 pub struct Oracles {
     sites: Vec<Watch>,
     calls: Calls,
+    bystanders: Bystanders,
     violations: Vec<Violation>,
 }
 
@@ -52,6 +60,7 @@ struct Watch {
     client: ClientSide,
     server: ServerSide,
     stored: Stored,
+    records: Records,
     floor: Floor,
 }
 
@@ -68,9 +77,15 @@ impl Oracles {
             client: ClientSide::default(),
             server: ServerSide::default(),
             stored: Stored::default(),
+            records: Records::default(),
             floor: Floor::new(owners.clone()),
         });
-        Self { sites: sites.collect(), calls: Calls::default(), violations: Vec::new() }
+        Self {
+            sites: sites.collect(),
+            calls: Calls::default(),
+            bystanders: Bystanders::default(),
+            violations: Vec::new(),
+        }
     }
 
     /// The oracle of a site's floor.
@@ -146,10 +161,23 @@ impl Oracles {
         stored.into_iter().for_each(|what| self.report(now, Invariant::StoredBeforeTold, told(what)));
     }
 
+    /// Anybody sends a packet.
+    pub fn passes(&mut self, packet: &Passing<'_>, now: At) {
+        if let Some(text) = self.bystanders.passes(packet) {
+            self.report(now, Invariant::BystandersKeepTheirCalls, text);
+        }
+    }
+
+    /// Something happened to a party, or was asked of it: its calls may end.
+    pub fn failed(&mut self, party: SocketAddr, why: &'static str) {
+        self.bystanders.failed(party, why);
+    }
+
     /// A server handed a batch to its committer, while it handled the request that came last.
-    pub fn store(&mut self, site: SiteId, seq: u64) {
+    pub fn store(&mut self, site: SiteId, batch: &Batch) {
         if let Some(watch) = self.sites.get_mut(site.0) {
-            watch.stored.store(seq);
+            watch.stored.store(batch.seq().0);
+            watch.records.store(batch);
         }
     }
 
@@ -173,6 +201,8 @@ impl Oracles {
             watch.client = ClientSide::default();
             watch.server = ServerSide::default();
             watch.stored = Stored::default();
+            watch.records = Records::default();
+            self.bystanders.failed(watch.addr, "a server in its path died");
         }
         self.calls.forget(site);
     }
@@ -182,6 +212,8 @@ impl Oracles {
         if let Some(watch) = self.sites.get_mut(site.0) {
             watch.client.excuse();
             watch.server.excuse();
+            watch.records.excuse();
+            self.bystanders.failed(watch.addr, "a server in its path was stopped");
         }
     }
 
@@ -190,12 +222,17 @@ impl Oracles {
         if let Some(watch) = self.sites.get_mut(site.0) {
             watch.client.refused(over, to);
         }
+        self.bystanders.failed(to, "a connection broke");
     }
 
-    /// Time has passed: is anything overdue? `slack` is what a slow committer may add.
-    pub fn step(&mut self, site: SiteId, slack: Duration, now: At) {
+    /// Time has passed: is anything overdue? `slack` is what a slow committer and a wrong clock may add.
+    pub fn step(&mut self, site: SiteId, slack: Duration, clock: Clock, now: At) {
         let Some(watch) = self.sites.get_mut(site.0) else { return };
         let mut found = Vec::new();
+        if let Some(text) = watch.records.overdue(slack, clock, now) {
+            let text = format!("{}: {text}", watch.name);
+            self.violations.push(Violation { at: now, rule: Invariant::RecordsEndInTime, text });
+        }
         watch.client.overdue(slack, now, &mut found);
         watch.server.overdue(slack, now, &mut found);
         let name = watch.name;

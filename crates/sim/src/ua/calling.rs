@@ -187,7 +187,7 @@ impl Ua {
     /// Sends the ACK to a 2xx; a repeated 2xx gets the bytes of the first ACK again.
     pub(super) fn acknowledge(&mut self, id: u64, cseq: u32, mut ack: Text, dialog: &Dialog, repeated: bool) {
         let over = self.over();
-        let Some(to) = dialog.next_hop() else { return };
+        let Some(to) = dialog.next_hop().filter(|_| !self.profile.manners.never_acknowledges) else { return };
         let kept = self.legs.get(&id).and_then(|leg| leg.ack.clone());
         let wire = match kept {
             Some((number, wire)) if repeated && number == cseq => wire,

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use client::{Client, Purpose};
 pub use leg::{By, End, Leg, Phase, Role};
-pub use profile::{OnCall, Profile, Registers};
+pub use profile::{Manners, OnCall, Profile, Registers};
 use registration::Binding;
 use server::Server;
 
@@ -162,6 +162,9 @@ impl Ua {
                 let (to, over) = (server.to, server.over);
                 self.emit(last, to, over);
             }
+            return;
+        }
+        if self.profile.manners.is_mute && request.to_tag().is_none() {
             return;
         }
         match request.method() {

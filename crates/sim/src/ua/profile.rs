@@ -37,6 +37,19 @@ pub enum OnCall {
     RingOn,
 }
 
+/// What a device does that no standard allows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Manners {
+    /// It never acknowledges a 2xx.
+    pub never_acknowledges: bool,
+    /// It ends the call on a BYE, and does not say so.
+    pub ignores_bye: bool,
+    /// It rings on after a CANCEL, and answers.
+    pub answers_after_cancel: bool,
+    /// It answers nothing that comes from outside a dialog, as if its program had hung.
+    pub is_mute: bool,
+}
+
 /// What a device is like. Plain data: a scenario changes what it needs.
 #[derive(Clone, Debug)]
 pub struct Profile {
@@ -82,6 +95,8 @@ pub struct Profile {
     pub tcp: bool,
     /// SDP lines to add, so that a message grows beyond the MTU.
     pub padding: usize,
+    /// Whether it behaves.
+    pub manners: Manners,
 }
 
 impl Profile {
@@ -110,6 +125,7 @@ impl Profile {
             talks: None,
             tcp: false,
             padding: 0,
+            manners: Manners::default(),
         }
     }
 

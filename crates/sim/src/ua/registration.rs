@@ -110,6 +110,15 @@ impl Ua {
         self.send_register(index, now);
     }
 
+    /// Refreshes its registrations now.
+    pub fn register_again(&mut self, now: At) {
+        for index in 0..self.bindings.len() {
+            if self.bindings.get(index).is_some_and(|binding| binding.wanted) {
+                self.send_register(index, now);
+            }
+        }
+    }
+
     pub(super) fn registration_timeouts(&mut self, now: At) {
         for index in 0..self.bindings.len() {
             if self.bindings.get(index).is_some_and(|b| b.due.is_some_and(|due| due <= now)) {

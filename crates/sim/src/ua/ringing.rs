@@ -156,6 +156,9 @@ impl Ua {
         self.respond(at, 200, |r| r, now);
         let Some(server) = self.servers.get(invite).filter(|s| s.is_pending_invite()) else { return };
         let leg = server.leg;
+        if self.profile.manners.answers_after_cancel {
+            return;
+        }
         self.respond(invite, 487, |r| r, now);
         if let Some(leg) = leg.and_then(|id| self.legs.get_mut(&id)).filter(|leg| leg.is_early()) {
             leg.code = 487;

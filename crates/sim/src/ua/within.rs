@@ -150,7 +150,9 @@ impl Ua {
     }
 
     fn take_bye(&mut self, id: u64, at: usize, now: At) {
-        self.respond(at, 200, |r| r, now);
+        if !self.profile.manners.ignores_bye {
+            self.respond(at, 200, |r| r, now);
+        }
         let pending: Vec<usize> = self
             .servers
             .iter()

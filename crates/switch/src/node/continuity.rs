@@ -34,7 +34,9 @@ impl Sweep {
 }
 
 impl Node {
-    pub(super) fn mode(&self) -> Mode {
+    /// Continuity mode.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
         self.rooms.trunks.mode()
     }
 

@@ -48,7 +48,8 @@ pub(super) struct Drain {
 
 impl Node {
     /// Whether this server shuts down gracefully.
-    pub(super) fn is_draining(&self) -> bool {
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
         self.drain.is_some()
     }
 
