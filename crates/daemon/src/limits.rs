@@ -147,6 +147,8 @@ pub const MAX_COLLECTIONS: usize = 3;
 pub const MAX_FACTS_AT_ONCE: usize = 2;
 /// Time for the peer's administration interface to answer; then it is not known.
 pub const PEER_ANSWER_WITHIN: Duration = Duration::from_secs(3);
+/// How often it is asked whether it is there while the peer trunk is lost, if `dr-failure-signals` names `control`.
+pub const CONTROL_ASKED_EVERY: Duration = Duration::from_secs(1);
 /// Largest answer read from it, bytes, room for a million Extensions; a larger one is not read.
 pub const MAX_PEER_ANSWER: usize = 64 * 1024 * 1024;
 /// How often host names of contacts are resolved again.

@@ -57,6 +57,9 @@ pub fn event(event: &Event) {
                  forwarded to the peer (dr-recovery-sweep would log them out)"
             );
         }
+        Event::PeerFailure { rating, seen } => {
+            tracing::warn!(because = %seen, "why the peer seems to be lost: {rating}");
+        }
         Event::ModeChanged { from, to } => match to {
             Mode::SingleSite => tracing::warn!(%from, %to, "continuity mode changed: the peer site is lost"),
             Mode::Peered | Mode::StandAlone => tracing::info!(%from, %to, "continuity mode changed"),

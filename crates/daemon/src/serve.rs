@@ -24,7 +24,7 @@ use crate::edges::media::MediaEdge;
 use crate::edges::udp::UdpEdge;
 use crate::edges::{cti, resolve, tcp, udp};
 use crate::limits::{MAX_COMMANDS, MAX_CONNECTIONS, MAX_CTI_LINKS, MAX_HTTP_REQUESTS, MAX_LISTEN};
-use crate::readiness::Readiness;
+use crate::readiness::{self, Readiness};
 use crate::reload;
 use crate::run::{Shell, now};
 use crate::stat;
@@ -275,6 +275,10 @@ struct Control<'a> {
 impl Control<'_> {
     async fn run(mut self, mut signals: Signals, mut ends: Ends) -> Result<()> {
         tokio::spawn(resolve::run(self.commands.clone(), self.publish.subscribe()));
+        if let Some(peer) = self.settings.peer_http.clone() {
+            let own = self.directory.server.name.clone();
+            tokio::spawn(readiness::control::watch(peer, own, self.commands.clone()));
+        }
         loop {
             let stop = tokio::select! {
                 _ = signals.terminate.recv() => "SIGTERM",

@@ -8,12 +8,14 @@
 //! * [`continuity`]: operating mode, the forwarding decision and its loop guards, login admission, forced logout.
 //! * [`audit`]: which legs over a lost peer trunk are asked whether they still live, and what an answer means.
 //! * [`drain`]: what a new call is told while the server shuts down gracefully.
+//! * [`failure`]: whether the peer or only the link to it is dead, to explain the loss.
 //! * [`readiness`]: what would be lost if a site died, from what both say of themselves.
 //! * [`replica`]: the one gate through which a value that must survive is changed.
 
 pub mod audit;
 pub mod continuity;
 pub mod drain;
+pub mod failure;
 pub mod limits;
 pub mod readiness;
 pub mod replica;

@@ -31,6 +31,24 @@ impl Sim {
         self.status(id).map(|status| status.mode).unwrap_or_default()
     }
 
+    /// What the site has thought so far of why its peer was lost, and from what.
+    #[must_use]
+    pub fn ratings(&self, id: SiteId) -> Vec<String> {
+        let rating = |event: &Event| match event {
+            Event::PeerFailure { rating, seen } => Some(format!("{rating} ({seen})")),
+            Event::DnOutOfService { .. }
+            | Event::DnBackInService { .. }
+            | Event::DrainStarted { .. }
+            | Event::DrainAborted { .. }
+            | Event::Drained { .. }
+            | Event::Migration { .. }
+            | Event::PeeredAgain { .. }
+            | Event::ModeChanged { .. } => None,
+        };
+        let events = self.site(id).into_iter().flat_map(|site| &site.events);
+        events.filter_map(|(_, event)| rating(event)).collect()
+    }
+
     /// Calls now.
     #[must_use]
     pub fn calls(&self, id: SiteId) -> Vec<Call> {

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use tandem_peer::continuity::Mode;
+use tandem_peer::failure::Control;
 use tandem_switch::cti::{CtiInput, LinkId, Outgoing};
 use tandem_switch::{DrainOrder, Input, MigrateOrder};
 
@@ -544,6 +545,15 @@ impl Sim {
         // A stopped process takes no orders.
         if let Some(site) = self.sites.get_mut(id.0).filter(|site| site.is_running()) {
             site.handle(Input::Drain(order), now);
+            self.drain(id);
+        }
+    }
+
+    /// A site hears what its peer's administration interface says; nothing may follow from it.
+    pub fn hear_control(&mut self, id: SiteId, said: Control) {
+        let now = self.now;
+        if let Some(site) = self.sites.get_mut(id.0).filter(|site| site.is_running()) {
+            site.handle(Input::PeerControl(said), now);
             self.drain(id);
         }
     }

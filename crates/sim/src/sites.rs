@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tandem_peer::failure::FailureSignals;
 use tandem_peer::{DrForward, TrunkOptions, TrunkRole};
 use tandem_sip::Transport;
 use tandem_switch::Directory;
@@ -65,6 +66,8 @@ pub struct Setup {
     pub recovery_delay: Duration,
     /// `dr-recovery-sweep`.
     pub recovery_sweep: bool,
+    /// `dr-failure-signals`.
+    pub failure_signals: FailureSignals,
     /// `oos-check` of the peer trunk, s.
     pub oos_check_s: u16,
     /// `oos-force` of the peer trunk, s.
@@ -103,6 +106,7 @@ impl Default for Setup {
             peered: true,
             recovery_delay: Duration::ZERO,
             recovery_sweep: false,
+            failure_signals: FailureSignals::default(),
             oos_check_s: 5,
             oos_force_s: 2,
             redirect: false,
@@ -160,6 +164,7 @@ impl Setup {
             dr_forward: self.dr_forward,
             dr_recovery_delay: self.recovery_delay,
             dr_recovery_sweep: self.recovery_sweep,
+            dr_failure_signals: self.failure_signals,
             authenticate: Authenticate { register: true, invite: self.challenge_calls },
             ring_timeout: self.ring_timeout,
             dialog_audit_timeout: self.dialog_audit_timeout,

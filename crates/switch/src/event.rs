@@ -61,6 +61,13 @@ pub enum Event {
         /// after a start, or stay.
         logged_out: bool,
     },
+    /// What seems to have failed when the peer was lost is thought otherwise now.
+    PeerFailure {
+        /// What is thought.
+        rating: tandem_peer::failure::Rating,
+        /// What it is judged from.
+        seen: tandem_peer::failure::Seen,
+    },
     /// The continuity mode of this server changed.
     ModeChanged {
         /// Mode until now.

@@ -49,6 +49,9 @@ pub enum Input {
         /// Numbers of Extensions and names of Trunks.
         devices: Vec<Box<str>>,
     },
+    /// What the peer's administration interface said, asked while [`Node::asks_control`](crate::Node::asks_control). It
+    /// explains the loss of the peer and changes nothing.
+    PeerControl(tandem_peer::failure::Control),
     /// The name in a trunk's `contact` now resolves to this address; `None` when it does not resolve.
     Resolved {
         /// The trunk's name.

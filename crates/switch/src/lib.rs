@@ -28,6 +28,7 @@ pub mod reject;
 pub mod rooms;
 pub mod routing;
 pub mod share;
+mod signals;
 pub mod time;
 pub mod trunks;
 pub mod view;

@@ -27,10 +27,27 @@ pub struct Status {
     pub transactions: usize,
     /// Whether it shuts down gracefully.
     pub draining: bool,
+    /// What seems to have failed, while the peer is lost; `None` too without `dr-failure-signals`.
+    pub peer_failure: Option<PeerFailure>,
     /// Graceful migration in shares: its state, share and site, if one is under way.
     pub migration: Option<String>,
     /// So many of a hundred new calls and agents go to the peer.
     pub migration_percent: u8,
+}
+
+/// Why the peer seems to be lost.
+#[derive(Clone, Debug, Serialize)]
+pub struct PeerFailure {
+    /// `site-dead`, `link-dead`, `peer-cut-off`, `this-site-cut-off` or `unknown`.
+    pub cause: &'static str,
+    /// `possible`, `likely` or `certain`.
+    pub confidence: &'static str,
+    /// Both, for people.
+    pub text: String,
+    /// What it is judged from.
+    pub because: String,
+    /// Seconds since the loss.
+    pub since_s: u64,
 }
 
 /// `tandem drain --status`.

@@ -112,6 +112,10 @@ pub fn status(answer: &Value, colours: bool) -> String {
         let kind = paint(kind, Tone::Bad, colours);
         ("drill", format!("{kind}  this server isolates itself for a rehearsal: `tandem drill status`"))
     });
+    let failure = answer.get("peer_failure").filter(|failure| failure.is_object()).map(|failure| {
+        let thought = paint(&text(failure, "text"), Tone::Bad, colours);
+        ("peer failure", format!("{thought}  {}", text(failure, "because")))
+    });
     let lines = [
         ("server", text(answer, "server")),
         ("switch", text(answer, "switch")),
@@ -128,7 +132,12 @@ pub fn status(answer: &Value, colours: bool) -> String {
         ("trunks out", paint(&out, out_tone, colours)),
         ("transactions", text(answer, "transactions")),
     ];
-    lines.iter().chain(&drill).map(|(name, value)| format!("{name:<13} {}\n", value.trim_end())).collect()
+    lines
+        .iter()
+        .chain(&failure)
+        .chain(&drill)
+        .map(|(name, value)| format!("{name:<13} {}\n", value.trim_end()))
+        .collect()
 }
 
 /// `tandem dn list`.

@@ -12,6 +12,8 @@ use tandem_sip::{Host, Timers, Transport};
 use tandem_switch::directory::{AgentOptions, Authenticate, Listen, Options, Server};
 
 use super::agents::{self, Level};
+use super::fault::At;
+use super::peer_http;
 use super::reader::{Located, Reader, Section};
 use super::target::Target;
 use super::{CtiSettings, LogFormat, Settings};
@@ -38,6 +40,8 @@ pub struct ToPeer {
     pub trunk: Option<Located<String>>,
     /// `site-timeout` of the desktops.
     pub site_timeout: Option<Located<u64>>,
+    /// Where `dr-failure-signals` names `control`.
+    pub control: Option<At>,
 }
 
 /// What `[TServer]` says of agents.
@@ -72,7 +76,7 @@ pub fn read(reader: &Reader, root: &mut Section<'_>, nonce_secret: [u8; 32]) -> 
     // Both are read before either may end it: one run reports the faults of both.
     let application = application.and_then(|table| read_application(reader, table, nonce_secret));
     let tserver = tserver.and_then(|table| read_tserver(reader, table));
-    let ((server, cti, cdr_file), (address, port, options, trunk, agents)) = (application?, tserver?);
+    let ((server, cti, cdr_file), (address, port, options, to_peer, agents)) = (application?, tserver?);
     let settings = Settings {
         http: http_listen.map_or(Some(SocketAddr::from(([127, 0, 0, 1], 8060))), |found| found.value),
         cti,
@@ -85,7 +89,7 @@ pub fn read(reader: &Reader, root: &mut Section<'_>, nonce_secret: [u8; 32]) -> 
         goals: Goals::default(),
     };
     let server = Server { sip_address: address, sip_port: port, ..server };
-    Some(Own { server, options, to_peer: ToPeer { trunk, site_timeout }, settings, agents })
+    Some(Own { server, options, to_peer: ToPeer { site_timeout, ..to_peer }, settings, agents })
 }
 
 fn read_application(
@@ -148,14 +152,15 @@ fn cti(table: &mut Section<'_>) -> CtiSettings {
     }
 }
 
-type TServer = (Box<str>, u16, Options, Option<Located<String>>, AgentDefaults);
+type TServer = (Box<str>, u16, Options, ToPeer, AgentDefaults);
 
 fn read_tserver(reader: &Reader, mut table: Section<'_>) -> Option<TServer> {
     let usual = Options::default();
     let address = table.parsed("sip-address", "an address or a host name", host);
     let address = table.required("sip-address", address, "\"127.0.0.1\"");
     let port = table.integer("sip-port", 1..=65_535);
-    let peer_trunk = table.string("dr-peer-trunk");
+    let trunk = table.string("dr-peer-trunk");
+    let (dr_failure_signals, control) = peer_http::signals(&mut table);
     let min = table.integer("min-expires", 1..=86_400);
     let max = table.integer("max-expires", 1..=86_400);
     let default = table.integer("default-expires", 1..=86_400);
@@ -166,6 +171,7 @@ fn read_tserver(reader: &Reader, mut table: Section<'_>) -> Option<TServer> {
             .unwrap_or(usual.dr_recovery_delay),
         dr_recovery_sweep: table.boolean("dr-recovery-sweep").unwrap_or(usual.dr_recovery_sweep),
         site_timeout: None,
+        dr_failure_signals,
         authenticate: authenticate(&mut table).unwrap_or(usual.authenticate),
         authenticate_algorithms: algorithms(&mut table).unwrap_or(usual.authenticate_algorithms),
         shutdown_sip_reject_code: table
@@ -208,7 +214,8 @@ fn read_tserver(reader: &Reader, mut table: Section<'_>) -> Option<TServer> {
     let agents = agent_defaults(&mut table);
     table.finish();
     let port = port.and_then(|found| u16::try_from(found.value).ok()).unwrap_or(5060);
-    Some((address?.value.into(), port, options, peer_trunk, agents))
+    let to_peer = ToPeer { trunk, site_timeout: None, control };
+    Some((address?.value.into(), port, options, to_peer, agents))
 }
 
 fn agent_defaults(table: &mut Section<'_>) -> AgentDefaults {

@@ -177,6 +177,7 @@ fn join(files: &[SourceFile], reader: &Reader, nonce_secret: [u8; 32]) -> Option
                 own.settings.media = media::read(&mut root);
                 own.settings.peer_http = peer_http::read(&mut root);
                 own.settings.goals = peer_http::goals(&mut root);
+                peer_http::check_signals(reader, own);
             }
             untimed = own.as_ref().map_or(untimed, |own| own.agents.untimed);
         }

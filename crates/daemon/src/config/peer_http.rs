@@ -4,10 +4,13 @@
 use std::path::PathBuf;
 
 use axum::http::Uri;
+use tandem_peer::failure::FailureSignals;
 use tandem_peer::readiness::Goals;
 use tandem_switch::directory::floor::Password;
 
-use super::reader::Section;
+use super::application::Own;
+use super::fault::At;
+use super::reader::{Reader, Section};
 
 /// Longest `recovery-goal`, s.
 const LONGEST_S: u64 = 86_400;
@@ -88,4 +91,32 @@ pub fn goals(root: &mut Section<'_>) -> Goals {
     table.finish();
     let goal_s = goal.and_then(|found| u32::try_from(found.value).ok());
     Goals { recovery_goal_s: goal_s.unwrap_or(usual.recovery_goal_s), ..usual }
+}
+
+/// The words of `dr-failure-signals`.
+const SIGNALS: [&str; 3] = ["control", "gateways", "phones"];
+
+/// Reads `dr-failure-signals`; with it, where `control` stands.
+pub fn signals(table: &mut Section<'_>) -> (FailureSignals, Option<At>) {
+    let expected = "\"control\", \"gateways\" or \"phones\"";
+    let words = table.list("dr-failure-signals", expected, |word| match SIGNALS.contains(&word) {
+        true => Ok(word.to_owned()),
+        false => Err(format!("\"{word}\" is not a value of it")),
+    });
+    let words = words.unwrap_or_default();
+    let at = |wanted: &str| words.iter().find(|word| word.value == wanted).map(|word| word.at.clone());
+    let watched = FailureSignals {
+        control: at("control").is_some(),
+        gateways: at("gateways").is_some(),
+        phones: at("phones").is_some(),
+    };
+    (watched, at("control"))
+}
+
+/// Whether what `dr-failure-signals` asks for can be asked.
+pub fn check_signals(reader: &Reader, own: &Own) {
+    if let (Some(at), None) = (&own.to_peer.control, &own.settings.peer_http) {
+        let text = "`dr-failure-signals` names \"control\", but nothing says where the peer's interface is";
+        reader.fault(at.clone(), text, "add [peer-http] with its url, or leave \"control\" out");
+    }
 }

@@ -4,6 +4,7 @@
 use std::fmt::{Display, Write as _};
 use std::sync::atomic::Ordering::Relaxed;
 
+use tandem_peer::failure::Cause;
 use tandem_switch::{Counters, view};
 
 use super::cdr::CdrCounters;
@@ -162,6 +163,25 @@ fn status(page: &mut Page, status: &view::Status) {
     for mode in ["stand-alone", "peered", "single-site"] {
         page.labelled("tandem_mode", &[("mode", mode)], u8::from(status.mode == mode));
     }
+    if let Some(failure) = &status.peer_failure {
+        page.head(
+            "tandem_peer_failure",
+            "What the loss of the peer seems to be: 1 possible, 2 likely, 3 certain",
+            "gauge",
+        );
+        for cause in Cause::ALL.iter().filter(|cause| **cause != Cause::Unknown).map(|cause| cause.as_str()) {
+            let sure = match failure.confidence {
+                "certain" => 3,
+                "likely" => 2,
+                _ => 1,
+            };
+            page.labelled(
+                "tandem_peer_failure",
+                &[("cause", cause)],
+                if failure.cause == cause { sure } else { 0 },
+            );
+        }
+    }
     page.head("tandem_build_info", "Which server and version this is", "gauge");
     let labels =
         [("server", &*status.server), ("switch", &*status.switch), ("version", env!("CARGO_PKG_VERSION"))];
@@ -272,6 +292,13 @@ mod tests {
                 trunks_out_of_service: Vec::new(),
                 transactions: 2,
                 draining: true,
+                peer_failure: Some(view::PeerFailure {
+                    cause: "link-dead",
+                    confidence: "certain",
+                    text: String::new(),
+                    because: String::new(),
+                    since_s: 3,
+                }),
                 migration: None,
                 migration_percent: 30,
             },
@@ -297,6 +324,8 @@ mod tests {
         assert!(text.contains("\ntandem_readiness_asked_seconds 1000\n"));
         assert!(text.contains("tandem_drill{kind=\"link-loss\"} 1\n"), "{text}");
         assert!(text.contains("tandem_drill{kind=\"site-loss\"} 0\n"));
+        assert!(text.contains("tandem_peer_failure{cause=\"link-dead\"} 3\n"), "{text}");
+        assert!(text.contains("tandem_peer_failure{cause=\"site-dead\"} 0\n"));
         assert!(text.contains("\ntandem_calls_total 7\n"), "{text}");
         assert!(
             text.contains("\ntandem_calls 3\n")

@@ -3,6 +3,7 @@
 //! is asked itself, keeps nothing of the answer but the score, and no rule of the server reads any of it.
 
 mod collect;
+pub mod control;
 pub mod page;
 mod peer;
 

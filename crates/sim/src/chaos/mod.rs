@@ -14,6 +14,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tandem_peer::DrForward;
+use tandem_peer::failure::Control;
 
 pub use plan::Plan;
 use shrink::Played;
@@ -42,6 +43,8 @@ pub struct Summary {
     pub faults: u32,
     /// Overlaps of a forward and a local ring that lost messages caused.
     pub overlaps: u64,
+    /// How often a site thought otherwise of why its peer was lost.
+    pub ratings: usize,
     /// Lines of the trace.
     pub lines: u64,
     /// Hash of the trace.
@@ -99,7 +102,10 @@ pub fn play(plan: &Plan, print: bool) -> Result<Summary, Box<Broke>> {
 impl Chaos {
     fn new(plan: &Plan, print: bool) -> Self {
         let mut dice = Dice::new(plan.seed, "chaos");
-        let mut sim = Sim::new(plan.seed, setup(&mut dice, plan.floor));
+        let mut sim = Sim::new(
+            plan.seed,
+            Setup { failure_signals: plan.signals.unwrap_or_default(), ..setup(&mut dice, plan.floor) },
+        );
         if print {
             sim.trace.print();
         }
@@ -129,6 +135,7 @@ impl Chaos {
         self.sim.try_run_for(secs(8))?;
         while self.sim.now() < end {
             self.sim.try_run_for(pauses.between(ms(50), ms(2500)))?;
+            self.tell_control();
             self.played.acts += 1;
             if self.plan.acts.has(self.played.acts) {
                 self.dice = Dice::new(self.plan.seed, &format!("act {}", self.played.acts));
@@ -139,6 +146,17 @@ impl Chaos {
         self.make_peace();
         self.sim.try_run_for(secs(45))?;
         self.sim.try_settle()
+    }
+
+    /// Sites hear anything at all of each other's administration interface.
+    fn tell_control(&mut self) {
+        if self.plan.signals.is_some() {
+            let mut dice = Dice::new(self.plan.seed, &format!("control {}", self.played.acts));
+            for site in [A, B] {
+                let said = dice.pick(&[Control::Answers, Control::Ailing, Control::Silent]).copied();
+                self.sim.hear_control(site, said.unwrap_or(Control::Silent));
+            }
+        }
     }
 
     /// The next of the cast, whose character is its own; whether it takes part.
@@ -334,6 +352,7 @@ impl Chaos {
             answered: self.calls.iter().filter(|(_, call)| self.sim.result(*call) == Some(200)).count(),
             faults: self.faults,
             overlaps: self.sim.oracles.overlaps(),
+            ratings: [A, B].iter().map(|site| self.sim.ratings(*site).len()).sum(),
             lines: self.sim.trace.lines(),
             hash: self.sim.trace.hash(),
         }

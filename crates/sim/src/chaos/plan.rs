@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use tandem_peer::failure::FailureSignals;
+
 use super::only::Only;
 use crate::time::secs;
 
@@ -15,6 +17,9 @@ pub struct Plan {
     pub lasts: Duration,
     /// With agents, desktops and queues.
     pub floor: bool,
+    /// The sites hear anything at all of each other's administration interface, and watch that much of what is seen beside
+    /// the peer trunk. It changes nothing, so no command asks for it.
+    pub signals: Option<FailureSignals>,
     /// Calls, requests and faults, numbered from 1 in the order of time. Each has dice of its own, so that one without
     /// another is what it was.
     pub acts: Only,
@@ -26,7 +31,7 @@ impl Plan {
     /// All that a seed brings, for a simulated minute.
     #[must_use]
     pub fn new(seed: u64, floor: bool) -> Self {
-        Self { seed, lasts: secs(60), floor, acts: Only::All, cast: Only::All }
+        Self { seed, lasts: secs(60), floor, signals: None, acts: Only::All, cast: Only::All }
     }
 }
 

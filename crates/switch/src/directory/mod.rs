@@ -72,6 +72,8 @@ pub struct Options {
     pub dr_recovery_sweep: bool,
     /// `site-timeout` of the desktops: how long they wait for a lost site before they go to the other; `None`: not told.
     pub site_timeout: Option<Duration>,
+    /// `dr-failure-signals`: what is looked at beside the peer trunk, to explain its loss.
+    pub dr_failure_signals: tandem_peer::failure::FailureSignals,
     /// `authenticate-requests`.
     pub authenticate: Authenticate,
     /// `authenticate-algorithms`: digest algorithms, in the order in which a challenge offers them; none twice.
@@ -108,6 +110,7 @@ impl Default for Options {
             dr_recovery_delay: Duration::ZERO,
             dr_recovery_sweep: false,
             site_timeout: None,
+            dr_failure_signals: tandem_peer::failure::FailureSignals::default(),
             authenticate: Authenticate { register: true, invite: true },
             authenticate_algorithms: Offer::ALGORITHMS.to_vec(),
             shutdown_sip_reject_code: tandem_peer::drain::DEFAULT_REJECT_CODE,

@@ -46,6 +46,7 @@ impl Node {
         let to = self.mode();
         self.rooms.counters.mode_changes += 1;
         self.rooms.report(Event::ModeChanged { from, to });
+        self.signals.mode_changed(from, to, self.rooms.now.mono);
         self.sweep.due = to == Mode::Peered && directory.options.dr_recovery_sweep;
         if to == Mode::Peered {
             self.peered_again();
@@ -63,6 +64,7 @@ impl Node {
         if self.sweep.due && self.rooms.now.mono >= self.sweep.earliest {
             self.peered_again();
         }
+        self.judge_failure();
     }
 
     /// Counts the agents whose phone is not here, and logs them out if that is wanted and its time has come.

@@ -495,6 +495,7 @@ impl Node {
             Event::DnBackInService { dn, .. } => (dn, true),
             Event::ModeChanged { .. }
             | Event::PeeredAgain { .. }
+            | Event::PeerFailure { .. }
             | Event::DrainStarted { .. }
             | Event::DrainAborted { .. }
             | Event::Migration { .. }

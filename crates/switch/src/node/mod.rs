@@ -8,6 +8,7 @@ mod continuity;
 mod control;
 mod cti;
 mod drain;
+mod failure;
 mod floor;
 mod floor_counts;
 mod floor_views;
@@ -42,6 +43,7 @@ use crate::outbox::Outbox;
 use crate::output::Output;
 use crate::pace::Pace;
 use crate::rooms::{Fact, Rooms};
+use crate::signals::Signals;
 use crate::time::Now;
 
 #[doc(hidden)]
@@ -63,6 +65,8 @@ pub struct Node {
     /// Graceful migration in shares, while it is under way.
     migration: Option<Migration>,
     sweep: Sweep,
+    /// What is seen beside the peer trunk; nothing that decides reads it.
+    signals: Signals,
     pace: Pace,
     /// Buffers that are used again.
     spare: Vec<Fact>,
@@ -125,6 +129,7 @@ impl Node {
             drain: None,
             migration: None,
             sweep: Sweep::starting(now),
+            signals: Signals::new(now.mono),
             pace: Pace::default(),
             spare: Vec::new(),
             told: Vec::new(),
@@ -163,6 +168,7 @@ impl Node {
             Input::Audit { devices } => {
                 self.audit_legs(|_, name| devices.iter().any(|device| **device == *name));
             }
+            Input::PeerControl(control) => self.control_seen(control),
             Input::Resolved { trunk, addr } => {
                 if let Some(id) = self.rooms.directory.trunk_named(&trunk) {
                     self.rooms.trunks.resolved(id, addr);

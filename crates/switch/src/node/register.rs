@@ -35,9 +35,11 @@ impl Node {
         self.accept_register(txn, flow, request, env, dn);
         let number = || directory.extension(dn).map(|e| e.number.clone()).unwrap_or_default();
         if done.came_in_service {
+            self.phone_seen(&number(), true);
             self.rooms.report(Event::DnBackInService { dn: number(), reason: "registered".into() });
         }
         if done.went_out_of_service {
+            self.phone_seen(&number(), false);
             self.rooms.report(Event::DnOutOfService { dn: number(), reason: "unregistered".into() });
         }
         Ok(())
@@ -60,8 +62,10 @@ impl Node {
         let expired = rooms.registrar.expire(&mut rooms.log, rooms.now, &mut gone);
         rooms.counters.bindings_expired += expired as u64;
         for dn in gone {
-            let number = rooms.directory.extension(dn).map(|e| e.number.clone()).unwrap_or_default();
-            rooms.report(Event::DnOutOfService { dn: number, reason: "its registration expired".into() });
+            let number = self.rooms.directory.extension(dn).map(|e| e.number.clone()).unwrap_or_default();
+            self.phone_seen(&number, false);
+            self.rooms
+                .report(Event::DnOutOfService { dn: number, reason: "its registration expired".into() });
         }
     }
 }

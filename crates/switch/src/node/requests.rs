@@ -105,6 +105,7 @@ impl Node {
             return Err(reject);
         }
         let (origin, known_by) = self.origin(flow, request, env)?;
+        self.call_seen(origin);
         if self.calls.is_full() {
             self.rooms.counters.refused_full += 1;
             return Err(Reject::full());

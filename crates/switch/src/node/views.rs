@@ -15,7 +15,7 @@ use tandem_peer::trunk::Phase;
 impl Node {
     /// `tandem status`.
     #[must_use]
-    pub fn status(&self, _now: Now) -> view::Status {
+    pub fn status(&self, now: Now) -> view::Status {
         let directory = &self.rooms.directory;
         let ids = (0u32..).zip(directory.extensions()).map(|(id, _)| DnId(id));
         let out = |id: &u32| !self.rooms.trunks.in_service(TrunkId(*id));
@@ -33,6 +33,7 @@ impl Node {
             trunks_out_of_service: trunks.filter(out).filter_map(name).collect(),
             transactions: self.rooms.endpoint.len(),
             draining: self.is_draining(),
+            peer_failure: self.failure_view(now),
             migration: self.migration_line(),
             migration_percent: self.rooms.share.as_ref().map_or(0, Share::percent),
         }

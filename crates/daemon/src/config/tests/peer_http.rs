@@ -1,5 +1,6 @@
 //! `[peer-http]`, `[readiness]` and `preferred-site`.
 
+use tandem_peer::failure::FailureSignals;
 use tandem_switch::directory::floor::Password;
 
 use super::*;
@@ -73,4 +74,21 @@ fn a_preferred_site_is_a_switch_that_is_known() {
         report.contains("`preferred-site` names the switch \"site-x\", which is not known here"),
         "{report}"
     );
+}
+
+#[test]
+fn failure_signals_are_words_and_control_needs_somewhere_to_ask() {
+    let signals = |words: &str, more: &str| load_text(&format!("dr-failure-signals = [{words}]\n{more}"));
+    let watched = |words: &str| signals(words, WHOLE).unwrap().directory.options.dr_failure_signals;
+    assert_eq!(watched("\"control\", \"gateways\", \"phones\""), FailureSignals::ALL);
+    assert_eq!(watched("\"phones\""), FailureSignals { phones: true, ..FailureSignals::default() });
+    assert!(!load_text("").unwrap().directory.options.dr_failure_signals.any());
+    let extra = "dr-failure-signals = [\"control\"]\n";
+    let out = report(extra);
+    assert!(
+        out.contains(&place(extra, "\"control\"")) && out.contains("add [peer-http] with its url"),
+        "{out}"
+    );
+    let out = report("dr-failure-signals = [\"contrl\"]\n");
+    assert!(out.contains("\"contrl\" is not a value of it"), "{out}");
 }
