@@ -34,6 +34,7 @@ run floor_sites.py
 run floor_tls.py
 run treatment.py
 run drain.py
+run drill.py
 run readiness.py
 run migrate.py
 run stat.py

@@ -181,7 +181,10 @@ impl Shell {
             }
             Output::Cdr(cdr) => {
                 log::call_over(&cdr);
-                self.cdrs.write(cdr);
+                // A call that came over the peer trunk is counted where it came in.
+                let peer = self.node.peer_trunk();
+                let came_in_here = cdr.legs.first().is_some_and(|leg| Some(&*leg.device) != peer);
+                self.cdrs.write(cdr, came_in_here);
             }
         }
     }

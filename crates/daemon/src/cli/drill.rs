@@ -152,8 +152,10 @@ fn task(kind: Kind, course: &Course) -> Result<Task, String> {
     let delay = match (kind, course.delay) {
         (Kind::SlowLink, None) => return Err("slow-link needs --delay, such as --delay 400ms".to_owned()),
         (Kind::SlowLink, Some(delay)) => delay,
-        (Kind::SiteLoss | Kind::LinkLoss, None) => Duration::ZERO,
-        (Kind::SiteLoss | Kind::LinkLoss, Some(_)) => return Err("--delay is for slow-link".to_owned()),
+        (Kind::SiteLoss | Kind::LinkLoss | Kind::Witness, None) => Duration::ZERO,
+        (Kind::SiteLoss | Kind::LinkLoss | Kind::Witness, Some(_)) => {
+            return Err("--delay is for slow-link".to_owned());
+        }
     };
     if course.share > 0 && (kind != Kind::SiteLoss || course.inject_with.is_some()) {
         return Err("--share is for site-loss, when the site cuts itself off".to_owned());

@@ -221,7 +221,7 @@ impl Drill {
         let text = match self.task.kind {
             Kind::SiteLoss => format!("{} is lost", self.record.name(Side::Site)),
             Kind::LinkLoss => "the link between the sites is lost".to_owned(),
-            Kind::SlowLink => format!(
+            Kind::SlowLink | Kind::Witness => format!(
                 "what {} sends to its peer is {} ms late",
                 self.record.name(Side::Site),
                 self.task.delay.as_millis()
@@ -232,7 +232,7 @@ impl Drill {
             return;
         }
         for call in &mut self.record.facts().calls {
-            if call.ended.is_none() && call.answered.is_some_and(|(_, side)| side == Side::Site) {
+            if call.ended.is_none() && call.through == Some(Side::Site) {
                 call.ended = Some((lost, Outcome::Cut(Side::Site)));
             }
         }

@@ -60,7 +60,7 @@ pub fn served(task: &Task, facts: &Facts, seen: &[Seen; 2], lost: Instant) -> Re
         None => Err(who.to_owned()),
     };
     match task.kind {
-        Kind::SlowLink => {}
+        Kind::SlowLink | Kind::Witness => {}
         Kind::SiteLoss => {
             note(Side::Peer.of(seen).came_to("single-site", lost), "the peer does not work alone")?;
             for (what, parties) in [("phone", &facts.phones), ("agent", &facts.desks)] {
@@ -107,6 +107,9 @@ fn reason(call: &Call, record: &Record) -> Option<String> {
     };
     match outcome {
         Outcome::Done => None,
+        Outcome::Cut(side) if call.answered.is_none() => {
+            Some(format!("was being set up through {}, which no longer answered", name(side)))
+        }
         Outcome::Cut(side) => Some(format!("was up through {}, which no longer answered", name(side))),
         Outcome::EndedBy(side) => Some(format!("was up and ended by {}{}", name(side), crosses(side))),
         Outcome::Refused(side, code) => {
@@ -300,7 +303,7 @@ impl Sheet<'_> {
                 lines.push(spread(what, parties.len(), taken));
             }
         };
-        let noticed = |party: &Party| party.noticed(lost).filter(during);
+        let noticed = |party: &Party| party.noticed(lost, LOOK_EVERY).filter(during);
         let moved = |party: &Party| party.first_at(Side::Peer, lost).filter(during);
         let ask = "phones: until the next one asked, in vain (refresh)";
         taken(ask, &phones, &|party| Some(since(lost, noticed(party)?)));
@@ -362,18 +365,26 @@ impl Sheet<'_> {
         let through = |call: &Call, side: Side| call.answered.is_some_and(|(_, at)| at == side);
         let between = |call: &Call, from: Instant, to: Instant| call.began >= from && call.began < to;
         let by_name = |side: Side| self.name(side);
-        let mut groups = vec![self.count("over before the loss", |call| call.began < lost && !up(call))];
+        let rang = |call: &Call| {
+            call.began < lost
+                && call.answered.is_none_or(|(at, _)| at >= lost)
+                && call.ended.is_none_or(|(at, _)| at >= lost)
+        };
+        let over = |call: &Call| call.began < lost && !up(call) && !rang(call);
+        let mut groups = vec![self.count("over before the loss", over)];
         for side in Side::BOTH {
             let what = format!("up at the loss, wholly at {}", by_name(side));
             groups.push(self.count(&what, |call| up(call) && through(call, side) && !Self::crosses(call)));
         }
         groups.push(self.count("up at the loss, over the link", |call| up(call) && Self::crosses(call)));
+        groups.push(self.count("in set-up at the loss", rang));
         groups.push(self.count("begun until everybody was served", |call| between(call, lost, served)));
         groups
             .push(self.count("begun after that, while it was lost", |call| between(call, served, restored)));
-        groups.push(self.count("of all these, answered over the link", |call| {
-            between(call, lost, restored) && Self::crosses(call)
-        }));
+        if self.task.kind != Kind::SiteLoss {
+            let what = "of both, answered over the link";
+            groups.push(self.count(what, |call| between(call, lost, restored) && Self::crosses(call)));
+        }
         groups.push(self.count("begun after the return", |call| call.began >= restored));
         let mut why: BTreeMap<String, u64> = BTreeMap::new();
         let mut listed = Vec::new();

@@ -125,6 +125,7 @@ impl Gateway {
         let mut outcome = Outcome::Silence;
         // Each site once by itself, and once more where a redirection leads.
         for _ in 0..3 {
+            self.record.call(call, |call| call.through = Some(side));
             match self.try_at(call, side, &uri).await {
                 Tried::Silent => {
                     self.was_silent(side);
@@ -145,6 +146,12 @@ impl Gateway {
                     break;
                 }
                 Tried::Answered(talk) => {
+                    // Nobody listens any more when it was lost while it rang.
+                    let is_lost = self.record.is_over(call);
+                    if is_lost {
+                        self.hang_up(&talk).await;
+                        break;
+                    }
                     self.record.call(call, |call| call.answered = Some((Instant::now(), side)));
                     outcome = self.talk(&talk, held).await;
                     break;

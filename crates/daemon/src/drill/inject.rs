@@ -1,5 +1,6 @@
 //! How the failure comes about: the site isolates itself by an order, or a command outside does it to the site.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -18,35 +19,43 @@ const RENEW_EVERY: Duration = Duration::from_secs(1);
 
 /// A failure under way.
 pub struct Injected {
-    /// Number of the isolation; none when a command did it.
-    pub id: Option<u64>,
     /// When it began.
     pub at: Instant,
+    /// Isolations by the server that carries them out, with their numbers; none when a command did it.
+    orders: Vec<(Side, u64)>,
     stop: CancellationToken,
 }
 
-/// Whom and what the site is told.
-fn body(task: &Task) -> Value {
-    let mut body =
-        json!({ "action": "start", "kind": task.kind.name(), "for_s": task.longest().as_secs() + 1 });
-    let Some(fields) = body.as_object_mut() else { return body };
-    match task.kind {
-        Kind::SiteLoss => {
-            fields.insert("parties".to_owned(), json!(task.plan.parties()));
-            fields.insert("share".to_owned(), json!(task.share));
-        }
-        Kind::LinkLoss => {}
-        Kind::SlowLink => {
-            let ms = u64::try_from(task.delay.as_millis()).unwrap_or(u64::MAX);
-            fields.insert("delay_ms".to_owned(), json!(ms));
-        }
+/// Whom and what a server is told.
+fn body(task: &Task, kind: Kind) -> Value {
+    let lasts = task.longest().as_secs() + 1;
+    let parties = task.plan.parties();
+    let mut body = json!({ "action": "start", "kind": kind.name(), "for_s": lasts, "parties": parties });
+    let (name, value) = match kind {
+        Kind::SiteLoss => ("share", json!(task.share)),
+        Kind::SlowLink => ("delay_ms", json!(u64::try_from(task.delay.as_millis()).unwrap_or(u64::MAX))),
+        Kind::LinkLoss | Kind::Witness => return body,
+    };
+    if let Some(fields) = body.as_object_mut() {
+        fields.insert(name.to_owned(), value);
     }
     body
 }
 
-async fn order(task: &Task, body: &Value) -> Result<Value, AskError> {
+async fn order(task: &Task, side: Side, body: &Value) -> Result<Value, AskError> {
     let person = Person { user: &task.user, password: &task.password };
-    client::order(&Side::Site.of(&task.plan.sites).http, PATH, &person, body).await
+    client::order(&side.of(&task.plan.sites).http, PATH, &person, body).await
+}
+
+/// Has a server begin; gives the number, and when it began.
+async fn begin(task: &Task, side: Side, kind: Kind) -> Result<(u64, Instant), String> {
+    let answer = order(task, side, &body(task, kind)).await.map_err(|error| error.to_string())?;
+    let id = answer.pointer("/on/id").and_then(Value::as_u64);
+    let id = id.ok_or("the server does not say that it has begun")?;
+    // The order took its time to get there and back.
+    let since = answer.pointer("/on/since_ms").and_then(Value::as_u64).unwrap_or_default();
+    let now = Instant::now();
+    Ok((id, now.checked_sub(Duration::from_millis(since)).unwrap_or(now)))
 }
 
 async fn command(task: &Task, what: &str) -> Result<(), String> {
@@ -69,38 +78,46 @@ impl Injected {
     ///
     /// # Errors
     /// A sentence.
-    pub async fn start(task: &Task, over: impl Fn(String) + Send + 'static) -> Result<Self, String> {
+    pub async fn start(task: &Arc<Task>, over: impl Fn(String) + Send + 'static) -> Result<Self, String> {
         let stop = CancellationToken::new();
+        let mut injected = Self { at: Instant::now(), orders: Vec::new(), stop };
         if task.inject_with.is_some() {
             command(task, "start").await?;
-            return Ok(Self { id: None, at: Instant::now(), stop });
+            injected.at = Instant::now();
+            return Ok(injected);
         }
-        let answer = order(task, &body(task)).await.map_err(|error| error.to_string())?;
-        let id = answer.pointer("/on/id").and_then(Value::as_u64);
-        let id = id.ok_or("the site does not say that it isolates itself")?;
-        // The order took its time to get there and back.
-        let since = answer.pointer("/on/since_ms").and_then(Value::as_u64).unwrap_or_default();
-        let at = Instant::now().checked_sub(Duration::from_millis(since)).unwrap_or_else(Instant::now);
-        let (site, renew) =
-            (Side::Site.of(&task.plan.sites).http.clone(), json!({ "action": "renew", "id": id }));
-        let (user, password, stopped) = (task.user.clone(), task.password.clone(), stop.clone());
+        for (side, kind) in [(Side::Peer, Kind::Witness), (Side::Site, task.kind)] {
+            match begin(task, side, kind).await {
+                Ok((id, at)) => {
+                    injected.at = at;
+                    injected.orders.push((side, id));
+                }
+                Err(why) => {
+                    let _ = injected.end(task).await;
+                    return Err(why);
+                }
+            }
+        }
+        let (task, stop, orders) = (Arc::clone(task), injected.stop.clone(), injected.orders.clone());
         tokio::spawn(async move {
-            let person = Person { user: &user, password: &password };
             loop {
                 tokio::select! {
-                    () = stopped.cancelled() => return,
+                    () = stop.cancelled() => return,
                     () = sleep(RENEW_EVERY) => {}
                 }
-                match client::order(&site, PATH, &person, &renew).await {
-                    Err(AskError::Refused { text, .. }) if !stopped.is_cancelled() => {
-                        return over(format!("the isolation ended before its time: {text}"));
+                for (side, id) in &orders {
+                    let renewed = order(&task, *side, &json!({ "action": "renew", "id": id })).await;
+                    match renewed {
+                        Err(AskError::Refused { text, .. }) if !stop.is_cancelled() => {
+                            return over(format!("the isolation ended before its time: {text}"));
+                        }
+                        // One that does not answer in time is asked again.
+                        Ok(_) | Err(_) => {}
                     }
-                    // One that does not answer in time is asked again.
-                    Ok(_) | Err(_) => {}
                 }
             }
         });
-        Ok(Self { id: Some(id), at, stop })
+        Ok(injected)
     }
 
     /// Takes the failure back.
@@ -109,11 +126,17 @@ impl Injected {
     /// A sentence: it goes on, and ends by itself when the site isolates itself.
     pub async fn end(&self, task: &Task) -> Result<(), String> {
         self.stop.cancel();
-        let Some(id) = self.id else { return command(task, "end").await };
-        match order(task, &json!({ "action": "end", "id": id })).await {
-            Ok(_) => Ok(()),
-            Err(AskError::Refused { text, .. }) if text.contains("no drill of the number") => Ok(()),
-            Err(error) => Err(error.to_string()),
+        if task.inject_with.is_some() {
+            return command(task, "end").await;
         }
+        let mut worst = Ok(());
+        for (side, id) in self.orders.iter().rev() {
+            match order(task, *side, &json!({ "action": "end", "id": id })).await {
+                Ok(_) => {}
+                Err(AskError::Refused { text, .. }) if text.contains("no drill of the number") => {}
+                Err(error) => worst = Err(error.to_string()),
+            }
+        }
+        worst
     }
 }

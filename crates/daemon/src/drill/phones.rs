@@ -87,8 +87,7 @@ impl Phones {
         let Some(seat) = self.plan.seats.get(place) else { return };
         // Phones do not all ask in the same moment.
         let refresh = self.plan.refresh;
-        let share = u32::try_from(place % 97).unwrap_or(0);
-        let mut pause = refresh * share / 97;
+        let mut pause = refresh.mul_f64(place as f64 / self.plan.seats.len().max(1) as f64);
         let mut at: Option<Side> = None;
         loop {
             if at.is_some() {

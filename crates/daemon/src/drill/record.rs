@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::plan::{Plan, Side};
 
@@ -46,9 +46,9 @@ impl Party {
         self.stays.iter().find(|stay| stay.since >= after && stay.at == Some(side)).map(|stay| stay.since)
     }
 
-    /// When it noticed, after a moment, that its site is silent.
-    pub fn noticed(&self, after: Instant) -> Option<Instant> {
-        self.silences.iter().copied().find(|at| *at >= after)
+    /// When it noticed, after a moment that is known to `slack`, that its site is silent.
+    pub fn noticed(&self, after: Instant, slack: Duration) -> Option<Instant> {
+        self.silences.iter().copied().find(|at| *at + slack >= after)
     }
 }
 
@@ -80,6 +80,8 @@ pub struct Call {
     pub held: bool,
     /// When it began.
     pub began: Instant,
+    /// The site that it is being set up through, or was answered through.
+    pub through: Option<Side>,
     /// Sites that were silent.
     pub silent: Vec<Side>,
     /// When it was answered, and through which site.
@@ -227,7 +229,9 @@ impl Record {
     pub fn call_begins(&self, number: &str, home: Side, held: bool) -> usize {
         let mut facts = self.facts();
         let (began, number) = (Instant::now(), number.to_owned());
-        let call = Call { number, home, held, began, silent: Vec::new(), answered: None, ended: None };
+        let through = None;
+        let call =
+            Call { number, home, held, began, through, silent: Vec::new(), answered: None, ended: None };
         facts.calls.push(call);
         facts.calls.len() - 1
     }

@@ -63,9 +63,10 @@ impl CdrWriter {
     }
 
     /// Hands a record over; never waits.
-    pub fn write(&mut self, cdr: Box<Cdr>) {
-        let rehearsed = cdr.from.starts_with(DRILL_CALLER);
-        match log::worst(&cdr).filter(|_| !rehearsed) {
+    /// A call that `came_in_here` and was lost is counted.
+    pub fn write(&mut self, cdr: Box<Cdr>, came_in_here: bool) {
+        let counts = came_in_here && !cdr.from.starts_with(DRILL_CALLER);
+        match log::worst(&cdr).filter(|_| counts) {
             Some(Worst::Lost(_)) => self.counters.calls_lost.fetch_add(1, Ordering::Relaxed),
             Some(Worst::Failed(_)) => self.counters.calls_failed.fetch_add(1, Ordering::Relaxed),
             None => 0,
@@ -194,7 +195,7 @@ mod tests {
         let path = folder.path().join("cdr.jsonl");
         let counters = Arc::new(CdrCounters::default());
         let mut writer = CdrWriter::start(Some(&path), Arc::clone(&counters)).unwrap();
-        (0..100).for_each(|n| writer.write(record(n)));
+        (0..100).for_each(|n| writer.write(record(n), true));
         drop(writer);
         let text = std::fs::read_to_string(&path).unwrap();
         let lines: Vec<serde_json::Value> =
@@ -210,7 +211,7 @@ mod tests {
         let path = folder.path().join("cdr.jsonl");
         for n in 0..2 {
             let mut writer = CdrWriter::start(Some(&path), Arc::default()).unwrap();
-            writer.write(record(n));
+            writer.write(record(n), true);
         }
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
     }
@@ -221,7 +222,7 @@ mod tests {
         let (path, moved) = (folder.path().join("cdr.jsonl"), folder.path().join("cdr.1"));
         let counters = Arc::new(CdrCounters::default());
         let mut writer = CdrWriter::start(Some(&path), Arc::clone(&counters)).unwrap();
-        writer.write(record(1));
+        writer.write(record(1), true);
         std::fs::rename(&path, &moved).unwrap();
         counters.reopen();
         drop(writer);

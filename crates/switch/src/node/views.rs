@@ -159,6 +159,13 @@ impl Node {
         Some(explained.view(alive.is_some(), at_queues.into_iter().map(floor_views::step).collect()))
     }
 
+    /// Name of the peer trunk, if there is one.
+    #[must_use]
+    pub fn peer_trunk(&self) -> Option<&str> {
+        let directory = &self.rooms.directory;
+        Some(&*directory.trunk(directory.options.dr_peer_trunk?)?.name)
+    }
+
     /// Where the peer site is reached: the address of its trunk, and the networks that are its too. Empty without one.
     #[must_use]
     pub fn peer_addresses(&self) -> (Option<SocketAddr>, Vec<ipnet::IpNet>) {

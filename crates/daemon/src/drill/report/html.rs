@@ -141,7 +141,7 @@ fn picture(page: &mut String, report: &Value) {
     let end = items(report, "/phases").map(|phase| number(phase, "/to_ms")).fold(1.0, f64::max);
     let x = |ms: f64| ms / end * WIDTH;
     page.push_str(
-        "<h2>Course</h2>\n<figure>\n<svg viewBox=\"0 0 1000 150\" role=\"img\" \
+        "<h2>Course</h2>\n<figure>\n<svg viewBox=\"0 0 1025 140\" role=\"img\" \
          aria-label=\"Phases and calls over time; the tables below say the same\">\n",
     );
     for (place, phase) in items(report, "/phases").enumerate() {

@@ -30,6 +30,7 @@ pub struct Known {
 pub struct Cut {
     peer: Option<SocketAddr>,
     networks: Vec<IpNet>,
+    /// Where the drill's parties speak from; with site-loss they are cut off.
     parties: HashSet<IpAddr>,
     /// Where Extensions of the share are reached.
     addresses: HashSet<SocketAddr>,
@@ -52,9 +53,6 @@ impl Cut {
     pub fn new(order: &Order, known: Known) -> Self {
         let Known { peer: (peer, networks), devices: reached, extensions, desktops } = known;
         let mut cut = Self { peer, networks, share: order.share, extensions, ..Self::default() };
-        if order.kind != Kind::SiteLoss {
-            return cut;
-        }
         cut.parties = order.parties.iter().copied().collect();
         let mut chosen: BTreeMap<SocketAddr, Vec<Box<str>>> = BTreeMap::new();
         let mut shared: BTreeSet<SocketAddr> = BTreeSet::new();
@@ -129,7 +127,7 @@ impl Cut {
     /// Whether a message that arrived is not to be heard.
     pub fn drops_inbound(&self, kind: Kind, flow: Flow, message: &Message) -> bool {
         match kind {
-            Kind::SlowLink => false,
+            Kind::SlowLink | Kind::Witness => false,
             Kind::LinkLoss => self.is_peer(flow),
             Kind::SiteLoss => self.is_peer(flow) || self.is_party(flow.remote) || self.is_called(message),
         }
@@ -141,6 +139,7 @@ impl Cut {
             Kind::SlowLink if !self.is_peer(flow) => return Fate::Sent,
             Kind::SlowLink if waiting < MAX_DRILL_DELAYED => return Fate::Later(order.delay),
             Kind::SlowLink => true,
+            Kind::Witness => false,
             Kind::LinkLoss => self.is_peer(flow),
             Kind::SiteLoss => self.is_peer(flow) || self.is_party(flow.remote),
         };

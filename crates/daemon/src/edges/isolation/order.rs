@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::limits::{MAX_DRILL_DELAY, MAX_DRILL_FOR, MAX_DRILL_PARTIES};
 
 /// What is rehearsed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// The peer is out of reach, and this whole site is gone for chosen parties.
@@ -17,11 +17,14 @@ pub enum Kind {
     LinkLoss,
     /// What goes to the peer goes late.
     SlowLink,
+    /// Nothing: the peer is the one that isolates itself. When the drill is over, or has died, this server makes sure as
+    /// well that its parties' calls do not outlive them.
+    Witness,
 }
 
 impl Kind {
     /// All.
-    pub const ALL: [Self; 3] = [Self::SiteLoss, Self::LinkLoss, Self::SlowLink];
+    pub const ALL: [Self; 4] = [Self::SiteLoss, Self::LinkLoss, Self::SlowLink, Self::Witness];
 
     /// The printed form.
     pub fn name(self) -> &'static str {
@@ -29,6 +32,7 @@ impl Kind {
             Self::SiteLoss => "site-loss",
             Self::LinkLoss => "link-loss",
             Self::SlowLink => "slow-link",
+            Self::Witness => "witness",
         }
     }
 }
@@ -54,7 +58,7 @@ pub struct Order {
     pub kind: Kind,
     /// It ends after this long at the latest.
     pub lasts: Duration,
-    /// Addresses that lose this site, or none.
+    /// Addresses that the drill's parties speak from.
     pub parties: Vec<IpAddr>,
     /// Share of the real Extensions that lose this site, percent.
     pub share: u8,
@@ -78,20 +82,20 @@ impl TryFrom<Asked> for Order {
             return Err("share is a percentage: 0 to 100".to_owned());
         }
         let (nobody, delays) = (parties.is_empty() && share == 0, !delay.is_zero());
+        if share > 0 && kind != Kind::SiteLoss {
+            return Err(format!("{} takes no share of the Extensions: share is for site-loss", kind.name()));
+        }
         match kind {
             Kind::SiteLoss if nobody => {
                 Err("site-loss needs parties or a share of the Extensions".to_owned())
             }
-            Kind::LinkLoss | Kind::SlowLink if !nobody => {
-                Err(format!("{} concerns the peer alone: parties and share are for site-loss", kind.name()))
-            }
             Kind::SlowLink if !delays || delay > MAX_DRILL_DELAY => {
                 Err(format!("slow-link needs delay_ms, 1 to {}", MAX_DRILL_DELAY.as_millis()))
             }
-            Kind::SiteLoss | Kind::LinkLoss if delays => {
+            Kind::SiteLoss | Kind::LinkLoss | Kind::Witness if delays => {
                 Err(format!("delay_ms is for slow-link, not for {}", kind.name()))
             }
-            Kind::SiteLoss | Kind::LinkLoss | Kind::SlowLink => {
+            Kind::SiteLoss | Kind::LinkLoss | Kind::SlowLink | Kind::Witness => {
                 Ok(Self { kind, lasts, parties, share, delay })
             }
         }

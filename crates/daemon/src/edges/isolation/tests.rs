@@ -113,6 +113,19 @@ fn a_lost_site_is_gone_for_its_parties_and_their_desktops() {
 }
 
 #[test]
+fn a_witness_cuts_nobody_off_but_knows_whose_calls_to_ask_for_in_the_end() {
+    let body = json!({ "kind": "witness", "for_s": 60, "parties": ["192.0.2.9"] });
+    let (isolation, now, _) = begun(order(body).unwrap(), known());
+    for remote in [PEER, PARTY, PHONE] {
+        assert!(isolation.lets_in(udp(remote), &options(), now), "{remote}");
+        assert_eq!(isolation.fate(udp(remote), 0, now), Fate::Sent, "{remote}");
+    }
+    assert!(isolation.admits("192.0.2.9".parse().unwrap(), None, now));
+    let late = now + DRILL_RENEW_WITHIN;
+    assert_eq!(isolation.expire(false, late), Some(vec![Box::from("drill")]));
+}
+
+#[test]
 fn a_share_is_always_the_same_and_grows_by_adding() {
     let of = |percent| (1000..2000).filter(move |n: &u32| is_of_share(&n.to_string(), percent));
     let ten: Vec<u32> = of(10).collect();
@@ -219,7 +232,11 @@ fn an_order_that_makes_no_sense_is_refused_with_what_would() {
         (json!({ "kind": "site-loss", "for_s": 0, "share": 5 }), "for_s must be 1 to"),
         (json!({ "kind": "site-loss", "for_s": 99999, "share": 5 }), "for_s must be 1 to"),
         (json!({ "kind": "site-loss", "for_s": 60, "share": 101 }), "0 to 100"),
-        (json!({ "kind": "link-loss", "for_s": 60, "share": 5 }), "for site-loss"),
+        (json!({ "kind": "link-loss", "for_s": 60, "share": 5 }), "share is for site-loss"),
+        (
+            json!({ "kind": "witness", "for_s": 60, "share": 5, "parties": ["192.0.2.1"] }),
+            "share is for site-loss",
+        ),
         (json!({ "kind": "link-loss", "for_s": 60, "delay_ms": 5 }), "for slow-link"),
         (json!({ "kind": "slow-link", "for_s": 60 }), "needs delay_ms"),
         (json!({ "kind": "slow-link", "for_s": 60, "delay_ms": 60000 }), "needs delay_ms"),
