@@ -1,6 +1,6 @@
 //! What a scenario may ask a server: its own views, nothing else.
 
-use tandem_switch::view::{Call, Drain, Migration, Queue, Status, Why};
+use tandem_switch::view::{Agent, Call, Drain, Migration, Queue, Status, Why};
 use tandem_switch::{Cdr, Event};
 
 use crate::sim::{Sim, UaId};
@@ -114,6 +114,13 @@ impl Sim {
         let site = self.site(id)?;
         let queues = site.node.as_ref()?.queue_list(site.clock(self.now()));
         queues.into_iter().find(|queue| queue.queue == number)
+    }
+
+    /// `tandem agent list`.
+    #[must_use]
+    pub fn agents(&self, id: SiteId) -> Vec<Agent> {
+        let list = |site: &Site| Some(site.node.as_ref()?.agent_list(site.clock(self.now())));
+        self.site(id).and_then(list).unwrap_or_default()
     }
 
     /// Everything a site reported, with the time.

@@ -70,6 +70,8 @@ fn nobody_is_swept_when_the_sites_are_peered_again_and_the_number_is_told() {
         assert_eq!(logout(&sim, desk, dn), None, "{dn}");
     }
     assert_eq!(stranded(&sim, A), [(1, false)]);
+    let phones: Vec<bool> = sim.agents(A).iter().map(|agent| agent.phone_in_service).collect();
+    assert_eq!(phones, [true, false], "and the list of agents says who");
 }
 
 #[test]

@@ -189,6 +189,8 @@ pub struct Agent {
     pub calls: usize,
     /// May a queue offer him a call now?
     pub available: bool,
+    /// Is his phone in service here?
+    pub phone_in_service: bool,
     /// Queues that he named at his login.
     pub queues: Vec<String>,
 }

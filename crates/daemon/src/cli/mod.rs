@@ -263,7 +263,8 @@ enum Agent {
     /// List them
     #[command(after_help = "\
 STATE and WORK MODE are as desktops are told (docs/cti.md); Busy... says what follows the call. ENDS IN is the rest of timed
-after-call work, AVAILABLE whether a queue may offer him a call, REASON what he or the server gave for being not ready.")]
+after-call work, AVAILABLE whether a queue may offer him a call, PHONE whether his phone is in service at this site, REASON what
+he or the server gave for being not ready.")]
     List(Shape),
     /// Why an agent was, or was not, offered calls
     #[command(after_help = "\

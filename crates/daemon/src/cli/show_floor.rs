@@ -25,12 +25,13 @@ fn row(agent: &Value) -> Row {
         seconds(agent, "until_s"),
         plain(agent, "calls"),
         flag(agent, "available", ("yes", "no")),
+        flag(agent, "phone_in_service", ("here", "out")),
         plain(agent, "reason"),
     ]
 }
 
-const AGENT_HEADS: [&str; 9] =
-    ["AGENT", "DN", "STATE", "WORK MODE", "FOR", "ENDS IN", "CALLS", "AVAILABLE", "REASON"];
+const AGENT_HEADS: [&str; 10] =
+    ["AGENT", "DN", "STATE", "WORK MODE", "FOR", "ENDS IN", "CALLS", "AVAILABLE", "PHONE", "REASON"];
 
 /// `tandem agent list`.
 pub fn agent(answer: &Value, colours: bool) -> String {
@@ -101,12 +102,13 @@ mod tests {
     fn an_agent_is_one_line_and_what_he_typed_cannot_steer_the_terminal() {
         let shown = agent(
             &json!([{ "agent_id": "2001", "dn": "1001", "state": "NotReady", "work_mode": "AfterCallWork",
-                "since_s": 65, "until_s": 5, "calls": 0, "available": false, "reason": "\u{1b}[2Jlunch" }]),
+                "since_s": 65, "until_s": 5, "calls": 0, "available": false,
+                "phone_in_service": false, "reason": "\u{1b}[2Jlunch" }]),
             false,
         );
         let line = shown.lines().nth(1).unwrap();
         assert!(line.starts_with("2001   1001  NotReady  AfterCallWork  1m05s"), "{line}");
-        assert!(line.contains("no") && line.ends_with("?[2Jlunch"), "{line}");
+        assert!(line.contains("no         out") && line.ends_with("?[2Jlunch"), "{line}");
     }
 
     #[test]

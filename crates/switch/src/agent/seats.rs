@@ -182,6 +182,7 @@ impl Seat {
             until: agent.pause.as_ref().and_then(|pause| pause.until),
             calls: self.calls.len(),
             available: seated.available,
+            in_service: seated.in_service,
             idle_since_unix_ms: agent.idle_since_unix_ms,
         })
     }

@@ -116,6 +116,7 @@ fn agent_view(agent: &agent::View, now: Now) -> view::Agent {
         login_s: seconds(now.unix_ms, agent.login_unix_ms),
         calls: agent.calls,
         available: agent.available,
+        phone_in_service: agent.in_service,
         queues: agent.queues.iter().map(ToString::to_string).collect(),
     }
 }
