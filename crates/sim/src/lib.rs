@@ -6,6 +6,7 @@
 //! Start with `tests/basic_call.rs`, then run `cargo run -p tandem-sim -- --seed 1 --minutes 1 --trace`. A scenario that
 //! fails tells more with `TANDEM_SIM_TRACE=1 cargo test -p tandem-sim NAME -- --nocapture`.
 
+pub mod broken;
 pub mod chaos;
 pub mod desktop;
 pub mod dice;

@@ -10,6 +10,7 @@ use tandem_sim::chaos::many::run_all;
 use tandem_sim::chaos::only::Only;
 use tandem_sim::chaos::report::Report;
 use tandem_sim::chaos::{self, Plan};
+use tandem_sim::oracle::Invariant;
 
 /// Two sites, phones, gateways, desktops and faults in one deterministic process, and rules that hold after every step.
 ///
@@ -45,6 +46,9 @@ struct Arguments {
     /// Only these of the cast (phones, gateways, desktops); the others are switched off.
     #[arg(long, value_name = "NUMBERS")]
     cast: Option<Only>,
+    /// Servers that do not keep this rule, to see that it is noticed: one of the names that a failing seed prints.
+    #[arg(long, value_name = "RULE", value_parser = parse_rule)]
+    broken: Option<Invariant>,
     /// Print every line of the trace.
     #[arg(long, conflicts_with_all = ["seeds", "soak"])]
     trace: bool,
@@ -56,12 +60,19 @@ fn parse_range(text: &str) -> Result<Range<u64>, String> {
     Ok(number(from)?..number(to)?)
 }
 
+fn parse_rule(text: &str) -> Result<Invariant, String> {
+    let names = || Invariant::ALL.map(Invariant::name).join(", ");
+    let named = Invariant::ALL.into_iter().find(|rule| rule.name() == text);
+    named.ok_or_else(|| format!("the rules are {}", names()))
+}
+
 impl Arguments {
     fn plan(&self, seed: u64, floor: bool) -> Plan {
         Plan {
             lasts: Duration::from_secs(60).mul_f64(self.minutes.clamp(0.0, 1e6)),
             acts: self.acts.clone().unwrap_or_default(),
             cast: self.cast.clone().unwrap_or_default(),
+            broken: self.broken,
             ..Plan::new(seed, floor)
         }
     }

@@ -10,6 +10,7 @@ use tandem_peer::failure::Control;
 use tandem_switch::cti::{CtiInput, LinkId, Outgoing};
 use tandem_switch::{DrainOrder, Input, MigrateOrder};
 
+use crate::broken::{self, Broken};
 use crate::desktop::Desktop;
 use crate::desktop::link::Links;
 use crate::desktop::roamer::Roamers;
@@ -114,7 +115,12 @@ impl Sim {
         for id in ids.clone() {
             let directory = setup.directory(id);
             assert!(directory.is_ok(), "{directory:?}");
-            sites.extend(directory.map(|directory| Site::new(id, directory, seed, epoch)));
+            let given =
+                broken::configured(&setup).map_or_else(|| setup.directory(id), |other| other.directory(id));
+            assert!(given.is_ok(), "{given:?}");
+            let broken = setup.broken.map(|rule| Broken::new(rule, id));
+            let site = |(directory, given)| Site::new(id, directory, given, broken, seed, epoch);
+            sites.extend(directory.ok().zip(given.ok()).map(site));
         }
         let mut sim = Self {
             seed,
@@ -322,10 +328,10 @@ impl Sim {
             return;
         }
         self.oracles.received(id, &packet, now);
-        if let Some(input) = site.input_of(&packet) {
+        if let Some(input) = site.input_of(packet) {
             site.handle(input, now);
-            self.drain(id);
         }
+        self.drain(id);
         self.oracles.handled(id);
     }
 
@@ -586,6 +592,7 @@ impl Sim {
         self.link = Link::default();
         if let (Some(site), Ok(directory)) = (self.sites.get_mut(id.0), directory) {
             site.directory = directory.clone();
+            site.given = directory.clone();
             site.handle(Input::Directory(directory), now);
         }
         self.drain(id);

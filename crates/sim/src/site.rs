@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tandem_peer::Batch;
-use tandem_sip::{Flow, Message, Transport};
+use tandem_sip::{Flow, Message, Transmit, Transport};
 use tandem_switch::cti::{CtiInput, LinkId, Outgoing};
 use tandem_switch::{Cdr, Directory, Event, Input, Node, Now, Output};
 
+use crate::broken::{Broken, Comes};
 use crate::dice::Dice;
 use crate::oracle::Invariant;
 use crate::oracle::agents::Agents;
@@ -37,6 +38,10 @@ pub struct Site {
     pub id: SiteId,
     /// Its configuration.
     pub directory: Arc<Directory>,
+    /// The configuration that its server is given: the same, unless that server is [`Broken`].
+    pub given: Arc<Directory>,
+    broken: Option<Broken>,
+    telling: VecDeque<Outgoing>,
     /// Its server; `None` while the process is dead.
     pub node: Option<Node>,
     /// How often it was started.
@@ -90,10 +95,20 @@ pub enum Asked {
 impl Site {
     /// A site whose server has just started.
     #[must_use]
-    pub fn new(id: SiteId, directory: Arc<Directory>, seed: u64, epoch: Instant) -> Self {
+    pub fn new(
+        id: SiteId,
+        directory: Arc<Directory>,
+        given: Arc<Directory>,
+        broken: Option<Broken>,
+        seed: u64,
+        epoch: Instant,
+    ) -> Self {
         let mut site = Self {
             id,
             directory,
+            given,
+            broken,
+            telling: VecDeque::new(),
             node: None,
             incarnation: 0,
             skew_ms: 0,
@@ -125,8 +140,8 @@ impl Site {
         let seed = self.dice.seed();
         self.incarnation += 1;
         self.frozen = false;
-        let clock = self.clock(now);
-        let mut node = Node::new(self.directory.clone(), seed, clock);
+        let clock = self.seen(now);
+        let mut node = Node::new(self.given.clone(), seed, clock);
         let has_floor = !self.directory.floor().logins.is_empty();
         self.agents = has_floor.then(|| Agents::new(&self.directory, &mut node, clock.unix_ms));
         self.node = Some(node);
@@ -140,6 +155,7 @@ impl Site {
         self.uncommitted = (0, Duration::ZERO);
         self.inbox.clear();
         self.cti_inbox.clear();
+        self.telling.clear();
         self.connections.clear();
         self.armed = None;
     }
@@ -151,6 +167,13 @@ impl Site {
         let wall = WALL_START_MS + shown / 1_000;
         let mono = self.epoch + Duration::from_micros(shown);
         Now { mono, unix_ms: wall.saturating_add_signed(self.skew_ms) }
+    }
+
+    /// What its server sees of its clocks.
+    fn seen(&self, now: At) -> Now {
+        let clock = self.clock(now);
+        let stopped = self.broken.as_ref().is_some_and(Broken::stops_clock);
+        if stopped { Now { unix_ms: WALL_START_MS, ..clock } } else { clock }
     }
 
     /// Microseconds since the start as its own clocks count them.
@@ -192,8 +215,11 @@ impl Site {
     }
 
     /// Gives the server a fact.
-    pub fn handle(&mut self, input: Input, now: At) {
-        let clock = self.clock(now);
+    pub fn handle(&mut self, mut input: Input, now: At) {
+        let clock = self.seen(now);
+        if let (Some(broken), Input::Cti(input)) = (&self.broken, &mut input) {
+            broken.asked(input);
+        }
         if let Some(node) = &mut self.node {
             node.handle_input(input, clock);
         }
@@ -201,7 +227,7 @@ impl Site {
 
     /// Lets the server look at the clock.
     pub fn tick(&mut self, now: At) {
-        let clock = self.clock(now);
+        let clock = self.seen(now);
         if let Some(node) = &mut self.node {
             node.handle_timeout(clock);
         }
@@ -211,12 +237,21 @@ impl Site {
     #[must_use]
     pub fn next_timeout(&self) -> Option<(At, String)> {
         let (at, reason) = self.node.as_ref()?.poll_timeout()?;
+        let spins = self.broken.as_ref().is_some_and(Broken::spins);
+        let at = if spins { self.epoch } else { at };
         let at = self.when(At::after_start(at.saturating_duration_since(self.epoch)));
         Some((at, reason.to_string()))
     }
 
     /// The fact that a packet arrived; `None` when nobody could read it.
-    pub fn input_of(&mut self, packet: &Packet) -> Option<Input> {
+    pub fn input_of(&mut self, packet: Packet) -> Option<Input> {
+        let packet = match &mut self.broken {
+            None => packet,
+            Some(broken) => match broken.comes(packet) {
+                Comes::Heard(packet) => packet,
+                Comes::Kept => return None,
+            },
+        };
         let flow = match packet.over {
             Over::Udp => Flow { transport: Transport::Udp, local: UDP, remote: packet.from, conn: 0 },
             Over::Tcp => {
@@ -224,7 +259,7 @@ impl Site {
                 Flow { transport: Transport::Tcp, local: TCP, remote: packet.from, conn }
             }
         };
-        match Message::parse(packet.wire.bytes.clone()) {
+        match Message::parse(packet.wire.bytes) {
             Ok(message) => Some(Input::Sip { flow, message }),
             Err(_) => {
                 self.unreadable += 1;
@@ -290,13 +325,30 @@ impl Site {
     /// The next thing the server asks for.
     pub fn poll(&mut self, now: At) -> Option<Asked> {
         loop {
+            if let Some(packet) = self.broken.as_mut().and_then(Broken::says) {
+                return Some(Asked::Send(packet));
+            }
+            if let Some(told) = self.telling.pop_front() {
+                return Some(Asked::Tell(told));
+            }
             match self.node.as_mut()?.poll_output()? {
-                Output::Store(batch) => return Some(Asked::Store(batch)),
+                Output::Store(batch) => {
+                    if self.broken.as_ref().is_some_and(Broken::opens_gate) {
+                        self.handle(Input::Persisted { seq: batch.seq().0 }, now);
+                    }
+                    return Some(Asked::Store(batch));
+                }
                 Output::Event(event) => {
+                    if let Some(broken) = &mut self.broken {
+                        broken.reported(&event);
+                    }
                     self.drained |= matches!(event, Event::Drained { .. });
                     self.events.push((now, event));
                 }
-                Output::Cti(told) => return Some(Asked::Tell(told)),
+                Output::Cti(told) => match &mut self.broken {
+                    None => return Some(Asked::Tell(told)),
+                    Some(broken) => self.telling.extend(broken.told(told)),
+                },
                 Output::CtiClose(link) => return Some(Asked::Close(link)),
                 // No media server is simulated: callers have ringback.
                 Output::Media(order) => {
@@ -305,8 +357,11 @@ impl Site {
                     }
                 }
                 Output::Cdr(cdr) => self.cdrs.push(*cdr),
-                Output::Transmit(transmit) => {
-                    return Some(self.send(transmit.flow, Wire::read(transmit.payload)));
+                Output::Transmit(Transmit { flow, payload }) => {
+                    let leaves = self.broken.as_mut().map(|broken| broken.leaves(flow, payload.clone()));
+                    if let Some((flow, payload)) = leaves.unwrap_or(Some((flow, payload))) {
+                        return Some(self.send(flow, Wire::read(payload)));
+                    }
                 }
             }
         }

@@ -16,6 +16,7 @@ use tandem_switch::directory::{
 use tandem_switch::limits::MAX_STAGES;
 
 use crate::office;
+use crate::oracle::Invariant;
 use crate::time::secs;
 
 /// A site by number.
@@ -93,6 +94,8 @@ pub struct Setup {
     /// Whether the oracles listen to every DN, by a client of their own. Without one a server tells only what somebody
     /// else has asked for.
     pub overheard: bool,
+    /// The servers do not keep this rule ([`crate::broken`]): an oracle must say so.
+    pub broken: Option<Invariant>,
 }
 
 impl Default for Setup {
@@ -119,6 +122,7 @@ impl Default for Setup {
             gateways: vec![gateway_addr(1), gateway_addr(2)],
             floor: None,
             overheard: true,
+            broken: None,
         }
     }
 }

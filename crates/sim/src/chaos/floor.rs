@@ -133,7 +133,12 @@ impl Chaos {
 
     fn login(&mut self, place: usize) {
         let mode = if self.dice.chance(600) { "AutoIn" } else { "ManualIn" };
-        let (desk, dn, agent) = (self.desk(place), self.any_dn(place), format!("a{}", place + 1));
+        let (desk, seat, agent) = (self.desk(place), self.any_dn(place), format!("a{}", place + 1));
+        if seat != dn(place) {
+            // He sits down elsewhere, and may be logged in at his own place still.
+            self.sim.ask(desk, "TRegisterAddress", &[("ThisDN", &seat)]);
+        }
+        let dn = seat;
         self.sim.ask(desk, "TAgentLogin", &[("ThisDN", &dn), ("AgentID", &agent), ("WorkMode", mode)]);
     }
 

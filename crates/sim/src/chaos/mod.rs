@@ -102,10 +102,10 @@ pub fn play(plan: &Plan, print: bool) -> Result<Summary, Box<Broke>> {
 impl Chaos {
     fn new(plan: &Plan, print: bool) -> Self {
         let mut dice = Dice::new(plan.seed, "chaos");
-        let mut sim = Sim::new(
-            plan.seed,
-            Setup { failure_signals: plan.signals.unwrap_or_default(), ..setup(&mut dice, plan.floor) },
-        );
+        let mut setup = setup(&mut dice, plan.floor);
+        setup.failure_signals = plan.signals.unwrap_or_default();
+        setup.broken = plan.broken;
+        let mut sim = Sim::new(plan.seed, setup);
         if print {
             sim.trace.print();
         }

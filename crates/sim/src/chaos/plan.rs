@@ -6,6 +6,7 @@ use std::time::Duration;
 use tandem_peer::failure::FailureSignals;
 
 use super::only::Only;
+use crate::oracle::Invariant;
 use crate::time::secs;
 
 /// See the module.
@@ -25,13 +26,15 @@ pub struct Plan {
     pub acts: Only,
     /// Phones, gateways and desktops, numbered from 1. Who does not take part is there, and switched off.
     pub cast: Only,
+    /// A rule that the servers do not keep ([`crate::broken`]).
+    pub broken: Option<Invariant>,
 }
 
 impl Plan {
     /// All that a seed brings, for a simulated minute.
     #[must_use]
     pub fn new(seed: u64, floor: bool) -> Self {
-        Self { seed, lasts: secs(60), floor, signals: None, acts: Only::All, cast: Only::All }
+        Self { seed, lasts: secs(60), floor, signals: None, acts: Only::All, cast: Only::All, broken: None }
     }
 }
 
@@ -50,6 +53,9 @@ impl fmt::Display for Plan {
         }
         if self.cast != Only::All {
             write!(f, " --cast {}", self.cast)?;
+        }
+        if let Some(rule) = self.broken {
+            write!(f, " --broken {rule}")?;
         }
         f.write_str(" --trace")
     }

@@ -17,7 +17,7 @@ use crate::time::{At, secs};
 const PATIENCE: std::time::Duration = secs(10);
 
 /// The connection of the oracles' own client.
-const OVERHEARING: u64 = u64::MAX;
+pub(crate) const OVERHEARING: u64 = u64::MAX;
 
 /// One connection.
 #[derive(Debug)]
