@@ -3,7 +3,7 @@
 //! The servers are the real ones ([`tandem_switch::Node`]); everything around them is simulated: time, network,
 //! devices. One seed gives one history, byte for byte. Oracles look at every step.
 //!
-//! Start with `tests/basic_call.rs`, then run `cargo run -p tandem-sim -- --seed 1 --minutes 1 --trace`. A scenario that
+//! Start with `tests/basic_call.rs`, then run `cargo run -p tandem-sim -- --seed 1 --trace`; `docs/simulation.md` says more. A scenario that
 //! fails tells more with `TANDEM_SIM_TRACE=1 cargo test -p tandem-sim NAME -- --nocapture`.
 
 pub mod broken;
