@@ -36,6 +36,7 @@ run treatment.py
 run drain.py
 run drill.py
 run readiness.py
+run failure.py
 run migrate.py
 run stat.py
 run shipped.py

@@ -13,8 +13,8 @@ const SLOT: Duration = Duration::from_secs(10);
 const SLOTS: u64 = 12;
 /// The older half is how things were before: in the newer one the loss may have shown already.
 const BEFORE: u64 = 6;
-/// A loss is judged anew at most so often.
-const JUDGED_EVERY: Duration = Duration::from_secs(1);
+/// Another thought is told at the earliest so long after the last.
+const TOLD_EVERY: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Debug)]
@@ -38,7 +38,8 @@ struct Loss {
     came: BTreeSet<Arc<str>>,
     left: BTreeSet<Arc<str>>,
     control: Option<Control>,
-    judged: Option<(Instant, Rating)>,
+    /// What was told last, and when.
+    told: Option<(Instant, Rating)>,
 }
 
 impl Signals {
@@ -67,7 +68,7 @@ impl Signals {
             came: BTreeSet::new(),
             left: BTreeSet::new(),
             control: None,
-            judged: None,
+            told: None,
         });
     }
 
@@ -102,18 +103,17 @@ impl Signals {
         }
     }
 
-    /// Judges the loss anew, if there is one and it is time; the rating if it is another than before, with what it is
-    /// judged from.
+    /// Judges the loss anew, if there is one; the rating if it is another than was told last, with what it is judged from.
     pub fn judge(&mut self, watched: FailureSignals, now: Instant) -> Option<(Rating, Seen)> {
         let seen = self.seen(watched, now)?;
         let loss = self.loss.as_mut()?;
-        let before = loss.judged.map_or(Rating::UNKNOWN, |(_, rating)| rating);
-        if loss.judged.is_some_and(|(at, _)| now < at + JUDGED_EVERY) {
+        let before = loss.told.map_or(Rating::UNKNOWN, |(_, rating)| rating);
+        let rating = seen.judge();
+        if rating == before || loss.told.is_some_and(|(at, _)| now < at + TOLD_EVERY) {
             return None;
         }
-        let rating = seen.judge();
-        loss.judged = Some((now, rating));
-        (rating != before).then_some((rating, seen))
+        loss.told = Some((now, rating));
+        Some((rating, seen))
     }
 
     /// What is thought of the loss, and what it is judged from; `None` while there is none.
@@ -228,11 +228,12 @@ mod tests {
         };
         assert_eq!(at(&mut signals, 0), None);
         signals.control(Control::Silent);
-        assert_eq!(at(&mut signals, 500), None);
-        assert_eq!(at(&mut signals, 1000).as_deref(), Some("site dead: possible"));
-        assert_eq!(at(&mut signals, 2000), None);
+        assert_eq!(at(&mut signals, 500).as_deref(), Some("site dead: possible"));
+        assert_eq!(at(&mut signals, 600), None);
         signals.control(Control::Answers);
-        assert_eq!(at(&mut signals, 3000).as_deref(), Some("link dead: certain"));
+        assert_eq!(at(&mut signals, 1400), None);
+        assert_eq!(at(&mut signals, 1500).as_deref(), Some("link dead: certain"));
+        assert_eq!(at(&mut signals, 9000), None);
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub(super) struct Loss<'a> {
     pub lost: Lost,
     pub dead: Option<&'a Facts>,
     pub left: Option<&'a Facts>,
+    /// `recovery-goal` of the site that was asked, s.
+    pub goal_s: u32,
 }
 
 impl<'a> Loss<'a> {
@@ -78,9 +80,10 @@ impl Found {
 pub fn assess(here: &Facts, there: Result<&Facts, &NotAsked>) -> Report {
     let has_peer = here.peer_trunk().is_some();
     let known = there.ok();
+    let goal_s = here.goals.recovery_goal_s;
     let losses = [
-        Loss { lost: Lost::ThisSite, dead: Some(here), left: known },
-        Loss { lost: Lost::PeerSite, dead: known, left: Some(here) },
+        Loss { lost: Lost::ThisSite, dead: Some(here), left: known, goal_s },
+        Loss { lost: Lost::PeerSite, dead: known, left: Some(here), goal_s },
     ];
     let mut reasons = Vec::new();
     let mut outlooks = Vec::new();

@@ -56,44 +56,44 @@ fn moving(loss: &Loss<'_>, left: &Facts, reasons: &mut Vec<Reason>) {
     }
 }
 
-/// How soon the loss is noticed by the server that is left and by the desktops.
+/// How soon the loss is noticed by the server that is left, and by the desktops of the other.
 fn detection(loss: &Loss<'_>, left: &Facts, reasons: &mut Vec<Reason>) {
     let Some(trunk) = left.peer_trunk() else { return };
-    let (to, detection_s) = (loss.left_name(), trunk.detection_s());
+    let (from, to, detection_s) = (loss.dead_name(), loss.left_name(), trunk.detection_s());
     if trunk.state == Phase::OutOfService {
         let text = format!(
-            "{to} does not see {}: its trunk {} is out of service ({})",
-            loss.dead_name(),
-            trunk.name,
-            trunk.reason
+            "{to} does not see {from}: its trunk {} is out of service ({})",
+            trunk.name, trunk.reason
         );
         reasons.push(
             loss.reason("peer-trunk-out", Severity::Blocker)
                 .says(text, "mend the way between the sites first: `tandem trunk list` at both"),
         );
     }
-    let goal_s = left.goals.recovery_goal_s;
-    if detection_s > goal_s {
+    if detection_s > loss.goal_s {
         let text = format!(
-            "{to} needs up to {detection_s} s (oos-check + oos-force) to notice, more than recovery-goal, {goal_s} s"
+            "{to} needs up to {detection_s} s (oos-check + oos-force) to notice, more than recovery-goal, {} s",
+            loss.goal_s
         );
         let advice = "lower `oos-check` or `oos-force` of the trunk to the peer";
         reasons.push(loss.reason("detection-late", Severity::Warning).says(text, advice));
     }
-    let (id, text, advice) = match left.goals.site_timeout_s {
+    let (id, text, advice) = match loss.dead.and_then(|dead| dead.goals.site_timeout_s) {
         None => return,
         Some(0) => (
             "desktops-stay",
-            format!("site-timeout is 0: desktops of {} would not go to {to} by themselves", loss.dead_name()),
-            "give desktops a site-timeout of at least oos-check + oos-force",
+            format!(
+                "desktops of {from} would not go to {to} by themselves: site-timeout of [desktop] there is 0"
+            ),
+            "give desktops a site-timeout of at least oos-check + oos-force of the other site",
         ),
         Some(wait_s) if wait_s < detection_s => (
             "desktops-early",
             format!(
-                "desktops come to {to} after {wait_s} s (site-timeout), before it has noticed (up to {detection_s} s, \
-                 oos-check + oos-force): logins of agents whose phone has not moved are refused at first"
+                "desktops of {from} come to {to} after {wait_s} s (site-timeout), before it has noticed (up to \
+                 {detection_s} s, oos-check + oos-force): logins of agents whose phone has not moved are refused at first"
             ),
-            "raise site-timeout to at least oos-check + oos-force, or lower these",
+            "raise site-timeout to at least oos-check + oos-force of the other site, or lower these",
         ),
         Some(_) => return,
     };

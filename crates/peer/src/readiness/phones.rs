@@ -71,7 +71,7 @@ fn at_both<'a>(place: &'a super::Place, dead: &Facts, left: &Facts) -> Option<(&
 
 /// What is to be said about them.
 pub(super) fn judge(loss: &Loss<'_>, reasons: &mut Vec<Reason>) {
-    let (Some(left), Some(fates)) = (loss.left, fates(loss)) else { return };
+    let Some(fates) = fates(loss) else { return };
     let (all, from, to) = (fates.len(), loss.dead_name(), loss.left_name());
     let these = |wanted: fn(&Fate) -> bool| {
         let found: Vec<String> =
@@ -108,7 +108,7 @@ pub(super) fn judge(loss: &Loss<'_>, reasons: &mut Vec<Reason>) {
     if count == 0 {
         return;
     }
-    let goal_s = left.goals.recovery_goal_s;
+    let goal_s = loss.goal_s;
     let text = format!(
         "the phones of {count} of {all} agents of {from} must move to {to}: they register at one site at a time and \
          renew within {within_s} s"

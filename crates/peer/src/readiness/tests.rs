@@ -41,7 +41,7 @@ fn site(name: &str, other: &str, agents: &[u32]) -> Facts {
             shutdown_sip_reject_code: 302,
             max_expires_s: 3600,
         },
-        goals: Goals { recovery_goal_s: 60, site_timeout_s: Some(20) },
+        goals: Goals { recovery_goal_s: 60, site_timeout_s: Some(70) },
         extensions: ["1001", "1002", "1003", "1004"].map(phone).into(),
         queues: vec!["7000".into()],
         routing_points: vec!["7900".into()],
@@ -244,20 +244,14 @@ fn trunks_that_lead_from_one_site_only_or_are_down_are_named() {
 
 #[test]
 fn timers_that_do_not_fit_are_named() {
-    is_found("desktops-early", Severity::Warning, false, |facts| facts.goals.site_timeout_s = Some(14));
-    is_found("desktops-stay", Severity::Warning, false, |facts| facts.goals.site_timeout_s = Some(0));
+    is_found("desktops-early", Severity::Warning, true, |facts| facts.goals.site_timeout_s = Some(14));
+    is_found("desktops-stay", Severity::Warning, true, |facts| facts.goals.site_timeout_s = Some(0));
     for fits in [Some(15), None] {
         assert_eq!(found(|facts| facts.goals.site_timeout_s = fits), [vec![], vec![]]);
     }
-    let slow = |facts: &mut Facts| {
-        facts.trunks[0].oos_check_s = 56;
-        facts.goals.site_timeout_s = Some(61);
-    };
+    let slow = |facts: &mut Facts| facts.trunks[0].oos_check_s = 56;
     is_found("detection-late", Severity::Warning, false, slow);
-    let just = |facts: &mut Facts| {
-        facts.trunks[0].oos_check_s = 55;
-        facts.goals.site_timeout_s = Some(61);
-    };
+    let just = |facts: &mut Facts| facts.trunks[0].oos_check_s = 55;
     assert_eq!(found(just), [vec![], vec![]]);
 }
 
@@ -333,13 +327,13 @@ fn desktops_and_phones_that_prefer_different_sites_are_named() {
 fn without_the_peer_a_site_judges_what_it_knows_and_says_why_that_is_not_all() {
     let (mut a, _) = pair();
     a.calls.now = 5;
-    a.goals.site_timeout_s = Some(1);
+    a.trunks[0].oos_check_s = 56;
     let why = NotAsked { text: "the peer was not asked".into(), advice: "add [peer-http]".into() };
     let report = assess(&a, Err(&why));
     let ids: Vec<_> = report.reasons.iter().map(|reason| (reason.id.as_str(), reason.lost)).collect();
     let wanted = [
         ("peer-not-asked", Lost::Either),
-        ("desktops-early", Lost::PeerSite),
+        ("detection-late", Lost::PeerSite),
         ("calls-lost", Lost::ThisSite),
     ];
     assert_eq!(ids, wanted);

@@ -34,6 +34,7 @@ impl Node {
     pub(super) fn phone_seen(&mut self, number: &Arc<str>, in_service: bool) {
         if self.watched().phones {
             self.signals.phone(number, in_service);
+            self.judge_failure();
         }
     }
 
