@@ -106,9 +106,10 @@ fn a_dead_site_is_told_by_its_silence_and_by_the_phones_that_leave_it() {
     let told = sim.ratings(B);
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told[0].starts_with("site dead: possible (control link silent, "), "{told:?}");
-    assert_eq!(told[1], "site dead: likely (control link silent, 4 phones moved here)");
+    assert_eq!(told[1], "site dead: likely (control link silent, 3 phones moved here)");
     let status = sim.status(B).unwrap().peer_failure.unwrap();
     assert_eq!((status.cause, status.confidence), ("site-dead", "likely"));
+    assert_eq!(status.because, "control link silent, 4 phones moved here");
     sim.restart(A);
     sim.run_for(secs(20));
     assert!(sim.status(B).unwrap().peer_failure.is_none(), "the sites are peered again");
