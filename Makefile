@@ -1,6 +1,7 @@
 # make run    two sites on this machine, until Ctrl-C
 # make demo   calls, the loss of a site, calls: by itself, with SIPp phones and a SIPp gateway
 # make test   everything that must pass; installs its own tools
+# make lab    three drills on two sites in networks of their own, whose cables are pulled; reports in target/lab
 # make load   200 calls a second for 60 s through both sites
 # make soak   random histories with faults in the simulator, for MINUTES=10
 
@@ -11,7 +12,7 @@ DENY   := $(TARGET)/tools/bin/cargo-deny
 MINUTES := 10
 export TANDEM
 
-.PHONY: help build run demo test lint unit deny e2e load soak
+.PHONY: help build run demo test lint unit deny e2e lab load soak
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -61,3 +62,8 @@ load: build
 soak:
 	@sh $(TOOLS) cc
 	cargo run --release --locked -p tandem-sim -- --soak $(MINUTES)
+
+LAB := $(TARGET)/lab
+lab: build
+	@sh $(TOOLS) sipp python3 nft ip tc unshare nsenter
+	@PATH="$$PATH:/usr/sbin:/sbin" PYTHONDONTWRITEBYTECODE=1 python3 tests/lab/lab.py $(LAB)

@@ -10,8 +10,8 @@ package() {
     baresip) echo baresip-core ;;
     rtpengine) echo rtpengine-daemon ;;
     nft) echo nftables ;;
-    ip) echo iproute2 ;;
-    unshare) echo util-linux ;;
+    ip | tc) echo iproute2 ;;
+    unshare | nsenter) echo util-linux ;;
     *) echo "$1" ;;
     esac
 }

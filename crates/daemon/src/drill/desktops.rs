@@ -157,6 +157,25 @@ async fn next(socket: &mut Socket) -> Option<Told> {
     }
 }
 
+/// The next event of a connection that is pinged while it is silent; none when it is over, or stays silent.
+async fn heard(socket: &mut Socket, ping: Duration) -> Option<Told> {
+    let mut silent = 0;
+    loop {
+        match timeout(ping, socket.next()).await {
+            Ok(Some(Ok(Message::Text(text)))) => return serde_json::from_str(&text).ok(),
+            Ok(Some(Ok(Message::Close(_)) | Err(_)) | None) => return None,
+            Ok(Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_)))) => {
+                silent = 0;
+            }
+            Err(_) if silent == 2 => return None,
+            Err(_) => {
+                silent += 1;
+                timeout(ping, socket.send(Message::Ping(Vec::new().into()))).await.ok()?.ok()?;
+            }
+        }
+    }
+}
+
 impl Desktop {
     async fn live(self) {
         let Some(desk) = self.seat.desk.clone() else { return };
@@ -221,7 +240,7 @@ impl Desktop {
         loop {
             let told = tokio::select! {
                 () = self.stopping.cancelled() => return End::Stopped,
-                told = next(&mut socket) => told,
+                told = heard(&mut socket, self.plan.ping) => told,
             };
             let Some(told) = told else { return End::Lost };
             match told.event.as_str() {

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::{StreamExt, stream};
 use tandem_sip::{HeaderName, Message, Method, NameAddr};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -22,6 +23,8 @@ use super::wire::{Came, Client, Line, Request, SDP, target, text};
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long the gateway does not ask a site that was silent, when the other one answers.
 const AVOIDS: Duration = Duration::from_secs(2);
+/// Calls without an answer to their BYE that are ended at the same time, when all is over.
+const BYES_AT_ONCE: usize = 32;
 /// How long a BYE is repeated.
 const BYE_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -32,13 +35,18 @@ pub struct Gateway {
     record: Arc<Record>,
     /// Calls that are up, by Call-ID: whoever ends one is told so.
     up: Mutex<BTreeMap<String, oneshot::Sender<()>>>,
+    /// Calls whose BYE nobody answered: a site that is back must not keep them.
+    unanswered: Mutex<Vec<Talk>>,
     avoided: Mutex<[Option<Instant>; 2]>,
+    /// Seats in the order in which they are called: those of both sites mixed.
+    order: Vec<usize>,
     pausing: CancellationToken,
     letting_go: CancellationToken,
     alive: TaskTracker,
 }
 
 /// A call that was answered.
+#[derive(Clone)]
 struct Talk {
     side: Side,
     to: SocketAddr,
@@ -47,6 +55,20 @@ struct Talk {
     remote: String,
     call_id: String,
     user: String,
+}
+
+fn mixed(plan: &Plan) -> Vec<usize> {
+    let count = |side: Side| plan.seats.iter().filter(|seat| seat.home == side).count().max(1);
+    let counts = Side::BOTH.map(count);
+    let mut met = [0usize; 2];
+    let mut order: Vec<(f64, usize)> = Vec::with_capacity(plan.seats.len());
+    for (place, seat) in plan.seats.iter().enumerate() {
+        let met = seat.home.of_mut(&mut met);
+        order.push(((*met as f64 + 0.5) / *seat.home.of(&counts) as f64, place));
+        *met += 1;
+    }
+    order.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    order.into_iter().map(|(_, place)| place).collect()
 }
 
 impl Gateway {
@@ -61,7 +83,9 @@ impl Gateway {
             plan: Arc::clone(plan),
             record: Arc::clone(record),
             up: Mutex::default(),
+            unanswered: Mutex::default(),
             avoided: Mutex::default(),
+            order: mixed(plan),
             pausing: CancellationToken::new(),
             letting_go: CancellationToken::new(),
             alive: TaskTracker::new(),
@@ -90,16 +114,22 @@ impl Gateway {
     }
 
     /// Calls no more, lets go of what is held, and waits until every call is over.
-    pub async fn stop(&self) {
+    pub async fn stop(self: &Arc<Self>) {
         self.pausing.cancel();
         self.letting_go.cancel();
         self.alive.close();
         self.alive.wait().await;
+        let unanswered = std::mem::take(&mut *self.unanswered.lock().unwrap_or_else(PoisonError::into_inner));
+        stream::iter(unanswered)
+            .for_each_concurrent(BYES_AT_ONCE, |talk| async move { _ = self.hang_up(&talk).await })
+            .await;
     }
 
     fn spawn(self: &Arc<Self>, place: usize, held: bool) {
         let seats = self.plan.seats.len().max(1);
-        let Some(seat) = self.plan.seats.get(place % seats) else { return };
+        let Some(seat) = self.order.get(place % seats).and_then(|seat| self.plan.seats.get(*seat)) else {
+            return;
+        };
         let first = if (place + place / seats).is_multiple_of(2) { Side::Site } else { Side::Peer };
         let gateway = Arc::clone(self);
         let (number, home) = (seat.number.clone(), seat.home);
@@ -283,7 +313,10 @@ impl Gateway {
         }
         match self.hang_up(talk).await {
             Some(200) => Outcome::Done,
-            Some(_) | None => Outcome::Cut(talk.side),
+            Some(_) | None => {
+                self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).push(talk.clone());
+                Outcome::Cut(talk.side)
+            }
         }
     }
 

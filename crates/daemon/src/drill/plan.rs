@@ -100,6 +100,8 @@ pub struct Plan {
     pub refresh: Duration,
     /// Silence after which a phone turns to the other site.
     pub phone_gives_up: Duration,
+    /// How often a desktop pings its site; two without a word, and the connection is lost.
+    pub ping: Duration,
     /// How long a desktop tries to get back to its site before it turns to the other one.
     pub site_timeout: Duration,
     /// Address of the gateway.
@@ -145,6 +147,8 @@ struct RawDesktops {
     users: Vec<String>,
     agents: Vec<String>,
     password: String,
+    #[serde(default = "a_second")]
+    ping_ms: u64,
     #[serde(default = "four_seconds")]
     site_timeout_ms: u64,
 }
@@ -243,9 +247,9 @@ impl Plan {
             Seat { number, password, home, desk: None }
         };
         let mut seats: Vec<Seat> = numbers.map(seat).collect();
-        let mut site_timeout = four_seconds();
+        let (mut ping, mut site_timeout) = (a_second(), four_seconds());
         if let Some(desktops) = desktops {
-            site_timeout = desktops.site_timeout_ms;
+            (ping, site_timeout) = (desktops.ping_ms, desktops.site_timeout_ms);
             if site.cti.is_none() || peer.cti.is_none() {
                 return Err("[desktops] needs cti in [site] and in [peer]".to_owned());
             }
@@ -267,6 +271,7 @@ impl Plan {
         let pauses = [
             ("phones.refresh-ms", phones.refresh_ms),
             ("phones.give-up-ms", phones.give_up_ms),
+            ("desktops.ping-ms", ping),
             ("desktops.site-timeout-ms", site_timeout),
             ("gateway.call-every-ms", gateway.call_every_ms),
             ("gateway.talk-ms", gateway.talk_ms),
@@ -284,6 +289,7 @@ impl Plan {
             phones_at: phones.address,
             refresh: Duration::from_millis(phones.refresh_ms),
             phone_gives_up: Duration::from_millis(phones.give_up_ms),
+            ping: Duration::from_millis(ping),
             site_timeout: Duration::from_millis(site_timeout),
             gateway_at: gateway.address,
             call_every: Duration::from_millis(gateway.call_every_ms),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::plan::{Plan, Side};
@@ -14,6 +14,8 @@ use crate::cli::client;
 
 /// How often a server is asked for its mode: no moment in a report is known better than that.
 pub const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// A server that is silent for so long does not answer: one that is cut off is not waited for.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 /// How many looks at the mode make one at agents, queues and lost calls.
 const LOOKS: u32 = 10;
 
@@ -127,7 +129,10 @@ impl Watch {
     /// A sentence.
     pub async fn page(&self, side: Side, path: &str) -> Result<Value, String> {
         let server = &side.of(&self.plan.sites).http;
-        client::fetch(server, path).await.map_err(|error| error.to_string())
+        match timeout(ANSWERS_WITHIN, client::fetch(server, path)).await {
+            Ok(answer) => answer.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("no answer from {server} within {} s", ANSWERS_WITHIN.as_secs())),
+        }
     }
 
     async fn look(&self, side: Side, record: Option<&Record>) -> Result<(), String> {
