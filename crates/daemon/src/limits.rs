@@ -140,7 +140,7 @@ pub const MAX_DRILL_ADDRESSES: usize = 100_000;
 pub const MAX_DRILL_DELAYED: usize = 4_096;
 /// Extensions that `tandem readiness` looks at in one turn of the node's thread, less than a millisecond's work; the
 /// others follow in the next turns.
-pub const EXTENSIONS_AT_A_TIME: usize = 4_096;
+pub const EXTENSIONS_AT_A_TIME: usize = 1_024;
 /// How often it begins anew because the configuration changed meanwhile; then it gives up and says so.
 pub const MAX_COLLECTIONS: usize = 3;
 /// Sites that may be told this site's facts at once; a further one is answered 503.

@@ -240,8 +240,14 @@ mod tests {
             "server": "site-a", "switch": "site-a", "mode": "single-site", "peer_trunk": "to-site-b", "calls": 2,
             "extensions": 10, "in_service": 4, "bindings": 5, "trunks_out_of_service": ["to-site-b"],
             "transactions": 7,
+            "peer_failure": {
+                "cause": "site-dead", "confidence": "likely", "text": "site dead: likely",
+                "because": "control link silent, 41 phones moved here", "since_s": 9,
+            },
         });
         let shown = status(&answer, false);
+        let failure = "peer failure  site dead: likely  control link silent, 41 phones moved here\n";
+        assert!(shown.contains(failure), "{shown}");
         assert!(shown.contains("mode          single-site  the peer site is lost"), "{shown}");
         assert!(shown.contains("extensions    4 of 10 in service"));
         assert!(shown.contains("trunks out    to-site-b\n"));

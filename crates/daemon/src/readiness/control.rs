@@ -65,6 +65,7 @@ async fn ask(peer: &PeerHttp, own: &str) -> Result<Control, PeerError> {
             | PeerError::Password(_)
             | PeerError::Certificates(_)
             | PeerError::Untrusted(_)
+            | PeerError::NoTls(_)
             | PeerError::Itself),
         ) => Err(error),
     }

@@ -34,6 +34,9 @@ pub enum PeerError {
     /// TLS.
     #[error("the peer at {0} has no certificate that this server trusts")]
     Untrusted(String),
+    /// TLS is expected, and something else speaks.
+    #[error("what answers at {0} does not speak TLS")]
+    NoTls(String),
     /// Time.
     #[error("the peer did not answer within {} s", PEER_ANSWER_WITHIN.as_secs())]
     Late,
@@ -76,6 +79,9 @@ impl PeerError {
                 "is the peer up, and does its `listen` of [http] stand on an address that this server reaches?"
             }
             Self::Untrusted(_) => "let `ca-file` of [peer-http] hold who signed the peer's certificate",
+            Self::NoTls(_) => {
+                "write `url` of [peer-http] with http://, or let it name what ends TLS before the peer"
+            }
             Self::Late | Self::Busy => "look at /health and /metrics of the peer, then ask again",
             Self::Unauthorised(_) => {
                 "compare `user` and the file `password-file` with the peer's [[person]] (after 5 failures wait 30 s)"
@@ -123,7 +129,12 @@ async fn ask(peer: &PeerHttp, path: &str, proven: bool) -> Result<Bytes, PeerErr
     let untrusted = || PeerError::Untrusted(peer.url.to_string());
     let name = ServerName::try_from(host).map_err(|_| untrusted())?;
     let stream = tokio_rustls::TlsConnector::from(trusted).connect(name, stream).await;
-    exchange(stream.map_err(|_| untrusted())?, peer, path, proof).await
+    let stream = stream.map_err(|error| match error.get_ref().and_then(|why| why.downcast_ref()) {
+        Some(rustls::Error::InvalidCertificate(_)) => untrusted(),
+        Some(_) => PeerError::NoTls(peer.url.to_string()),
+        None => unreachable(),
+    })?;
+    exchange(stream, peer, path, proof).await
 }
 
 async fn proof(peer: &PeerHttp) -> Result<String, PeerError> {
@@ -168,5 +179,83 @@ async fn exchange(
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(PeerError::TooLarge),
         Err(_) => Err(unreachable()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+    use crate::config::PeerPassword;
+
+    /// What is made of an answer, and what the other side was asked.
+    fn answered(scheme: &str, answer: &'static [u8]) -> (Result<Bytes, PeerError>, String) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
+        let other = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 4096];
+            let read = stream.read(&mut request).unwrap();
+            // Who asked may be gone before all of it is written.
+            let _ = stream.write_all(answer);
+            String::from_utf8_lossy(&request[..read]).into_owned()
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let ca_file = folder.path().join("ca.pem");
+        let authority = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        std::fs::write(&ca_file, authority.cert.pem()).unwrap();
+        let file = folder.path().join("password");
+        std::fs::write(&file, "secret\nand no more\n").unwrap();
+        let peer = PeerHttp {
+            url: url.parse().unwrap(),
+            user: "watcher".into(),
+            password: PeerPassword::File(file),
+            ca_file,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let found = runtime.block_on(get(&peer, "/page", true));
+        (found, other.join().unwrap())
+    }
+
+    #[test]
+    fn the_page_is_asked_for_with_the_first_line_of_the_password_file() {
+        let (found, asked) = answered("http", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+        assert_eq!(found.unwrap(), "{}");
+        assert!(asked.starts_with("GET /page HTTP/1.1\r\n"), "{asked}");
+        let proof = format!("authorization: Basic {}\r\n", STANDARD.encode("watcher:secret"));
+        assert!(asked.contains(&proof) && asked.contains("host: 127.0.0.1:"), "{asked}");
+    }
+
+    #[test]
+    fn every_refusal_is_a_sentence_of_our_own_that_says_what_to_do() {
+        for (answer, wanted) in [
+            (
+                &b"HTTP/1.1 401 No\r\nContent-Length: 4\r\n\r\nevil"[..],
+                "does not accept the user \"watcher\"",
+            ),
+            (b"HTTP/1.1 403 No\r\nContent-Length: 4\r\n\r\nevil", "does not let the user \"watcher\" ask"),
+            (b"HTTP/1.1 404 No\r\nContent-Length: 4\r\n\r\nevil", "no such page"),
+            (b"HTTP/1.1 503 No\r\nContent-Length: 4\r\n\r\nevil", "too busy"),
+            (
+                b"HTTP/1.1 302 No\r\nLocation: http://evil/\r\nContent-Length: 0\r\n\r\n",
+                "the peer answered 302",
+            ),
+            (b"SIP/2.0 evil\r\n\r\n", "does not answer at http://127.0.0.1:"),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nevil", "does not answer at http://127.0.0.1:"),
+            (b"", "does not answer at http://127.0.0.1:"),
+        ] {
+            let error = answered("http", answer).0.unwrap_err();
+            assert!(error.to_string().contains(wanted), "{wanted}: {error}");
+            assert!(!error.to_string().contains("evil") && !error.advice().is_empty(), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_speak_tls_is_told_so() {
+        let (found, asked) = answered("https", b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+        let error = found.unwrap_err();
+        assert!(matches!(error, PeerError::NoTls(_)), "{error}");
+        assert!(!asked.contains("watcher"), "nothing is said in the clear");
     }
 }
