@@ -138,12 +138,16 @@ fn a_link_that_flaps_is_believed_when_it_has_been_back_for_the_recovery_delay() 
         sim.heal();
         sim.run_for(secs(20));
         sim.expect(sim.in_service(A, "to-b"), "the trunk itself is back");
-        assert_eq!(sim.mode(A), "single-site");
+        let status = sim.status(A).unwrap();
+        assert_eq!(status.mode, "single-site");
+        let left = status.peered_in_s.unwrap();
+        assert!((10..=15).contains(&left), "it says how long it will be: {left} s");
         assert_eq!(login(&mut sim, desk, "1001", "a1").event, AgentLogin, "its rules hold as well");
         sim.does(desk, "TAgentLogout", &[("ThisDN", "1001")]);
     }
     let back = sim.came_back(A, "to-b").unwrap();
     sim.run_until(secs(60), "peered again", |sim| sim.mode(A) == "peered");
+    assert_eq!(sim.status(A).unwrap().peered_in_s, None);
     let held = sim.now().since_start() - back.since_start();
     assert_eq!(held, Duration::from_secs(DELAY));
     assert_eq!(login(&mut sim, desk, "1001", "a1").error_code, Some(58));

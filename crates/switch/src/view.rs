@@ -11,6 +11,8 @@ pub struct Status {
     pub switch: String,
     /// Continuity mode: `stand-alone`, `peered` or `single-site`.
     pub mode: String,
+    /// Seconds until the sites are peered: the peer trunk is back, and `dr-recovery-delay` runs.
+    pub peered_in_s: Option<u64>,
     /// Name of the peer trunk, if `dr-peer-trunk` names one.
     pub peer_trunk: Option<String>,
     /// Calls now.

@@ -87,11 +87,17 @@ pub(super) fn list(heads: &[&str], rows: &[Row], none: &str, colours: bool) -> S
 /// `tandem status`.
 pub fn status(answer: &Value, colours: bool) -> String {
     let mode = text(answer, "mode");
-    let (tone, meaning) = match mode.as_str() {
-        "peered" => (Tone::Good, "the peer site is up; calls may be forwarded to it"),
-        "single-site" => (Tone::Bad, "the peer site is lost; every call is delivered here"),
-        "stand-alone" => (Tone::Plain, "no peer site is configured"),
-        _ => (Tone::Plain, ""),
+    let soon = answer.get("peered_in_s").and_then(Value::as_u64);
+    let (tone, meaning) = match (mode.as_str(), soon) {
+        ("peered", _) => (Tone::Good, "the peer site is up; calls may be forwarded to it".to_owned()),
+        ("single-site", None) => {
+            (Tone::Bad, "the peer site is lost; every call is delivered here".to_owned())
+        }
+        ("single-site", Some(s)) => {
+            (Tone::Bad, format!("the peer site is back; peered in {s} s (dr-recovery-delay)"))
+        }
+        ("stand-alone", _) => (Tone::Plain, "no peer site is configured".to_owned()),
+        _ => (Tone::Plain, String::new()),
     };
     let out = text(answer, "trunks_out_of_service");
     let out_tone = if out == "-" { Tone::Good } else { Tone::Bad };
@@ -251,6 +257,11 @@ mod tests {
         assert!(shown.contains("mode          single-site  the peer site is lost"), "{shown}");
         assert!(shown.contains("extensions    4 of 10 in service"));
         assert!(shown.contains("trunks out    to-site-b\n"));
+        let soon = status(&json!({ "mode": "single-site", "peered_in_s": 12 }), false);
+        assert!(
+            soon.contains("single-site  the peer site is back; peered in 12 s (dr-recovery-delay)"),
+            "{soon}"
+        );
     }
 
     #[test]

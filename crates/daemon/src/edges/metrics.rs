@@ -284,6 +284,7 @@ mod tests {
                 server: "site \"a\"".into(),
                 switch: "site-a".into(),
                 mode: "peered".into(),
+                peered_in_s: None,
                 peer_trunk: None,
                 calls: 3,
                 extensions: 10,

@@ -4,7 +4,7 @@
 //! `dr-recovery-sweep` does that on top: whoever is logged in at a DN that is out of service here is logged out then.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tandem_cti::KvList;
 use tandem_peer::continuity::Mode;
@@ -51,6 +51,12 @@ impl Node {
         if to == Mode::Peered {
             self.peered_again();
         }
+    }
+
+    /// How long until the sites are peered, if the peer trunk is back and `dr-recovery-delay` runs.
+    pub(super) fn peered_in(&self, now: Now) -> Option<Duration> {
+        let at = self.rooms.trunks.judged_at(&self.rooms.directory)?;
+        Some(at.saturating_duration_since(now.mono))
     }
 
     pub(super) fn continuity_timeout(&self) -> Option<Instant> {

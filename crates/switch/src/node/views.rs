@@ -25,6 +25,7 @@ impl Node {
             server: directory.server.name.to_string(),
             switch: directory.server.switch.to_string(),
             mode: self.mode().to_string(),
+            peered_in_s: self.peered_in(now).map(|wait| wait.as_millis().div_ceil(1000) as u64),
             peer_trunk: directory.options.dr_peer_trunk.and_then(|id| name(id.0)),
             calls: self.calls.len(),
             extensions: directory.extensions().len(),
