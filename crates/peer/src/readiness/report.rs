@@ -42,12 +42,12 @@ impl Severity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Lost {
+    /// Whichever is lost.
+    Either,
     /// That of the site that was asked.
     ThisSite,
     /// That of its peer.
     PeerSite,
-    /// Whichever is lost.
-    Either,
 }
 
 impl Lost {
