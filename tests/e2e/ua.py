@@ -130,7 +130,7 @@ class Line:
         if cseq is None:
             self.cseq += 1
             cseq = self.cseq
-        lines = [f"{method} {self.target} SIP/2.0", f"Via: SIP/2.0/UDP {self.ua.host}:{self.ua.port};branch={via or fresh()}",
+        lines = [f"{method} {self.target} SIP/2.0", f"Via: SIP/2.0/{self.ua.transport} {self.ua.host}:{self.ua.port};branch={via or fresh()}",
                  f"From: {self.local}", f"To: {self.remote}", f"Call-ID: {self.call_id}", f"CSeq: {cseq} {method}",
                  "Max-Forwards: 70", f"Contact: <sip:ua@{self.ua.host}:{self.ua.port}>",
                  *(f"Route: {route}" for route in self.route), *extra]
@@ -160,7 +160,7 @@ class Line:
         if message.status >= 300:
             via = branch(message)
             first = self.target if self.answered else self.sent[0].split(" ")[1]
-            lines = [f"ACK {first} SIP/2.0", f"Via: SIP/2.0/UDP {self.ua.host}:{self.ua.port};branch={via}",
+            lines = [f"ACK {first} SIP/2.0", f"Via: SIP/2.0/{self.ua.transport} {self.ua.host}:{self.ua.port};branch={via}",
                      f"From: {message.header('from')}", f"To: {message.header('to')}", f"Call-ID: {self.call_id}",
                      f"CSeq: {message.cseq} ACK", "Max-Forwards: 70"]
             self.over = not self.answered
@@ -210,20 +210,25 @@ def fresh():
 
 
 class Agent:
-    """A SIP user agent on host:port. `manner`: what it does when it is called: "answer", "ring" (and answer when told to),
+    """A SIP user agent on host:port, over UDP. `manner`: what it does when it is called: "answer", "ring" (and answer when told to),
     "silent" (the test does everything), or a final status."""
 
     def __init__(self, bed, name, host, site, port=5060, manner="ring"):
         self.bed, self.name, self.host, self.port, self.manner = bed, name, host, port, manner
         self.server = (site.host, site.port)
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind((host, port))
         self.changed = threading.Condition()
         self.lines, self.answers, self.ports = [], {}, 20000
         self.others = []
         self.broken = None
+        self.open()
         bed.closers.append(self.close)
         threading.Thread(target=self.listen, daemon=True).start()
+
+    transport = "UDP"
+
+    def open(self):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((self.host, self.port))
 
     def next_port(self):
         self.ports += 2
@@ -240,7 +245,10 @@ class Agent:
         kind = ["Content-Type: application/sdp"] if body.startswith("v=0") else []
         text = "\r\n".join([*lines, *kind, f"Content-Length: {len(body)}", "", body])
         self.note(">", to, text)
-        self.socket.sendto(text.encode(), to)
+        self.put(text.encode(), to)
+
+    def put(self, data, to):
+        self.socket.sendto(data, to)
 
     def note(self, arrow, address, text):
         with open(f"{self.bed.folder}/{self.name}.sip", "a") as log:
@@ -248,7 +256,7 @@ class Agent:
 
     @staticmethod
     def source(request):
-        sent_by = re.match(r"SIP/2\.0/UDP ([^;:\s]+)(?::(\d+))?", request.header("via"))
+        sent_by = re.match(r"SIP/2\.0/\w+ ([^;:\s]+)(?::(\d+))?", request.header("via"))
         return sent_by.group(1), int(sent_by.group(2) or 5060)
 
     def listen(self):
@@ -259,14 +267,16 @@ class Agent:
                 return
             if not data:
                 return
-            text = data.decode(errors="replace")
-            self.note("<", address, text)
-            with self.changed:
-                try:
-                    self.receive(Message(text))
-                except Exception as error:  # the test, not this thread, is to fail
-                    self.broken = f"{self.name} cannot take {text.splitlines()[:1]}: {error!r}"
-                self.changed.notify_all()
+            self.take(data.decode(errors="replace"), address)
+
+    def take(self, text, address):
+        self.note("<", address, text)
+        with self.changed:
+            try:
+                self.receive(Message(text))
+            except Exception as error:  # the test, not this thread, is to fail
+                self.broken = f"{self.name} cannot take {text.splitlines()[:1]}: {error!r}"
+            self.changed.notify_all()
 
     def receive(self, message):
         if message.status is None and message.method != "ACK":
@@ -331,7 +341,7 @@ class Agent:
         line.local = f"<sip:{caller}@{self.host}>;tag={line.tag}"
         line.remote, line.target = f"<sip:{number}@{self.server[0]}>", f"sip:{number}@{self.server[0]}:{self.server[1]}"
         line.cseq = line.first = 1
-        line.sent = [f"INVITE {line.target} SIP/2.0", f"Via: SIP/2.0/UDP {self.host}:{self.port};branch={fresh()}",
+        line.sent = [f"INVITE {line.target} SIP/2.0", f"Via: SIP/2.0/{self.transport} {self.host}:{self.port};branch={fresh()}",
                      f"From: {line.local}", f"To: {line.remote}", f"Call-ID: {line.call_id}", "CSeq: 1 INVITE",
                      "Max-Forwards: 70", f"Contact: <sip:ua@{self.host}:{self.port}>", *extra]
         with self.changed:
@@ -345,7 +355,7 @@ class Agent:
 
         def ask(cseq, extra=()):
             uri = f"sip:{self.server[0]}:{self.server[1]}"
-            self.send(self.server, [f"REGISTER {uri} SIP/2.0", f"Via: SIP/2.0/UDP {self.host}:{self.port};branch={fresh()}",
+            self.send(self.server, [f"REGISTER {uri} SIP/2.0", f"Via: SIP/2.0/{self.transport} {self.host}:{self.port};branch={fresh()}",
                                     f"From: <sip:{number}@{self.server[0]}>;tag={call_id[:8]}", f"To: <sip:{number}@{self.server[0]}>",
                                     f"Call-ID: {call_id}", f"CSeq: {cseq} REGISTER", "Max-Forwards: 70",
                                     f"Contact: <sip:{number}@{self.host}:{self.port}>", f"Expires: {expires}", *extra], "")

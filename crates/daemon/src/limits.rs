@@ -59,6 +59,14 @@ pub const MAX_CONNECTIONS: usize = 10_000;
 pub const WRITER_QUEUE: usize = 256;
 /// Time for a connection attempt; then the flow has failed.
 pub const CONNECT_WITHIN: Duration = Duration::from_secs(4);
+/// Connections in a handshake of TLS or WebSocket at once; further ones wait in the kernel.
+pub const MAX_HANDSHAKES: usize = 1_024;
+/// Time for such a handshake; then the connection is closed.
+pub const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+/// Largest SIP message over WebSocket, bytes; a larger one closes the connection.
+pub const MAX_WS_MESSAGE: usize = 64 * 1024;
+/// How often a WebSocket is asked whether its browser is still there.
+pub const WS_PING_EVERY: Duration = Duration::from_secs(30);
 /// Time for a new connection to send its first whole message; then it is closed.
 pub const FIRST_MESSAGE_WITHIN: Duration = Duration::from_secs(30);
 /// Silence after which a connection is closed; longer than the longest usual registration.

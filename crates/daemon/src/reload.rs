@@ -42,6 +42,7 @@ pub fn merge(old: &Directory, settings: &Settings, new: Config) -> Result<Merged
         ("application.cdr-file", wanted.cdr_file != settings.cdr_file),
         ("log.level", wanted.log_level != settings.log_level),
         ("media", wanted.media != settings.media),
+        ("sip-tls", wanted.sip_tls != settings.sip_tls),
         ("stat", wanted.stat != settings.stat),
         ("peer-http", wanted.peer_http != settings.peer_http),
         ("readiness", wanted.goals != settings.goals),

@@ -141,13 +141,10 @@ impl Shell {
     fn transmit(&mut self, transmit: Transmit, now: Now) {
         match transmit.flow.transport {
             Transport::Udp => self.udp.send(transmit.flow, transmit.payload),
-            Transport::Tcp => {
+            Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
                 if let Err(flow) = self.tcp.send(transmit.flow, transmit.payload) {
                     self.node.handle_input(Input::FlowFailed { flow }, now);
                 }
-            }
-            Transport::Tls | Transport::Ws | Transport::Wss => {
-                self.node.handle_input(Input::FlowFailed { flow: transmit.flow }, now);
             }
         }
     }

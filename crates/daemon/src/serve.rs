@@ -22,7 +22,7 @@ use crate::edges::http::{self, Sources};
 use crate::edges::isolation::Isolation;
 use crate::edges::media::MediaEdge;
 use crate::edges::udp::UdpEdge;
-use crate::edges::{cti, resolve, tcp, udp};
+use crate::edges::{resolve, tcp, tls, udp};
 use crate::limits::{MAX_COMMANDS, MAX_CONNECTIONS, MAX_CTI_LINKS, MAX_HTTP_REQUESTS, MAX_LISTEN};
 use crate::readiness::{self, Readiness};
 use crate::reload;
@@ -42,9 +42,9 @@ pub fn random() -> io::Result<[u8; 32]> {
 /// Everything that can be refused at a start is opened before the first thread runs.
 struct Opened {
     udp: Vec<(u8, std::net::UdpSocket)>,
-    tcp: Vec<(u8, std::net::TcpListener)>,
+    tcp: Vec<(Transport, u8, std::net::TcpListener)>,
     http: Option<std::net::TcpListener>,
-    cti: Option<(std::net::TcpListener, Option<cti::Acceptor>)>,
+    cti: Option<(std::net::TcpListener, Option<tls::Acceptor>)>,
     cdrs: CdrWriter,
     cdr_counters: Arc<CdrCounters>,
 }
@@ -67,10 +67,11 @@ pub fn serve(origin: &Origin, config: Config) -> Result<()> {
     // From here on a signal is kept until `Control` looks at it, instead of ending the process.
     let signals = edges.block_on(async { Signals::new() }).context("cannot wait for signals")?;
     let (commands, receiver) = Commands::channel(MAX_COMMANDS);
-    let locals = opened.tcp.iter().map(|(local, listener)| Ok((*local, listener.local_addr()?)));
+    let locals = opened.tcp.iter().map(|(_, local, listener)| Ok((*local, listener.local_addr()?)));
     let locals: Vec<(u8, SocketAddr)> = locals.collect::<io::Result<_>>()?;
-    let tcp = tcp::TcpEdge::new(edges.handle().clone(), commands.clone(), locals);
     let (publish, watch) = watch::channel(Arc::clone(&directory));
+    let tls = settings.sip_tls.clone().map(tls::SipTls::new).transpose()?;
+    let tcp = tcp::TcpEdge::new(edges.handle().clone(), commands.clone(), locals, watch.clone(), tls);
     let isolation = Arc::new(Isolation::default());
     let desktops = CtiEdge::new(commands.clone(), watch, Arc::clone(&isolation));
     let media = edges.block_on(media(settings.media.as_ref(), &commands))?;
@@ -102,7 +103,8 @@ pub fn serve(origin: &Origin, config: Config) -> Result<()> {
     if settings.stat.is_some() {
         stat::start_beside(origin);
     }
-    let control = Control { origin, commands, cdrs: sources.cdrs, settings, directory, publish };
+    let (tcp, cdrs) = (sources.tcp, sources.cdrs);
+    let control = Control { origin, commands, tcp, cdrs, settings, directory, publish };
     let stopped = edges.block_on(control.run(signals, ends));
     let joined = node.join().map_err(|_| anyhow!("the node's thread ended by a fault"));
     edges.block_on(sources.cti.stop());
@@ -140,9 +142,8 @@ fn open(directory: &Directory, settings: &Settings) -> Result<Opened> {
         let failed = || format!("cannot listen on {} {}{}", listen.transport, listen.addr, ANOTHER);
         match listen.transport {
             Transport::Udp => udp.push((local, udp::bind(listen.addr).with_context(failed)?)),
-            Transport::Tcp => tcp.push((local, tcp::bind(listen.addr).with_context(failed)?)),
-            Transport::Tls | Transport::Ws | Transport::Wss => {
-                return Err(anyhow!("{} is not a transport this server listens on", listen.transport));
+            transport @ (Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss) => {
+                tcp.push((transport, local, tcp::bind(listen.addr).with_context(failed)?));
             }
         }
     }
@@ -156,7 +157,7 @@ fn open(directory: &Directory, settings: &Settings) -> Result<Opened> {
     let cti = match settings.cti.listen {
         Some(addr) => {
             let failed = || format!("cannot listen on {addr} for the CTI interface{ANOTHER}");
-            let tls = settings.cti.tls.as_ref().map(|(certificate, key)| cti::acceptor(certificate, key));
+            let tls = settings.cti.tls.as_ref().map(|(certificate, key)| tls::acceptor(certificate, key));
             Some((tcp::bind(addr).with_context(failed)?, tls.transpose()?))
         }
         None => None,
@@ -173,15 +174,15 @@ const ANOTHER: &str = " (does another server run here, or does this machine not 
 
 fn start_edges(
     edges: &Runtime,
-    listeners: Vec<(u8, std::net::TcpListener)>,
+    listeners: Vec<(Transport, u8, std::net::TcpListener)>,
     http: Option<std::net::TcpListener>,
-    cti: Option<(std::net::TcpListener, Option<cti::Acceptor>)>,
+    cti: Option<(std::net::TcpListener, Option<tls::Acceptor>)>,
     sources: &Sources,
 ) -> Result<()> {
     let _inside = edges.enter();
-    for (local, listener) in listeners {
+    for (transport, local, listener) in listeners {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        edges.spawn(Arc::clone(&sources.tcp).accept(local, listener));
+        edges.spawn(Arc::clone(&sources.tcp).accept(transport, local, listener));
     }
     if let Some((listener, tls)) = cti {
         let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -266,6 +267,7 @@ impl Signals {
 struct Control<'a> {
     origin: &'a Origin,
     commands: Commands,
+    tcp: Arc<tcp::TcpEdge>,
     cdrs: Arc<CdrCounters>,
     settings: Settings,
     directory: Arc<Directory>,
@@ -274,7 +276,8 @@ struct Control<'a> {
 
 impl Control<'_> {
     async fn run(mut self, mut signals: Signals, mut ends: Ends) -> Result<()> {
-        tokio::spawn(resolve::run(self.commands.clone(), self.publish.subscribe()));
+        let names = Arc::clone(&self.tcp);
+        tokio::spawn(resolve::run(self.commands.clone(), names, self.publish.subscribe()));
         if let Some(peer) = self.settings.peer_http.clone() {
             let own = self.directory.server.name.clone();
             tokio::spawn(readiness::control::watch(peer, own, self.commands.clone()));
@@ -292,6 +295,7 @@ impl Control<'_> {
                 }
                 _ = signals.hangup.recv() => {
                     self.cdrs.reopen();
+                    self.tcp.reload_tls();
                     self.reload().await;
                     continue;
                 }

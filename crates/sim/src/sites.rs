@@ -210,6 +210,7 @@ impl Setup {
             contact: contact(addr),
             oos: TrunkOptions { oos_check_s: 10, oos_force_s: 4, ..TrunkOptions::default() },
             oosp_transfer_enabled: self.redirect,
+            tls_client_certificate: false,
             sources: vec![addr.ip().into()],
             credentials: None,
         }
@@ -226,6 +227,7 @@ impl Setup {
                 ..TrunkOptions::default()
             },
             oosp_transfer_enabled: false,
+            tls_client_certificate: false,
             sources: vec![peer.addr().ip().into()],
             credentials: None,
         }

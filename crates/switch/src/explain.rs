@@ -118,6 +118,8 @@ pub enum Absent {
     NotRegistered,
     /// The name in its contact has no address.
     Unresolved,
+    /// The call is for a sips: URI, and it is not reached over TLS.
+    NotSecure,
 }
 
 /// One step.
@@ -301,6 +303,7 @@ impl std::fmt::Display for Absent {
             Self::OutOfService => "out of service",
             Self::NotRegistered => "no contact is registered",
             Self::Unresolved => "the name in its contact does not resolve",
+            Self::NotSecure => "the call is for a sips: URI, and this way is without TLS",
         })
     }
 }

@@ -1,12 +1,12 @@
 //! What this node believes about the devices it probes: every Trunk DN, and Extensions with a static contact.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use tandem_peer::continuity::{Mode, PeerTrunk, RedirectMemory};
 use tandem_peer::trunk::{Action, CallFailure, ProbeId, TrunkHealth, TrunkTimer};
-use tandem_sip::TxnId;
+use tandem_sip::{Flow, TxnId};
 
 use crate::directory::{Directory, DnId, TrunkId};
 use crate::event::Event;
@@ -20,6 +20,8 @@ pub struct Trunks {
     trunks: Vec<Line>,
     extensions: BTreeMap<DnId, TrunkHealth>,
     by_addr: HashMap<SocketAddr, TrunkId, foldhash::fast::RandomState>,
+    /// Trunks that open connections, whose port is any.
+    by_ip: HashMap<IpAddr, TrunkId, foldhash::fast::RandomState>,
     probes: BTreeMap<Device, TxnId>,
     /// When each device wants to be woken, kept in step by [`Trunks::change`].
     wakes: BTreeSet<(Instant, Device)>,
@@ -32,6 +34,7 @@ pub struct Trunks {
 struct Line {
     health: TrunkHealth,
     addr: Option<SocketAddr>,
+    connects: bool,
 }
 
 impl Trunks {
@@ -41,11 +44,13 @@ impl Trunks {
         let line = |trunk: &crate::directory::Trunk| Line {
             health: TrunkHealth::new(trunk.oos, now.mono),
             addr: trunk.contact.addr,
+            connects: trunk.contact.transport.is_reliable(),
         };
         let mut trunks = Self {
             trunks: directory.trunks().iter().map(line).collect(),
             extensions: BTreeMap::new(),
             by_addr: HashMap::default(),
+            by_ip: HashMap::default(),
             probes: BTreeMap::new(),
             wakes: BTreeSet::new(),
             mode: Mode::StandAlone,
@@ -100,17 +105,24 @@ impl Trunks {
 
     fn index(&mut self) {
         self.by_addr.clear();
+        self.by_ip.clear();
         for (id, line) in (0u32..).zip(&self.trunks) {
             if let Some(addr) = line.addr {
                 self.by_addr.entry(addr).or_insert(TrunkId(id));
+                if line.connects {
+                    self.by_ip.entry(addr.ip()).or_insert(TrunkId(id));
+                }
             }
         }
     }
 
-    /// Whose trunk a source address is: exactly its contact, or one in its networks.
+    /// Whose trunk the source of a message is: its contact, or an address in its networks. Whoever opens connections comes
+    /// from any port of his.
     #[must_use]
-    pub fn identify(&self, directory: &Directory, source: SocketAddr) -> Option<(TrunkId, KnownBy)> {
-        if let Some(id) = self.by_addr.get(&source) {
+    pub fn identify(&self, directory: &Directory, flow: Flow) -> Option<(TrunkId, KnownBy)> {
+        let source = flow.remote;
+        let connected = || self.by_ip.get(&source.ip()).filter(|_| flow.transport.is_reliable());
+        if let Some(id) = self.by_addr.get(&source).or_else(connected) {
             return Some((*id, KnownBy::TrunkAddress));
         }
         let inside = directory.trunk_sources().find(|(_, net)| net.contains(&source.ip()))?;

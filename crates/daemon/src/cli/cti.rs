@@ -18,7 +18,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{Exit, show};
-use crate::edges::cti::roots;
+use crate::edges::tls::roots;
 use crate::password;
 
 pub const HELP: &str = "\

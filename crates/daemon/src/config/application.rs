@@ -31,6 +31,8 @@ pub struct Own {
     pub to_peer: ToPeer,
     pub settings: Settings,
     pub agents: AgentDefaults,
+    /// Where `listen` first names a transport with TLS.
+    pub secure_at: Option<At>,
 }
 
 /// What ties this server to its peer.
@@ -76,27 +78,30 @@ pub fn read(reader: &Reader, root: &mut Section<'_>, nonce_secret: [u8; 32]) -> 
     // Both are read before either may end it: one run reports the faults of both.
     let application = application.and_then(|table| read_application(reader, table, nonce_secret));
     let tserver = tserver.and_then(|table| read_tserver(reader, table));
-    let ((server, cti, cdr_file), (address, port, options, to_peer, agents)) = (application?, tserver?);
+    let ((server, cti, cdr_file, secure_at), (address, port, options, to_peer, agents)) =
+        (application?, tserver?);
     let settings = Settings {
         http: http_listen.map_or(Some(SocketAddr::from(([127, 0, 0, 1], 8060))), |found| found.value),
         cti,
         cdr_file,
         log_level: level.map_or_else(|| "info".to_owned(), |found| found.value),
         log_format: format.unwrap_or(LogFormat::Text),
+        sip_tls: None,
         stat: None,
         media: None,
         peer_http: None,
         goals: Goals::default(),
     };
     let server = Server { sip_address: address, sip_port: port, ..server };
-    Some(Own { server, options, to_peer: ToPeer { site_timeout, ..to_peer }, settings, agents })
+    let to_peer = ToPeer { site_timeout, ..to_peer };
+    Some(Own { server, options, to_peer, settings, agents, secure_at })
 }
 
 fn read_application(
     reader: &Reader,
     mut table: Section<'_>,
     nonce_secret: [u8; 32],
-) -> Option<(Server, CtiSettings, Option<PathBuf>)> {
+) -> Option<(Server, CtiSettings, Option<PathBuf>, Option<At>)> {
     let name = table.string("name");
     let name = table.required("name", name, "\"site-a\"");
     let switch = table.string("switch");
@@ -111,6 +116,8 @@ fn read_application(
     if let Some(list) = &listen {
         check_listen(reader, &table, list);
     }
+    let secure = listen.iter().flatten().find(|found| found.value.transport.is_secure());
+    let secure_at = secure.map(|found| found.at.clone());
     table.finish();
     let server = Server {
         name: name?.value.into(),
@@ -121,7 +128,7 @@ fn read_application(
         realm: realm?.value.into(),
         nonce_secret: secret.map_or(nonce_secret, |found| found.value),
     };
-    Some((server, cti, cdr_file))
+    Some((server, cti, cdr_file, secure_at))
 }
 
 fn check_listen(reader: &Reader, table: &Section<'_>, list: &[Located<Listen>]) {
@@ -270,14 +277,8 @@ fn algorithms(table: &mut Section<'_>) -> Option<Vec<Algorithm>> {
 fn listen(text: &str) -> Result<Listen, String> {
     let wrong = || format!("\"{text}\" is not transport:address:port");
     let (transport, addr) = text.split_once(':').ok_or_else(wrong)?;
-    let transport = match Transport::parse(transport.as_bytes()) {
-        Some(transport @ (Transport::Udp | Transport::Tcp)) => transport,
-        Some(Transport::Tls | Transport::Ws | Transport::Wss) | None => {
-            return Err(format!(
-                "\"{transport}\" is not a transport this server listens on; udp and tcp are"
-            ));
-        }
-    };
+    let transport = Transport::parse(transport.as_bytes())
+        .ok_or_else(|| format!("\"{transport}\" is not a transport; udp, tcp, tls, ws and wss are"))?;
     let addr = addr.parse().map_err(|_| wrong())?;
     Ok(Listen { transport, addr })
 }

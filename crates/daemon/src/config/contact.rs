@@ -23,26 +23,33 @@ pub fn read(text: &str) -> Result<StaticContact, String> {
     let sample = uri.replace("{number}", "0").replace("{conference}", "0");
     let parsed =
         Uri::parse(sample.as_bytes()).map_err(|error| format!("\"{text}\" is not a URI ({error})"))?;
-    match parsed.scheme {
-        Scheme::Sip => {}
-        Scheme::Sips | Scheme::Tel | Scheme::Other => {
-            return Err(format!("\"{text}\" is not a sip: URI, the only kind that can be reached here"));
+    let transport = match (parsed.scheme, parsed.params.value(b"transport").map(Transport::parse)) {
+        (Scheme::Sip, None) => Transport::Udp,
+        (Scheme::Sip, Some(Some(transport @ (Transport::Udp | Transport::Tcp | Transport::Tls)))) => {
+            transport
         }
-    }
-    let transport = match parsed.params.value(b"transport") {
-        None => Transport::Udp,
-        Some(token) => match Transport::parse(token) {
-            Some(transport @ (Transport::Udp | Transport::Tcp)) => transport,
-            Some(Transport::Tls | Transport::Ws | Transport::Wss) | None => {
-                return Err(format!("\"{text}\" names a transport other than udp and tcp"));
-            }
-        },
+        // TCP under TLS is what sips means (RFC 3261 26.2.2).
+        (Scheme::Sips, None | Some(Some(Transport::Tcp | Transport::Tls))) => Transport::Tls,
+        (Scheme::Sip | Scheme::Sips, _) => {
+            return Err(format!("\"{text}\" names a transport other than udp, tcp and tls"));
+        }
+        (Scheme::Tel | Scheme::Other, _) => {
+            return Err(format!("\"{text}\" is neither a sip: nor a sips: URI, and cannot be reached"));
+        }
     };
     let port = parsed.port.unwrap_or(transport.default_port());
     let (addr, resolve) = match parsed.host {
         Host::V4(ip) => (Some(SocketAddr::new(IpAddr::V4(ip), port)), None),
         Host::V6(ip) => (Some(SocketAddr::new(IpAddr::V6(ip), port)), None),
         Host::Name(name) => (None, Some((String::from_utf8_lossy(name).into(), port))),
+    };
+    // What is asked of this server's own hop is no promise about the others, which a sips: Request-URI would be (RFC 5630).
+    let uri = match uri.strip_prefix("sips:") {
+        Some(rest) if rest.contains(";transport=") => {
+            format!("sip:{}", rest.replace(";transport=tcp", ";transport=tls"))
+        }
+        Some(rest) => format!("sip:{rest};transport=tls"),
+        None => uri,
     };
     Ok(StaticContact { uri: uri.into(), transport, addr, resolve })
 }
@@ -66,10 +73,23 @@ mod tests {
     }
 
     #[test]
+    fn a_secure_contact_is_reached_by_tls() {
+        for text in ["sip:192.0.2.1;transport=tls", "sips:192.0.2.1", "sips:192.0.2.1;transport=tcp"] {
+            let contact = read(text).unwrap();
+            assert_eq!(&*contact.uri, "sip:192.0.2.1;transport=tls");
+            assert_eq!(
+                (contact.transport, contact.addr),
+                (Transport::Tls, Some("192.0.2.1:5061".parse().unwrap()))
+            );
+        }
+        assert_eq!(read("sips:gw.example").unwrap().host(), "gw.example");
+    }
+
+    #[test]
     fn what_cannot_be_reached_is_refused() {
-        assert!(read("sips:192.0.2.1").unwrap_err().contains("sip:"));
         assert!(read("tel:+4930123").unwrap_err().contains("sip:"));
-        assert!(read("sip:192.0.2.1;transport=tls").unwrap_err().contains("transport"));
+        assert!(read("sip:192.0.2.1;transport=ws").unwrap_err().contains("transport"));
+        assert!(read("sips:192.0.2.1;transport=udp").unwrap_err().contains("transport"));
         assert!(read("sip:a b").unwrap_err().contains("not a URI"));
     }
 }

@@ -16,6 +16,7 @@ mod objects;
 mod peer;
 mod peer_http;
 mod reader;
+mod sip_tls;
 mod source;
 mod stat;
 mod target;
@@ -34,6 +35,7 @@ pub use fault::ConfigError;
 pub use media::MediaSettings;
 pub use numbers::expand;
 pub use peer_http::{PeerHttp, PeerPassword};
+pub use sip_tls::SipTlsSettings;
 pub use source::{Origin, Site};
 pub use stat::{PasswordAt, StatConfig, StatSettings, StatSite, load as load_stat};
 
@@ -57,6 +59,8 @@ pub struct Settings {
     pub http: Option<SocketAddr>,
     /// Where the CTI interface answers, and how.
     pub cti: CtiSettings,
+    /// Files of SIP over TLS; `None`: SIP is not spoken over TLS.
+    pub sip_tls: Option<SipTlsSettings>,
     /// Where call records go; `None`: nowhere.
     pub cdr_file: Option<PathBuf>,
     /// Least severe log level, as an `EnvFilter` directive.
@@ -175,6 +179,11 @@ fn join(files: &[SourceFile], reader: &Reader, nonce_secret: [u8; 32]) -> Option
             if let Some(own) = &mut own {
                 own.settings.stat = stat::read(reader, &mut root);
                 own.settings.media = media::read(&mut root);
+                own.settings.sip_tls = sip_tls::read(&mut root);
+                if let (None, Some(at)) = (&own.settings.sip_tls, &own.secure_at) {
+                    let text = "`listen` names a transport with TLS, and there is no certificate";
+                    reader.fault(at.clone(), text, "add [sip-tls] with certificate and key");
+                }
                 own.settings.peer_http = peer_http::read(&mut root);
                 own.settings.goals = peer_http::goals(&mut root);
                 peer_http::check_signals(reader, own);
@@ -185,6 +194,7 @@ fn join(files: &[SourceFile], reader: &Reader, nonce_secret: [u8; 32]) -> Option
         root.finish();
     }
     let own = own?;
+    objects.check_tls(reader, own.settings.sip_tls.as_ref());
     let directory = objects.build(reader, own.server, own.options, &own.to_peer, own.agents)?;
     let mut settings = own.settings;
     settings.cti.default_to_closed(directory.floor().persons.is_empty());

@@ -6,6 +6,7 @@ use tandem_peer::trunk::{TrunkOptions, TrunkRole};
 use tandem_switch::Directory;
 use tandem_switch::directory::{DialRule, Options, Server, StaticContact, Trunk, TrunkId};
 
+use super::SipTlsSettings;
 use super::application::{AgentDefaults, ToPeer};
 use super::closest::closest;
 use super::contact;
@@ -96,6 +97,22 @@ impl Objects {
         }
     }
 
+    /// A trunk that must show a certificate is asked for one.
+    pub fn check_tls(&self, reader: &Reader, tls: Option<&SipTlsSettings>) {
+        let asks = tls.is_some_and(|tls| tls.client_ca_file.is_some());
+        for trunk in self.trunks.iter().filter(|trunk| trunk.value.tls_client_certificate && !asks) {
+            let text = format!(
+                "`tls-client-certificate` of trunk \"{}\": nobody is asked for one",
+                trunk.value.name
+            );
+            reader.fault(
+                trunk.at.clone(),
+                text,
+                "name what to check it against: `client-ca-file` of [sip-tls]",
+            );
+        }
+    }
+
     fn check_trunks(&self, reader: &Reader, server: &Server) {
         for (position, trunk) in self.trunks.iter().enumerate() {
             if self.trunks.iter().take(position).any(|earlier| earlier.value.name == trunk.value.name) {
@@ -181,6 +198,7 @@ fn trunk(reader: &Reader, mut table: Section<'_>) -> Result<Located<Trunk>, Opti
     let oos = oos(reader, &mut table);
     let oosp_transfer_enabled = table.boolean("oosp-transfer-enabled").unwrap_or(false);
     let sources = table.list("sources", "an address or a network such as \"192.0.2.0/24\"", network);
+    let tls_client_certificate = table.boolean("tls-client-certificate").unwrap_or(false);
     let username = table.string("username");
     let password = table.string("password");
     if username.is_some() != password.is_some() {
@@ -197,6 +215,7 @@ fn trunk(reader: &Reader, mut table: Section<'_>) -> Result<Located<Trunk>, Opti
         contact,
         oos,
         oosp_transfer_enabled,
+        tls_client_certificate,
         sources: sources.unwrap_or_default().into_iter().map(|found| found.value).collect(),
         credentials: username
             .zip(password)

@@ -94,6 +94,11 @@ pub fn page(
         "Unreadable TCP streams and messages",
         tcp.unreadable.load(Relaxed),
     );
+    page.counter(
+        "tandem_tcp_no_handshake_total",
+        "Connections without a TLS or WebSocket handshake",
+        tcp.no_handshake.load(Relaxed),
+    );
     page.counter("tandem_cdr_written_total", "Call records written", cdrs.written.load(Relaxed));
     page.counter(
         "tandem_cdr_lost_total",

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tandem_switch::{Directory, Input};
 use tokio::sync::watch;
 
+use super::tcp::TcpEdge;
 use crate::command::Commands;
 use crate::limits::{RESOLVE_EVERY, RESOLVE_WITHIN};
 
@@ -35,7 +36,11 @@ fn wanted(directory: &Directory) -> Vec<Wanted> {
 }
 
 /// Looks names up until the server stops.
-pub async fn run(commands: Commands, mut directory: watch::Receiver<Arc<Directory>>) {
+pub async fn run(
+    commands: Commands,
+    connections: Arc<TcpEdge>,
+    mut directory: watch::Receiver<Arc<Directory>>,
+) {
     let mut known: BTreeMap<Wanted, SocketAddr> = BTreeMap::new();
     loop {
         let names = wanted(&directory.borrow_and_update());
@@ -50,6 +55,7 @@ pub async fn run(commands: Commands, mut directory: watch::Receiver<Arc<Director
             let found = lookup(&name).await;
             report(&name, found, known.get(&name).copied());
             if let Some(addr) = found {
+                connections.named(&name.host, addr);
                 known.insert(name.clone(), addr);
             }
             if !tell(&commands, &name, known.get(&name).copied()).await {

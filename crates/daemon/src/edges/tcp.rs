@@ -1,33 +1,34 @@
-//! SIP over TCP (RFC 3261 18): connections are framed and parsed here, in parallel; whole messages go to the `Node`.
+//! Connections that carry SIP: TCP, TLS (RFC 3261 18, 26) and WebSocket (RFC 7118). They are accepted, opened and found
+//! here; [`stream`](super::stream) and [`ws`](super::ws) read and write them, in parallel.
 //!
-//! A connection that its writer cannot keep up with is closed, and so is a stream that cannot be framed: there is no
-//! telling where its next message begins.
+//! A connection that its writer cannot keep up with is closed.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use dashmap::DashMap;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tandem_sip::framer::{Framed, Framer};
-use tandem_sip::{Flow, Message, Transport};
-use tandem_switch::Input;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tandem_sip::{Flow, Transport};
+use tandem_switch::{Directory, Input};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::tls::{SipTls, may_come, name_of};
+use super::{stream, ws};
 use crate::command::Commands;
 use crate::limits::{
-    CONNECT_WITHIN, FIRST_MESSAGE_WITHIN, IDLE, MAX_CONNECTIONS, READ_CHUNK, WRITE_WITHIN, WRITER_QUEUE,
+    CONNECT_WITHIN, FIRST_MESSAGE_WITHIN, HANDSHAKE_WITHIN, IDLE, MAX_CONNECTIONS, MAX_HANDSHAKES,
+    WRITER_QUEUE,
 };
 
-/// What happened at TCP connections, each since start.
+/// What happened at connections, each since start.
 #[derive(Debug, Default)]
 pub struct TcpCounters {
     /// Connections open now.
@@ -40,6 +41,18 @@ pub struct TcpCounters {
     pub too_slow: AtomicU64,
     /// Connections closed because their stream could not be framed, and messages in them that could not be read.
     pub unreadable: AtomicU64,
+    /// Handshakes of TLS or WebSocket that came to nothing.
+    pub no_handshake: AtomicU64,
+}
+
+/// A connection that carries bytes.
+pub trait Bytewise: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Bytewise for S {}
+
+/// A connection whose handshakes are done.
+enum Link {
+    Bytes(Box<dyn Bytewise>),
+    Ws(Box<ws::Socket>),
 }
 
 /// How to reach one open connection.
@@ -48,14 +61,19 @@ struct Writer {
     close: CancellationToken,
 }
 
-/// Every TCP connection of a server.
+/// Every connection of a server that carries SIP.
 pub struct TcpEdge {
     runtime: Handle,
-    commands: Commands,
+    pub(super) commands: Commands,
+    directory: watch::Receiver<Arc<Directory>>,
+    tls: Option<SipTls>,
+    /// Host names of trunks by the address that each was found at.
+    names: DashMap<SocketAddr, Box<str>>,
+    handshakes: Arc<Semaphore>,
     /// Address that connections through a listener leave by, by `Flow::local`.
     locals: Vec<(u8, SocketAddr)>,
     writers: DashMap<u64, Writer>,
-    by_remote: DashMap<SocketAddr, u64>,
+    by_remote: DashMap<(Transport, SocketAddr), u64>,
     next_id: AtomicU64,
     /// What happened so far.
     pub counters: TcpCounters,
@@ -80,10 +98,20 @@ pub fn bind(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
 
 impl TcpEdge {
     /// An edge without connections.
-    pub fn new(runtime: Handle, commands: Commands, locals: Vec<(u8, SocketAddr)>) -> Arc<Self> {
+    pub fn new(
+        runtime: Handle,
+        commands: Commands,
+        locals: Vec<(u8, SocketAddr)>,
+        directory: watch::Receiver<Arc<Directory>>,
+        tls: Option<SipTls>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             runtime,
             commands,
+            directory,
+            tls,
+            names: DashMap::new(),
+            handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
             locals,
             writers: DashMap::new(),
             by_remote: DashMap::new(),
@@ -92,11 +120,32 @@ impl TcpEdge {
         })
     }
 
+    /// A trunk's host name was found at this address: its certificate must show it.
+    pub fn named(&self, host: &str, addr: SocketAddr) {
+        self.names.insert(addr, host.into());
+    }
+
+    /// Reads the files of TLS anew; connections that are open go on.
+    pub fn reload_tls(&self) {
+        match self.tls.as_ref().map(SipTls::reload) {
+            None => {}
+            Some(Ok(())) => tracing::info!("certificates of [sip-tls] read anew"),
+            Some(Err(error)) => {
+                tracing::error!(error = %format!("{error:#}"), "the certificates of [sip-tls] stay as they were");
+            }
+        }
+    }
+
     /// Accepts connections until the runtime ends.
-    pub async fn accept(self: Arc<Self>, local: u8, listener: TcpListener) {
+    pub async fn accept(self: Arc<Self>, transport: Transport, local: u8, listener: TcpListener) {
         loop {
+            // Whoever does not finish his handshake keeps others waiting in the kernel for a bounded time only.
+            let Ok(place) = Arc::clone(&self.handshakes).acquire_owned().await else { return };
             match listener.accept().await {
-                Ok((stream, remote)) => self.accepted(local, stream, remote),
+                Ok((stream, remote)) => {
+                    let flow = Flow { transport, local, remote, conn: 0 };
+                    self.accepted(flow, stream, place);
+                }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -105,21 +154,77 @@ impl TcpEdge {
         }
     }
 
-    fn accepted(self: &Arc<Self>, local: u8, stream: TcpStream, remote: SocketAddr) {
-        let Some((id, queue, close)) = self.register(remote) else {
+    fn accepted(self: &Arc<Self>, flow: Flow, stream: TcpStream, place: OwnedSemaphorePermit) {
+        let remote = flow.remote;
+        let Some((id, queue, close)) = self.register(flow.transport, remote) else {
             tracing::warn!(%remote, limit = MAX_CONNECTIONS, "connection refused: too many are open");
             return;
         };
         let edge = Arc::clone(self);
-        let flow = Flow { transport: Transport::Tcp, local, remote, conn: id };
+        let flow = Flow { conn: id, ..flow };
         self.runtime.spawn(async move {
-            edge.serve(stream, flow, queue, close, FIRST_MESSAGE_WITHIN).await;
+            prepare(&stream);
+            match tokio::time::timeout(HANDSHAKE_WITHIN, edge.shake_hands(flow, stream)).await {
+                Ok(Ok(accepted)) => {
+                    drop(place);
+                    edge.serve(accepted, flow, queue, close, FIRST_MESSAGE_WITHIN).await;
+                }
+                Ok(Err(why)) => edge.no_handshake(flow, &why),
+                Err(_) => edge.no_handshake(flow, "it took too long"),
+            }
             edge.closed(flow, false).await;
         });
     }
 
+    fn no_handshake(&self, flow: Flow, why: &str) {
+        self.counters.no_handshake.fetch_add(1, Ordering::Relaxed);
+        tracing::info!(remote = %flow.remote, transport = %flow.transport, why, "connection closed: no handshake");
+    }
+
+    /// What has to be said before the first message.
+    async fn shake_hands(&self, flow: Flow, stream: TcpStream) -> Result<Link, String> {
+        match flow.transport {
+            Transport::Udp | Transport::Tcp => Ok(Link::Bytes(Box::new(stream))),
+            Transport::Ws => Ok(Link::Ws(Box::new(ws::accept(Box::new(stream)).await?))),
+            Transport::Tls => Ok(Link::Bytes(self.accept_tls(flow, stream).await?)),
+            Transport::Wss => {
+                let stream = self.accept_tls(flow, stream).await?;
+                Ok(Link::Ws(Box::new(ws::accept(stream).await?)))
+            }
+        }
+    }
+
+    async fn accept_tls(&self, flow: Flow, stream: TcpStream) -> Result<Box<dyn Bytewise>, String> {
+        let acceptor = self.tls.as_ref().and_then(SipTls::acceptor).ok_or("[sip-tls] is not configured")?;
+        let stream = acceptor.accept(stream).await.map_err(|error| error.to_string())?;
+        let shown = stream.get_ref().1.peer_certificates();
+        let found_at = |host: &str, ip: IpAddr| {
+            self.names.iter().any(|name| name.key().ip().to_canonical() == ip && **name.value() == *host)
+        };
+        may_come(&self.directory.borrow(), flow.remote, shown, found_at)?;
+        Ok(Box::new(stream))
+    }
+
+    async fn serve(
+        &self,
+        link: Link,
+        flow: Flow,
+        queue: mpsc::Receiver<Bytes>,
+        close: CancellationToken,
+        first_within: Duration,
+    ) {
+        match link {
+            Link::Bytes(stream) => stream::serve(self, stream, flow, queue, close, first_within).await,
+            Link::Ws(socket) => ws::serve(self, *socket, flow, queue, close, first_within).await,
+        }
+    }
+
     /// A place in the tables for one more connection.
-    fn register(&self, remote: SocketAddr) -> Option<(u64, mpsc::Receiver<Bytes>, CancellationToken)> {
+    fn register(
+        &self,
+        transport: Transport,
+        remote: SocketAddr,
+    ) -> Option<(u64, mpsc::Receiver<Bytes>, CancellationToken)> {
         if self.counters.open.fetch_add(1, Ordering::Relaxed) >= MAX_CONNECTIONS {
             self.counters.open.fetch_sub(1, Ordering::Relaxed);
             self.counters.refused.fetch_add(1, Ordering::Relaxed);
@@ -130,7 +235,7 @@ impl TcpEdge {
         let (sender, queue) = mpsc::channel(WRITER_QUEUE);
         let close = CancellationToken::new();
         self.writers.insert(id, Writer { queue: sender, close: close.clone() });
-        self.by_remote.insert(remote, id);
+        self.by_remote.insert((transport, remote), id);
         Some((id, queue, close))
     }
 
@@ -142,7 +247,7 @@ impl TcpEdge {
         if flow.conn != 0 {
             return self.write(flow.conn, payload).map_err(|_| flow);
         }
-        let open = self.by_remote.get(&flow.remote).map(|id| *id);
+        let open = self.by_remote.get(&(flow.transport, flow.remote)).map(|id| *id);
         let payload = match open.map(|id| self.write(id, payload.clone())) {
             Some(Ok(())) => return Ok(()),
             Some(Err(payload)) => payload,
@@ -151,7 +256,7 @@ impl TcpEdge {
         self.connect(flow, payload)
     }
 
-    fn write(&self, id: u64, payload: Bytes) -> Result<(), Bytes> {
+    pub(super) fn write(&self, id: u64, payload: Bytes) -> Result<(), Bytes> {
         let Some(writer) = self.writers.get(&id) else { return Err(payload) };
         writer.queue.try_send(payload).map_err(|error| match error {
             mpsc::error::TrySendError::Closed(payload) => payload,
@@ -164,18 +269,24 @@ impl TcpEdge {
     }
 
     fn connect(self: &Arc<Self>, flow: Flow, payload: Bytes) -> Result<(), Flow> {
+        let secure = match flow.transport {
+            Transport::Udp | Transport::Tcp => false,
+            Transport::Tls => true,
+            // Nobody listens in a browser: only it opens connections.
+            Transport::Ws | Transport::Wss => return Err(flow),
+        };
         let Some((_, from)) = self.locals.iter().find(|(local, _)| *local == flow.local) else {
             return Err(flow);
         };
         let from = SocketAddr::new(from.ip(), 0);
-        let (id, queue, close) = self.register(flow.remote).ok_or(flow)?;
+        let (id, queue, close) = self.register(flow.transport, flow.remote).ok_or(flow)?;
         // The queue is empty and has room for more than one.
         let _ = self.write(id, payload);
         let edge = Arc::clone(self);
         let flow = Flow { conn: id, ..flow };
         self.runtime.spawn(async move {
-            match tokio::time::timeout(CONNECT_WITHIN, open(from, flow.remote)).await {
-                Ok(Ok(stream)) => edge.serve(stream, flow, queue, close, IDLE).await,
+            match tokio::time::timeout(CONNECT_WITHIN, edge.open(from, flow.remote, secure)).await {
+                Ok(Ok(stream)) => edge.serve(Link::Bytes(stream), flow, queue, close, IDLE).await,
                 Ok(Err(error)) => tracing::info!(remote = %flow.remote, %error, "cannot connect"),
                 Err(_) => tracing::info!(remote = %flow.remote, "no answer to a connection attempt"),
             }
@@ -184,113 +295,41 @@ impl TcpEdge {
         Ok(())
     }
 
+    async fn open(
+        &self,
+        from: SocketAddr,
+        to: SocketAddr,
+        secure: bool,
+    ) -> Result<Box<dyn Bytewise>, String> {
+        let stream = open(from, to).await.map_err(|error| error.to_string())?;
+        prepare(&stream);
+        if !secure {
+            return Ok(Box::new(stream));
+        }
+        let connector = self.tls.as_ref().and_then(SipTls::connector).ok_or("[sip-tls] is not configured")?;
+        let host = self.names.get(&to).map(|name| name.to_string());
+        let name = name_of(host, to.ip()).ok_or("its host can stand in no certificate")?;
+        let stream = connector.connect(name, stream).await.map_err(|error| error.to_string())?;
+        Ok(Box::new(stream))
+    }
+
     /// Forgets a connection and tells the `Node`. Whoever asked for any connection to that remote, when this server
     /// opened it, is told too.
     async fn closed(&self, flow: Flow, opened_here: bool) {
         self.writers.remove(&flow.conn);
-        self.by_remote.remove_if(&flow.remote, |_, id| *id == flow.conn);
+        self.by_remote.remove_if(&(flow.transport, flow.remote), |_, id| *id == flow.conn);
         self.counters.open.fetch_sub(1, Ordering::Relaxed);
         self.commands.input(Input::FlowFailed { flow }).await;
         if opened_here {
             self.commands.input(Input::FlowFailed { flow: Flow { conn: 0, ..flow } }).await;
         }
     }
-
-    async fn serve(
-        &self,
-        mut stream: TcpStream,
-        flow: Flow,
-        queue: mpsc::Receiver<Bytes>,
-        close: CancellationToken,
-        first_within: Duration,
-    ) {
-        // Without these two a message waits for its neighbour, and a peer that vanished stays for an hour.
-        let _ = stream.set_nodelay(true);
-        let _ =
-            SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(Duration::from_secs(60)));
-        let (read, write) = stream.split();
-        let ended = tokio::select! {
-            ended = self.read(read, flow, first_within) => ended,
-            ended = write_all(write, queue) => ended,
-            () = close.cancelled() => End::TooSlow,
-        };
-        match ended {
-            End::Peer => tracing::debug!(%flow, "connection closed by the peer"),
-            End::Idle => tracing::debug!(%flow, "connection closed: idle"),
-            End::TooSlow => tracing::warn!(%flow, "connection closed: its peer reads too slowly"),
-            End::Stopping => {}
-            End::Failed(error) => tracing::debug!(%flow, %error, "connection failed"),
-            End::Unframeable(error) => {
-                self.counters.unreadable.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(%flow, %error, "connection closed: its stream cannot be framed");
-            }
-        }
-    }
-
-    async fn read(&self, mut stream: ReadHalf<'_>, flow: Flow, first_within: Duration) -> End {
-        let mut framer = Framer::new();
-        let mut chunk = vec![0; READ_CHUNK];
-        let mut deadline = Instant::now() + first_within;
-        loop {
-            let read = tokio::time::timeout_at(deadline.into(), stream.read(&mut chunk)).await;
-            let length = match read {
-                Err(_) => return End::Idle,
-                Ok(Ok(0)) => return End::Peer,
-                Ok(Ok(length)) => length,
-                Ok(Err(error)) => return End::Failed(error),
-            };
-            framer.push(chunk.get(..length).unwrap_or_default());
-            loop {
-                match framer.next() {
-                    Err(error) => return End::Unframeable(error.to_string()),
-                    Ok(None) => break,
-                    Ok(Some(Framed::KeepAlive)) => {
-                        let _ = self.write(flow.conn, Bytes::from_static(b"\r\n"));
-                        deadline = deadline.max(Instant::now() + IDLE);
-                    }
-                    Ok(Some(Framed::Message(bytes))) => {
-                        deadline = Instant::now() + IDLE;
-                        if !self.deliver(flow, &bytes).await {
-                            return End::Stopping;
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /// A queue that is full holds the reader back, and TCP the sender. False when the server is stopping.
-    async fn deliver(&self, flow: Flow, bytes: &[u8]) -> bool {
-        // A copy of its own size, so that what the `Node` keeps does not hold the stream's buffer.
-        match Message::parse(Bytes::copy_from_slice(bytes)) {
-            Ok(message) => self.commands.input(Input::Sip { flow, message }).await,
-            Err(error) => {
-                self.counters.unreadable.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(%flow, length = bytes.len(), %error, "unreadable message dropped");
-                true
-            }
-        }
-    }
 }
 
-enum End {
-    Peer,
-    Idle,
-    TooSlow,
-    Stopping,
-    Failed(io::Error),
-    Unframeable(String),
-}
-
-async fn write_all(mut stream: WriteHalf<'_>, mut queue: mpsc::Receiver<Bytes>) -> End {
-    while let Some(payload) = queue.recv().await {
-        match tokio::time::timeout(WRITE_WITHIN, stream.write_all(&payload)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return End::Failed(error),
-            Err(_) => return End::TooSlow,
-        }
-    }
-    End::Stopping
+/// Without these two a message waits for its neighbour, and a peer that vanished stays for an hour.
+fn prepare(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let _ = SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(Duration::from_secs(60)));
 }
 
 async fn open(from: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
@@ -302,8 +341,11 @@ async fn open(from: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
     use crate::command::Command;
+    use crate::config::{self, Origin, Site};
 
     struct Bench {
         edge: Arc<TcpEdge>,
@@ -313,7 +355,10 @@ mod tests {
     fn bench() -> Bench {
         let (commands, receiver) = Commands::channel(64);
         let locals = vec![(0, "127.0.0.1:0".parse().unwrap())];
-        Bench { edge: TcpEdge::new(Handle::current(), commands, locals), commands: receiver }
+        let config = config::load(&Origin::Demo(Site::SiteA), [0; 32]).unwrap();
+        let directory = watch::Sender::new(Arc::new(config.directory)).subscribe();
+        let edge = TcpEdge::new(Handle::current(), commands, locals, directory, None);
+        Bench { edge, commands: receiver }
     }
 
     impl Bench {
@@ -369,7 +414,7 @@ mod tests {
         let mut bench = bench();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let here = listener.local_addr().unwrap();
-        tokio::spawn(Arc::clone(&bench.edge).accept(0, listener));
+        tokio::spawn(Arc::clone(&bench.edge).accept(Transport::Tcp, 0, listener));
         let mut phone = TcpStream::connect(here).await.unwrap();
         phone.write_all(OPTIONS).await.unwrap();
         let Input::Sip { flow, .. } = bench.input().await else { panic!("a message was sent") };

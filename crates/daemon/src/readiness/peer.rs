@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use crate::config::{PeerHttp, PeerPassword};
-use crate::edges::cti::roots;
+use crate::edges::tls::roots;
 use crate::limits::{MAX_PEER_ANSWER, PEER_ANSWER_WITHIN};
 
 /// Why the peer has not answered.

@@ -161,7 +161,9 @@ impl Branch {
         let lines = &rooms.lines;
         let ours = lines.sent_by.as_bytes();
         let mut builder = tandem_sip::Builder::request(&mut rooms.scratch, b"INVITE", &self.target.uri);
-        builder.via(flow.transport, ours, name).number(HeaderName::MaxForwards, u64::from(hops(request)));
+        builder
+            .via(flow.transport, lines.via(flow.transport), name)
+            .number(HeaderName::MaxForwards, u64::from(hops(request)));
         self.identity(&mut builder, request, ours);
         builder.cseq(self.cseq, b"INVITE");
         own_headers(&mut builder, lines.contact(flow.transport));
@@ -206,7 +208,7 @@ impl Branch {
         let lines = &rooms.lines;
         let mut builder = tandem_sip::Builder::request(&mut rooms.scratch, b"CANCEL", &self.target.uri);
         builder
-            .via(flow.transport, lines.sent_by.as_bytes(), name.as_ref())
+            .via(flow.transport, lines.via(flow.transport), name.as_ref())
             .number(HeaderName::MaxForwards, 70);
         self.identity(&mut builder, request, lines.sent_by.as_bytes());
         builder.cseq(self.cseq, b"CANCEL");

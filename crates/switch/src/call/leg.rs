@@ -270,7 +270,7 @@ impl Leg {
     }
 
     fn print(&self, rooms: &mut Rooms, ask: &Ask<'_>, flow: Flow, branch: &[u8]) -> bytes::Bytes {
-        let via = ViaLine { transport: flow.transport, sent_by: rooms.lines.sent_by.as_bytes(), branch };
+        let via = ViaLine { transport: flow.transport, sent_by: rooms.lines.via(flow.transport), branch };
         let mut builder =
             self.dialog.request(&mut rooms.scratch, ask.method, ask.cseq, via, ask.max_forwards);
         if matches!(ask.method, b"INVITE" | b"UPDATE") {

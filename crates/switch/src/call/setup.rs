@@ -26,7 +26,7 @@ use super::{Call, CallTimer, Phase, branch, carried};
 use crate::arena::Key;
 use crate::cdr::EndedBy;
 use crate::directory::{DnId, TrunkId};
-use crate::explain::{KnownBy, Trace, What};
+use crate::explain::{Absent, KnownBy, Trace, What};
 use crate::ids::Tag;
 use crate::limits::{MAX_BRANCHES, MAX_LEGS};
 use crate::reject::Reject;
@@ -150,6 +150,13 @@ impl Setup {
     /// Our To-tag in the final response when nobody answers.
     pub(super) fn refusal_tag(&self) -> Tag {
         self.pairs.first().map_or(self.tag, |pair| pair.tag)
+    }
+
+    /// A sips: URI asks for TLS on every hop (RFC 3261 26.4.4).
+    fn may_go_over(&self, target: &Target) -> bool {
+        let scheme = self.request.request_uri().and_then(|uri| uri.get(..5));
+        !scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"sips:"))
+            || target.flow.transport.is_secure()
     }
 
     /// It waits at a queue or routing point of the peer.
@@ -284,14 +291,20 @@ impl Call {
                     continue;
                 }
             };
+            let mut unfit = 503;
             for target in targets {
-                self.ring(rooms, &mut setup, target);
+                if setup.may_go_over(&target) {
+                    self.ring(rooms, &mut setup, target);
+                } else {
+                    unfit = 480;
+                    self.note(rooms, What::PassedOver(target.device, Absent::NotSecure));
+                }
             }
             if !setup.branches.is_empty() {
                 self.phase = Phase::Setup(setup);
                 return;
             }
-            setup.offer_best(Best::own(503));
+            setup.offer_best(Best::own(unfit));
         }
         self.nobody_took_it(rooms, setup, EndedBy::Server);
     }

@@ -25,7 +25,7 @@ pub struct TrunkId(pub u32);
 /// One socket the server listens on. Its index in [`Server::listen`] is `Flow::local`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen {
-    /// UDP or TCP.
+    /// UDP, TCP, TLS or WebSocket.
     pub transport: Transport,
     /// Bound address.
     pub addr: SocketAddr,
@@ -161,6 +161,18 @@ pub struct StaticContact {
     pub resolve: Option<(Box<str>, u16)>,
 }
 
+impl StaticContact {
+    /// The host of the URI: a name, or an address without brackets.
+    #[must_use]
+    pub fn host(&self) -> String {
+        match (&self.resolve, self.addr) {
+            (Some((name, _)), _) => name.to_string(),
+            (None, Some(addr)) => addr.ip().to_string(),
+            (None, None) => String::new(),
+        }
+    }
+}
+
 /// How a phone is made to answer by a request, and to take the first leg of a call that a request makes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AnswerMode {
@@ -258,6 +270,8 @@ pub struct Trunk {
     pub oosp_transfer_enabled: bool,
     /// Further source addresses whose requests belong to this trunk.
     pub sources: Vec<ipnet::IpNet>,
+    /// `tls-client-certificate`: connections from there show a certificate that names the contact's host.
+    pub tls_client_certificate: bool,
     /// User and password with which this server answers the trunk's own challenges.
     pub credentials: Option<(Box<str>, Box<str>)>,
 }

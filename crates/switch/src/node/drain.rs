@@ -156,7 +156,7 @@ impl Node {
         self.rooms.counters.refused_draining += 1;
         let directory = &self.rooms.directory;
         let peer = directory.options.dr_peer_trunk;
-        let trunk = self.rooms.trunks.identify(directory, flow.remote).map(|(trunk, _)| trunk);
+        let trunk = self.rooms.trunks.identify(directory, flow).map(|(trunk, _)| trunk);
         let from_peer = trunk.is_some() && trunk == peer || has_marker(request);
         let call = if from_peer { NewCall::FromPeer } else { NewCall::Other };
         let code = directory.options.shutdown_sip_reject_code;

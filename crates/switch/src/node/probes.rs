@@ -118,7 +118,7 @@ fn print_probe(rooms: &mut Rooms, uri: &str, flow: Flow, branch: &[u8], max_forw
     let sent_by = lines.sent_by.as_bytes();
     let mut builder = Builder::request(&mut rooms.scratch, b"OPTIONS", uri.as_bytes());
     builder
-        .via(flow.transport, sent_by, branch)
+        .via(flow.transport, lines.via(flow.transport), branch)
         .number(HeaderName::MaxForwards, u64::from(max_forwards))
         .parts(HeaderName::From, &[b"<sip:", sent_by, b">;tag=", &tag])
         .parts(HeaderName::To, &[b"<", uri.as_bytes(), b">"])

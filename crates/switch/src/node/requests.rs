@@ -135,7 +135,7 @@ impl Node {
         env: &Envelope<'_>,
     ) -> Result<(Device, KnownBy), Reject> {
         let rooms = &mut self.rooms;
-        let trunk = rooms.trunks.identify(&rooms.directory, flow.remote);
+        let trunk = rooms.trunks.identify(&rooms.directory, flow);
         if let Some((id, KnownBy::TrunkAddress)) = trunk {
             return Ok((Device::Trunk(id), KnownBy::TrunkAddress));
         }
@@ -248,8 +248,7 @@ impl Node {
 
     /// A trunk that sends requests is alive; that brings back every trunk but the peer's.
     fn came_from_a_trunk(&mut self, flow: Flow) {
-        let Some((id, KnownBy::TrunkAddress)) =
-            self.rooms.trunks.identify(&self.rooms.directory, flow.remote)
+        let Some((id, KnownBy::TrunkAddress)) = self.rooms.trunks.identify(&self.rooms.directory, flow)
         else {
             return;
         };

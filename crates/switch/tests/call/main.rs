@@ -33,6 +33,7 @@ mod player;
 mod records;
 mod refusals;
 mod reinvite;
+mod secure;
 mod setup;
 mod steered;
 mod teardown;

@@ -68,6 +68,7 @@ pub fn trunk(name: &str, at: &str) -> Trunk {
         contact: contact(&format!("sip:{at}"), at),
         oos: TrunkOptions::default(),
         oosp_transfer_enabled: false,
+        tls_client_certificate: false,
         sources: Vec::new(),
         credentials: None,
     }

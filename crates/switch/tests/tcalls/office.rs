@@ -67,6 +67,7 @@ pub fn directory(mixer: bool) -> Directory {
         contact: contact("sip:gw"),
         oos: Default::default(),
         oosp_transfer_enabled: false,
+        tls_client_certificate: false,
         sources: vec![],
         credentials: None,
     };

@@ -3,6 +3,7 @@
 mod floor;
 mod peer;
 mod peer_http;
+mod sip_tls;
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -5,7 +5,6 @@
 
 mod doorkeeper;
 mod link;
-mod tls;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -22,12 +21,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::isolation::Isolation;
+use super::tls::Acceptor;
 use crate::command::Commands;
 use crate::limits::{
     CTI_FAILURE_PAUSE, CTI_PART_WITHIN, CTI_SEND_BUFFER, CTI_WRITER_QUEUE, MAX_CTI_LINKS, MAX_CTI_UNPROVEN,
 };
 use doorkeeper::{Doorkeeper, Refused};
-pub use tls::{Acceptor, acceptor, roots};
 
 /// What happened at the CTI interface, each since start.
 #[derive(Debug, Default)]

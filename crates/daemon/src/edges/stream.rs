@@ -1,0 +1,130 @@
+//! SIP over a stream of bytes, TCP or TLS: messages are framed and parsed here, and go to the `Node` whole.
+//!
+//! A stream that cannot be framed is closed: there is no telling where its next message begins.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tandem_sip::framer::{Framed, Framer};
+use tandem_sip::{Flow, Message};
+use tandem_switch::Input;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::tcp::{Bytewise, TcpEdge};
+use crate::limits::{IDLE, READ_CHUNK, WRITE_WITHIN};
+
+type Stream = Box<dyn Bytewise>;
+
+/// Why a connection ended.
+pub(super) enum End {
+    /// The other side closed it.
+    Peer,
+    /// Nothing was heard for too long.
+    Idle,
+    /// Its other side does not read.
+    TooSlow,
+    /// The server ends.
+    Stopping,
+    /// It broke.
+    Failed(io::Error),
+    /// What came over it is no SIP.
+    Unframeable(String),
+}
+
+impl End {
+    pub(super) fn report(&self, edge: &TcpEdge, flow: Flow) {
+        match self {
+            Self::Peer => tracing::debug!(%flow, "connection closed by the peer"),
+            Self::Idle => tracing::debug!(%flow, "connection closed: idle"),
+            Self::TooSlow => tracing::warn!(%flow, "connection closed: its peer reads too slowly"),
+            Self::Stopping => {}
+            Self::Failed(error) => tracing::debug!(%flow, %error, "connection failed"),
+            Self::Unframeable(error) => {
+                edge.counters.unreadable.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(%flow, %error, "connection closed: its stream cannot be framed");
+            }
+        }
+    }
+}
+
+/// Serves a connection until it ends.
+pub(super) async fn serve(
+    edge: &TcpEdge,
+    stream: Stream,
+    flow: Flow,
+    queue: mpsc::Receiver<Bytes>,
+    close: CancellationToken,
+    first_within: Duration,
+) {
+    let (read_half, write_half) = tokio::io::split(stream);
+    let ended = tokio::select! {
+        ended = read(edge, read_half, flow, first_within) => ended,
+        ended = write_all(write_half, queue) => ended,
+        () = close.cancelled() => End::TooSlow,
+    };
+    ended.report(edge, flow);
+}
+
+async fn read(edge: &TcpEdge, mut stream: ReadHalf<Stream>, flow: Flow, first_within: Duration) -> End {
+    let mut framer = Framer::new();
+    let mut chunk = vec![0; READ_CHUNK];
+    let mut deadline = Instant::now() + first_within;
+    loop {
+        let read = tokio::time::timeout_at(deadline.into(), stream.read(&mut chunk)).await;
+        let length = match read {
+            Err(_) => return End::Idle,
+            Ok(Ok(0)) => return End::Peer,
+            Ok(Ok(length)) => length,
+            Ok(Err(error)) => return End::Failed(error),
+        };
+        framer.push(chunk.get(..length).unwrap_or_default());
+        loop {
+            match framer.next() {
+                Err(error) => return End::Unframeable(error.to_string()),
+                Ok(None) => break,
+                Ok(Some(Framed::KeepAlive)) => {
+                    let _ = edge.write(flow.conn, Bytes::from_static(b"\r\n"));
+                    deadline = deadline.max(Instant::now() + IDLE);
+                }
+                Ok(Some(Framed::Message(bytes))) => {
+                    deadline = Instant::now() + IDLE;
+                    if !deliver(edge, flow, &bytes).await {
+                        return End::Stopping;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A queue that is full holds the reader back, and TCP the sender. False when the server is stopping.
+pub(super) async fn deliver(edge: &TcpEdge, flow: Flow, bytes: &[u8]) -> bool {
+    // A copy of its own size, so that what the `Node` keeps does not hold the stream's buffer.
+    match Message::parse(Bytes::copy_from_slice(bytes)) {
+        Ok(message) => edge.commands.input(Input::Sip { flow, message }).await,
+        Err(error) => {
+            edge.counters.unreadable.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(%flow, length = bytes.len(), %error, "unreadable message dropped");
+            true
+        }
+    }
+}
+
+async fn write_all(mut stream: WriteHalf<Stream>, mut queue: mpsc::Receiver<Bytes>) -> End {
+    while let Some(payload) = queue.recv().await {
+        let written = async {
+            stream.write_all(&payload).await?;
+            stream.flush().await
+        };
+        match tokio::time::timeout(WRITE_WITHIN, written).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return End::Failed(error),
+            Err(_) => return End::TooSlow,
+        }
+    }
+    End::Stopping
+}
