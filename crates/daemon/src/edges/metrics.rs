@@ -81,24 +81,7 @@ pub fn page(
     page.counter("tandem_udp_sent_total", "Datagrams sent", udp.sent);
     page.counter("tandem_udp_dropped_total", "Datagrams dropped because a socket would block", udp.dropped);
     page.counter("tandem_udp_failed_total", "Datagrams reported undeliverable", udp.failed);
-    page.gauge("tandem_tcp_connections", "TCP connections open", tcp.open.load(Relaxed));
-    page.counter("tandem_tcp_opened_total", "TCP connections accepted or opened", tcp.opened.load(Relaxed));
-    page.counter("tandem_tcp_refused_total", "TCP connections refused: too many", tcp.refused.load(Relaxed));
-    page.counter(
-        "tandem_tcp_too_slow_total",
-        "TCP connections closed: slow reader",
-        tcp.too_slow.load(Relaxed),
-    );
-    page.counter(
-        "tandem_tcp_unreadable_total",
-        "Unreadable TCP streams and messages",
-        tcp.unreadable.load(Relaxed),
-    );
-    page.counter(
-        "tandem_tcp_no_handshake_total",
-        "Connections without a TLS or WebSocket handshake",
-        tcp.no_handshake.load(Relaxed),
-    );
+    connections(&mut page, tcp);
     page.counter("tandem_cdr_written_total", "Call records written", cdrs.written.load(Relaxed));
     page.counter(
         "tandem_cdr_lost_total",
@@ -136,6 +119,23 @@ pub fn page(
     }
     process(&mut page);
     page.text
+}
+
+fn connections(page: &mut Page, tcp: &TcpCounters) {
+    page.gauge("tandem_tcp_connections", "SIP connections open", tcp.open.load(Relaxed));
+    for (name, help, counter) in [
+        ("tandem_tcp_opened_total", "SIP connections accepted or opened", &tcp.opened),
+        ("tandem_tcp_refused_total", "SIP connections refused: too many", &tcp.refused),
+        ("tandem_tcp_too_slow_total", "SIP connections closed: slow reader", &tcp.too_slow),
+        ("tandem_tcp_unreadable_total", "Unreadable streams and messages on connections", &tcp.unreadable),
+        (
+            "tandem_tcp_no_handshake_total",
+            "Connections without a TLS or WebSocket handshake",
+            &tcp.no_handshake,
+        ),
+    ] {
+        page.counter(name, help, counter.load(Relaxed));
+    }
 }
 
 fn cti(page: &mut Page, links: &CtiCounters) {
