@@ -354,6 +354,7 @@ impl Sim {
     pub fn power_off(&mut self, id: UaId) {
         self.net.take_down(self.ip(id), Refusal::Blackhole);
         if let Some(ua) = self.uas.get_mut(id.0) {
+            self.oracles.failed(ua.profile.addr, "a party lost its power");
             ua.reboot(At::START + secs(u64::from(u32::MAX)));
         }
         self.note(&format!("device {} loses its power", id.0));

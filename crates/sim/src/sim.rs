@@ -300,6 +300,7 @@ impl Sim {
         let (over, from, to) = (packet.over, packet.from, packet.to);
         if let Some(how) = self.net.refusal_of(to.ip()) {
             let fate = self.net.refuse(how, over, "receiver is dead");
+            self.oracles.failed(to, "a party was dead");
             let line = format!("{} is dead: a packet from {} fails", self.name_of(to), self.name_of(from));
             self.note(&line);
             self.schedule(fate, over, from, to);
