@@ -2,20 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tandem_switch::directory::floor::{AgentLogin, Floor, Place};
+use tandem_switch::directory::floor::{AgentLogin, Floor};
 
 use super::{Around, FloorObjects, Names, OnSwitches};
 use crate::config::closest::closest;
 use crate::config::extension::Kind;
 use crate::config::fault::At;
-use crate::config::reader::{Located, Reader};
+use crate::config::reader::Reader;
 use crate::config::target::Target;
 
 /// Names that are declared twice, or not at all.
 pub fn names(reader: &Reader, floor: &FloorObjects) {
     let persons = || floor.persons.iter();
     unique(reader, "person", persons().map(|(person, ..)| (&*person.value.name, &person.at)));
-    unique(reader, "place", floor.places.iter().map(|place| (&*place.value.name, &place.at)));
+    unique(reader, "place", floor.places.iter().map(|(place, _)| (&*place.value.name, &place.at)));
     unique(reader, "agent-group", floor.groups.iter().map(|(group, _)| (&*group.value.name, &group.at)));
     logins_once(reader, &floor.logins);
     let logins: BTreeSet<&str> = floor.logins.iter().map(|login| &*login.object.id).collect();
@@ -84,31 +84,35 @@ fn known(reader: &Reader, (key, noun): (&str, &str), names: &Names, declared: &B
 }
 
 /// A place holds Extensions; with two sites it holds one at each.
-pub fn places(reader: &Reader, places: &[Located<Place>], around: &Around<'_>) {
-    for place in places {
+pub fn places(reader: &Reader, floor: &FloorObjects, around: &Around<'_>) {
+    for (place, stand) in &floor.places {
         let name = &place.value.name;
-        for (switch, number) in &place.value.dns {
-            place_dn(reader, place, (switch, number), around);
+        for ((switch, number), at) in place.value.dns.iter().zip(stand) {
+            if let Some(kind) = no_extension(floor, switch, number, around) {
+                let text = format!("`dns` of the place \"{name}\" names {switch}:{number}, {kind}");
+                let hint = "agents work at Extensions only; declare it with [[extension]], in a file that both sites include";
+                reader.fault(at.clone(), text, hint);
+            }
         }
         let switches: BTreeSet<&str> = place.value.dns.iter().map(|(switch, _)| &**switch).collect();
+        let at = || stand.last().unwrap_or(&place.at).clone();
         if switches.len() < place.value.dns.len() {
-            let text = format!("the place \"{name}\" has two DNs at one switch");
-            reader.fault(place.at.clone(), text, "an agent works at one Extension of a switch");
+            let text = format!("`dns` of the place \"{name}\" names two DNs at one switch");
+            reader.fault(at(), text, "an agent works at one Extension of a switch");
         }
         if around.has_peer && switches.len() < 2 {
             let missing = around.dns.switches.iter().find(|switch| !switches.contains(&***switch));
             let missing = missing.map_or("the peer's switch", |switch| &**switch);
-            let text = format!("the place \"{name}\" has no Extension at {missing}");
-            let hint =
-                "with two sites a place needs the preferred and the peer Extension: name both in `dns`";
-            reader.fault(place.at.clone(), text, hint);
+            let text = format!("`dns` of the place \"{name}\" names no Extension at {missing}");
+            let hint = "with two sites a place needs the preferred and the peer Extension: name both";
+            reader.fault(at(), text, hint);
         }
     }
 }
 
 /// A preferred site is a switch of which some Extension or place is known.
 pub fn preferred_sites(reader: &Reader, floor: &FloorObjects, around: &Around<'_>) {
-    let in_places = floor.places.iter().flat_map(|place| &place.value.dns).map(|(switch, _)| &**switch);
+    let in_places = floor.places.iter().flat_map(|(place, _)| &place.value.dns).map(|(switch, _)| &**switch);
     let mut switches: BTreeSet<&str> = in_places.chain([around.switch]).collect();
     switches.extend(around.dns.switches.iter().map(|switch| &**switch));
     for site in floor.persons.iter().filter_map(|(.., site)| site.as_ref()) {
@@ -126,21 +130,23 @@ pub fn preferred_sites(reader: &Reader, floor: &FloorObjects, around: &Around<'_
     }
 }
 
-fn place_dn(reader: &Reader, place: &Located<Place>, (switch, number): (&str, &str), around: &Around<'_>) {
-    let name = &place.value.name;
-    let kind = around.dns.kinds.get(number).filter(|_| *switch == *around.switch);
-    match kind {
-        Some(Kind::Extension) => {}
-        Some(Kind::Port) => {
-            let text = format!("the place \"{name}\" holds {number}, a Call Processing Port");
-            reader.fault(place.at.clone(), text, "agents work at Extensions only");
-        }
-        None if *switch != *around.switch && around.dns.declares(switch, number) => {}
-        None => {
-            let text = format!("the place \"{name}\" holds {switch}:{number}, which is no Extension");
-            let hint = "declare it with [[extension]], in a file that both sites include";
-            reader.fault(place.at.clone(), text, hint);
-        }
+/// What a number is that is no Extension; `None` for one that is.
+fn no_extension(
+    floor: &FloorObjects,
+    switch: &str,
+    number: &str,
+    around: &Around<'_>,
+) -> Option<&'static str> {
+    let here = switch == around.switch;
+    match around.dns.kinds.get(number).filter(|_| here) {
+        Some(Kind::Extension) => None,
+        Some(Kind::Port) => Some("a Call Processing Port"),
+        None if !here && around.dns.declares(switch, number) => None,
+        None => Some(match floor.kind_of(number) {
+            Some("[[acd-queue]]") => "an ACD Queue",
+            Some(_) => "a Routing Point",
+            None => "which is no Extension",
+        }),
     }
 }
 

@@ -35,7 +35,8 @@ type Names = Vec<Located<String>>;
 pub struct FloorObjects {
     logins: Vec<OnSwitches<AgentLogin>>,
     persons: Vec<(Located<Person>, Names, Option<Located<String>>)>,
-    places: Vec<Located<Place>>,
+    /// With where each of their DNs stands.
+    places: Vec<(Located<Place>, Vec<At>)>,
     groups: Vec<(Located<AgentGroup>, Names)>,
     queues: Vec<(OnSwitches<Queue>, Names, Names)>,
     points: Vec<OnSwitches<RoutingPoint>>,
@@ -100,13 +101,13 @@ impl FloorObjects {
 
     /// Numbers that places name.
     pub fn numbers_in_places(&self) -> BTreeSet<&str> {
-        self.places.iter().flat_map(|place| &place.value.dns).map(|(_, number)| &**number).collect()
+        self.places.iter().flat_map(|(place, _)| &place.value.dns).map(|(_, number)| &**number).collect()
     }
 
     /// Checks everything against everything, and joins what this server's switch has.
     pub fn join(self, reader: &Reader, around: &Around<'_>, defaults: AgentDefaults) -> Floor {
         checks::names(reader, &self);
-        checks::places(reader, &self.places, around);
+        checks::places(reader, &self, around);
         checks::preferred_sites(reader, &self, around);
         checks::numbers(reader, &self, around);
         let mut targets = defaults.targets;
@@ -120,7 +121,7 @@ impl FloorObjects {
             logout_on_disconnect_grace: defaults.logout_on_disconnect_grace,
             logins,
             persons: self.persons.into_iter().map(|(person, ..)| person.value).collect(),
-            places: self.places.into_iter().map(|place| place.value).collect(),
+            places: self.places.into_iter().map(|(place, _)| place.value).collect(),
             groups: self.groups.into_iter().map(|(group, _)| group.value).collect(),
             queues,
             routing_points,

@@ -11,6 +11,7 @@ use tandem_switch::directory::floor::{AgentGroup, AgentLogin, Password, Person, 
 use super::{Names, OnSwitches};
 use crate::config::agents::{self, Level};
 use crate::config::extension::{one_or_many, switches};
+use crate::config::fault::At;
 use crate::config::numbers;
 use crate::config::reader::{Located, Reader, Section};
 use crate::limits::{MAX_HASH_ITERATIONS, MAX_HASH_MEMORY_KIB};
@@ -113,8 +114,8 @@ fn phc(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// A place.
-pub fn place(mut table: Section<'_>) -> Option<Located<Place>> {
+/// A place, and where each of its DNs stands.
+pub fn place(mut table: Section<'_>) -> Option<(Located<Place>, Vec<At>)> {
     let at = table.at();
     let name = table.string("name");
     let name = table.required("name", name, "\"desk-1\"");
@@ -126,8 +127,10 @@ pub fn place(mut table: Section<'_>) -> Option<Located<Place>> {
     });
     let dns = table.required("dns", dns, "[\"site-a:1001\", \"site-b:1001\"]");
     table.finish();
-    let dns = dns?.into_iter().map(|found| (found.value.0.into(), found.value.1.into())).collect();
-    Some(Located { value: Place { name: name?.value.into(), dns }, at })
+    let dns = dns?;
+    let places = dns.iter().map(|found| found.at.clone()).collect();
+    let dns = dns.into_iter().map(|found| (found.value.0.into(), found.value.1.into())).collect();
+    Some((Located { value: Place { name: name?.value.into(), dns }, at }, places))
 }
 
 /// A group, and the Agent Logins in it.

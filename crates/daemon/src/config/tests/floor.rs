@@ -199,6 +199,11 @@ fn numbers_of_all_dns_are_one_space() {
     assert!(load_text(text).is_ok(), "the routing point is on another switch");
 }
 
+/// The same, where `text` is the sentence from its beginning.
+fn refused_so(extra: &str, at: &str, text: &str, hint: &str) {
+    refused(extra, at, &format!("{}{text}", place(extra, at)), hint);
+}
+
 const PEER: &str = "dr-peer-trunk = \"to-b\"\n[[trunk]]\nname = \"to-b\"\ncontact = \"sip:192.0.2.1\"\noos-check = 5\n\
                     [[extension]]\nnumbers = \"1001-1002\"\nswitches = [\"site-a\", \"site-b\"]\n";
 
@@ -206,16 +211,29 @@ const PEER: &str = "dr-peer-trunk = \"to-b\"\n[[trunk]]\nname = \"to-b\"\ncontac
 fn bca_18_a_place_without_the_preferred_or_the_peer_extension_is_an_error() {
     let place = |dns: &str| format!("{PEER}[[place]]\nname = \"desk\"\ndns = [{dns}]\n");
     assert!(load_text(&place("\"site-a:1001\", \"site-b:1001\"")).is_ok());
-    let lacks = "the place \"desk\" has no Extension at site-b";
-    refused(&place("\"site-a:1001\""), "[[place", lacks, "the preferred and the peer Extension");
-    refused(&place("\"site-b:1001\""), "[[place", "has no Extension at site-a", "name both in `dns`");
-    let unknown = place("\"site-a:1001\", \"site-b:1009\"");
-    refused(&unknown, "[[place", "site-b:1009, which is no Extension", "declare it with [[extension]]");
-    let queue = format!("{}[[acd-queue]]\nnumber = \"70\"\n", place("\"site-a:70\", \"site-b:1001\""));
-    refused(&queue, "[[place", "site-a:70, which is no Extension", "[[extension]]");
+    for (there, lacks) in [("site-a", "site-b"), ("site-b", "site-a")] {
+        let dn = format!("\"{there}:1001\"");
+        let told = format!("`dns` of the place \"desk\" names no Extension at {lacks}");
+        refused_so(&place(&dn), &dn, &told, "needs the preferred and the peer Extension: name both");
+    }
+}
+
+#[test]
+fn bca_18_a_place_that_gives_an_agent_something_else_than_an_extension_is_an_error() {
     let port = "[[call-processing-port]]\nnumber = \"23\"\ncontact = \"sip:192.0.2.9\"\n";
-    let port = format!("{}{port}", place("\"site-a:23\", \"site-b:1001\""));
-    refused(&port, "[[place", "holds 23, a Call Processing Port", "Extensions only");
+    let (queue, point) = ("[[acd-queue]]\nnumber = \"70\"\n", "[[routing-point]]\nnumber = \"79\"\n");
+    for (dn, objects, kind) in [
+        ("site-b:1009", "", "which is no Extension"),
+        ("site-a:4711", "", "which is no Extension"),
+        ("site-a:23", port, "a Call Processing Port"),
+        ("site-a:70", queue, "an ACD Queue"),
+        ("site-a:79", point, "a Routing Point"),
+    ] {
+        let other = if dn.starts_with("site-a") { "site-b:1001" } else { "site-a:1001" };
+        let text = format!("{PEER}{objects}[[place]]\nname = \"desk\"\ndns = [\"{other}\", \"{dn}\"]\n");
+        let told = format!("`dns` of the place \"desk\" names {dn}, {kind}");
+        refused_so(&text, &format!("\"{dn}\""), &told, "agents work at Extensions only");
+    }
 }
 
 #[test]
