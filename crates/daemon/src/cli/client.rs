@@ -12,6 +12,7 @@ use hyper::{Request, StatusCode, Uri, header};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use crate::edges::isolation;
 use crate::limits::MAX_ANSWER;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -102,12 +103,13 @@ fn ask(
     runtime.block_on(answered(server, request))
 }
 
-/// GETs `path` within a runtime.
+/// GETs `path` within a runtime, as a drill does.
 ///
 /// # Errors
 /// See [`AskError`].
 pub async fn fetch(server: &str, path: &str) -> Result<serde_json::Value, AskError> {
-    answered(server, || Ok(Request::get(path).body(Full::default())?)).await
+    let own = isolation::page::OWN_QUESTION;
+    answered(server, || Ok(Request::get(path).header(own, "1").body(Full::default())?)).await
 }
 
 /// POSTs to `path` within a runtime, as a person.

@@ -39,7 +39,7 @@ pub struct Gateway {
     unanswered: Mutex<Vec<Talk>>,
     avoided: Mutex<[Option<Instant>; 2]>,
     /// Seats in the order in which they are called: those of both sites mixed.
-    order: Vec<usize>,
+    order: Vec<(usize, usize)>,
     pausing: CancellationToken,
     letting_go: CancellationToken,
     alive: TaskTracker,
@@ -57,18 +57,19 @@ struct Talk {
     user: String,
 }
 
-fn mixed(plan: &Plan) -> Vec<usize> {
+/// Seats of both sites, mixed evenly, each with its place among those of its site.
+fn mixed(plan: &Plan) -> Vec<(usize, usize)> {
     let count = |side: Side| plan.seats.iter().filter(|seat| seat.home == side).count().max(1);
     let counts = Side::BOTH.map(count);
     let mut met = [0usize; 2];
-    let mut order: Vec<(f64, usize)> = Vec::with_capacity(plan.seats.len());
+    let mut order: Vec<(f64, usize, usize)> = Vec::with_capacity(plan.seats.len());
     for (place, seat) in plan.seats.iter().enumerate() {
         let met = seat.home.of_mut(&mut met);
-        order.push(((*met as f64 + 0.5) / *seat.home.of(&counts) as f64, place));
+        order.push(((*met as f64 + 0.5) / *seat.home.of(&counts) as f64, place, *met));
         *met += 1;
     }
-    order.sort_by(|(a, _), (b, _)| a.total_cmp(b));
-    order.into_iter().map(|(_, place)| place).collect()
+    order.sort_by(|(a, ..), (b, ..)| a.total_cmp(b));
+    order.into_iter().map(|(_, place, of_its_site)| (place, of_its_site)).collect()
 }
 
 impl Gateway {
@@ -126,11 +127,10 @@ impl Gateway {
     }
 
     fn spawn(self: &Arc<Self>, place: usize, held: bool) {
-        let seats = self.plan.seats.len().max(1);
-        let Some(seat) = self.order.get(place % seats).and_then(|seat| self.plan.seats.get(*seat)) else {
-            return;
-        };
-        let first = if (place + place / seats).is_multiple_of(2) { Side::Site } else { Side::Peer };
+        let seats = self.order.len().max(1);
+        let Some((seat, of_its_site)) = self.order.get(place % seats) else { return };
+        let Some(seat) = self.plan.seats.get(*seat) else { return };
+        let first = if (of_its_site + place / seats).is_multiple_of(2) { Side::Site } else { Side::Peer };
         let gateway = Arc::clone(self);
         let (number, home) = (seat.number.clone(), seat.home);
         self.alive.spawn(async move { gateway.call(&number, home, first, held).await });

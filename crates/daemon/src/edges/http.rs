@@ -105,6 +105,7 @@ fn router(sources: Sources) -> Router {
         .route(FACTS, get(readiness::page::facts))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "no such page; GET / lists them") })
         .layer(middleware::from_fn_with_state(places, one_place_each))
+        .layer(middleware::from_fn_with_state(Arc::clone(&sources.isolation), isolation::page::silence))
         .with_state(sources)
 }
 

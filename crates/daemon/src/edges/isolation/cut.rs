@@ -146,6 +146,12 @@ impl Cut {
         if dropped { Fate::Dropped } else { Fate::Sent }
     }
 
+    /// Whether the administration interface is silent for somebody: a site that is lost tells its peer nothing.
+    pub fn is_silent(&self, kind: Kind, remote: IpAddr) -> bool {
+        let is_peer = self.peer.is_some_and(|peer| peer.ip() == remote);
+        kind == Kind::SiteLoss && (is_peer || self.networks.iter().any(|network| network.contains(&remote)))
+    }
+
     /// Whether a client of the CTI interface is kept out.
     pub fn refuses(&self, kind: Kind, remote: IpAddr, person: Option<&str>) -> bool {
         kind == Kind::SiteLoss

@@ -235,6 +235,11 @@ impl Isolation {
         })
     }
 
+    /// Whether the administration interface is silent for somebody.
+    pub fn is_silent(&self, remote: IpAddr, now: Instant) -> bool {
+        self.asked(now, false, |active| active.cut.is_silent(active.order.kind, remote))
+    }
+
     /// Whether a client of the CTI interface may connect, or stay: by its address, and its person once he is known.
     pub fn admits(&self, remote: IpAddr, person: Option<&str>, now: Instant) -> bool {
         self.asked(now, true, |active| {

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use tandem_switch::{Directory, Input};
@@ -51,6 +52,23 @@ struct Page {
     /// Calls since then that nobody answered because this server or the network failed.
     calls_failed: u64,
     unix_ms: u64,
+}
+
+/// A header by which a drill's own questions are known: they are answered even where it runs beside the peer.
+pub const OWN_QUESTION: &str = "tandem-drill";
+
+/// What a lost site's peer asks finds nobody, as long as it lasts. Whoever asks gives up by himself.
+pub async fn silence(
+    State(isolation): State<Arc<Isolation>>,
+    ConnectInfo(remote): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let own = request.headers().contains_key(OWN_QUESTION) || request.uri().path() == "/api/drill";
+    while !own && isolation.is_silent(remote.ip().to_canonical(), now().mono) {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    next.run(request).await
 }
 
 /// GET.

@@ -126,6 +126,18 @@ fn a_witness_cuts_nobody_off_but_knows_whose_calls_to_ask_for_in_the_end() {
 }
 
 #[test]
+fn a_lost_site_tells_its_peer_nothing_and_everybody_else_the_truth() {
+    let peer = PEER.parse::<SocketAddr>().unwrap().ip();
+    let (isolation, now, id) = begun(site_loss(0), known());
+    assert!(isolation.is_silent(peer, now) && isolation.is_silent("203.0.113.5".parse().unwrap(), now));
+    assert!(!isolation.is_silent("192.0.2.7".parse().unwrap(), now));
+    isolation.end(Some(id), now).unwrap();
+    assert!(!isolation.is_silent(peer, now));
+    let (isolation, now, _) = begun(order(json!({ "kind": "link-loss", "for_s": 60 })).unwrap(), known());
+    assert!(!isolation.is_silent(peer, now), "the control link outlives the link between the sites");
+}
+
+#[test]
 fn a_share_is_always_the_same_and_grows_by_adding() {
     let of = |percent| (1000..2000).filter(move |n: &u32| is_of_share(&n.to_string(), percent));
     let ten: Vec<u32> = of(10).collect();
