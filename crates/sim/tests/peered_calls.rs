@@ -1,7 +1,7 @@
 //! Which calls a peered site sends to the other, by kind of call, kind of phone and option.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use tandem_cti::EventName::{Error, Established, RouteRequest, RouteUsed};
+use tandem_cti::EventName::{AgentLogout, Error, Established, RouteRequest, RouteUsed};
 use tandem_cti::Role;
 use tandem_peer::DrForward;
 use tandem_sim::ua::{Phase, Profile, Registers};
@@ -324,10 +324,11 @@ fn a_login_and_a_call_at_a_static_dn_that_does_not_answer_are_those_of_a_dn_out_
     let gateway = sim.gateway(1).with(|p| p.load_share = false).on();
     sim.run_for(secs(10));
     let desk = sim.agent_at("a2", "1002", A, "AutoIn");
-    sim.does(desk, "TAgentLogout", &[("ThisDN", "1002")]);
     let own = sim.ip(phone);
     sim.net.cut(&[own], &[A.addr().ip()], Refusal::Blackhole);
-    sim.run_for(secs(8));
+    let logout = sim.awaits_after(desk, 0, AgentLogout, "1002");
+    let reason = logout.extensions.get("ReasonCode").and_then(|value| value.as_text());
+    assert_eq!(reason, Some("dr-force_logout"));
     let refused = sim.asks(desk, "TAgentLogin", &[("ThisDN", "1002"), ("AgentID", "a2")]);
     assert_eq!((refused.event, refused.error_code), (Error, Some(58)));
     let call = sim.call_answered(gateway, "1002");
