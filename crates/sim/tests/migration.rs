@@ -435,3 +435,22 @@ fn a_call_that_is_forwarded_into_a_drain_is_delivered_here() {
         sim.expect(sim.is_talking(call), "it goes on");
     }
 }
+
+/// What was forwarded once is never sent back, not even by a drain: the gateway hears 503 and may try its next route.
+#[test]
+fn a_caller_who_was_handed_over_once_is_not_sent_back_by_a_drain_of_the_other_site() {
+    let mut sim = two_sites(22, |setup| setup.redirect = true);
+    let gateway = gateway(&mut sim, 1);
+    let call = sim.call(gateway, "7000");
+    sim.run_for(secs(1));
+    drain(&mut sim, A);
+    sim.run_for(secs(1));
+    assert_eq!(sim.legs(call).count(), 2, "A has sent him to B, where he waits");
+    sim.order_drain(A, DrainOrder::Abort { by: "operator".into() });
+    sim.run_for(secs(12));
+    assert_eq!((sim.mode(B).as_str(), sim.result(call)), ("peered", None));
+    drain(&mut sim, B);
+    sim.run_for(secs(1));
+    assert_eq!((sim.legs(call).count(), sim.result(call)), (2, Some(503)));
+    ends_within(&mut sim, B, secs(30));
+}

@@ -328,7 +328,9 @@ fn originator(directory: &Directory, origin: Device) -> Originator {
     }
 }
 
-fn is_peer(directory: &Directory, origin: Device) -> bool {
+/// Whether a device is the peer trunk.
+#[must_use]
+pub fn is_peer(directory: &Directory, origin: Device) -> bool {
     matches!(origin, Device::Trunk(id) if directory.options.dr_peer_trunk == Some(id))
 }
 

@@ -16,12 +16,24 @@ pub(super) struct Best {
     pub(super) hosts: Hosts,
     /// Contact of a redirection of this server's own.
     pub(super) contact: Option<Box<[u8]>>,
+    /// It speaks of this server, and is told as it is.
+    decided_here: bool,
 }
 
 impl Best {
     /// A refusal of this server's own.
     pub(super) fn own(status: u16) -> Self {
-        Self { status, message: None, hosts: Hosts::new(), contact: None }
+        Self { status, message: None, hosts: Hosts::new(), contact: None, decided_here: false }
+    }
+
+    /// A refusal by which this server speaks of itself: its 503 sends the caller to another.
+    pub(super) fn decided_here(status: u16) -> Self {
+        Self { decided_here: true, ..Self::own(status) }
+    }
+
+    /// What the caller is told.
+    pub(super) fn told(&self) -> u16 {
+        if self.decided_here { self.status } else { mapped(self.status) }
     }
 
     /// A redirection of this server's own.
@@ -33,7 +45,7 @@ impl Best {
     pub(super) fn of(target: &Target, code: u16, message: &Message) -> Self {
         let mut hosts: Hosts = host_of(&target.uri).into_iter().collect();
         hosts.push(target.flow.remote.ip().to_string().into_bytes().into());
-        Self { status: code, message: Some(message.detach()), hosts, contact: None }
+        Self { hosts, message: Some(message.detach()), ..Self::own(code) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use tandem_sip::{Builder, Flow, HeaderName, Message, response_to};
 
-use super::best::{Best, mapped};
+use super::best::Best;
 use super::headers;
 use super::hide::hide;
 use super::setup::Setup;
@@ -13,7 +13,7 @@ impl Setup {
     /// The final response to the caller's INVITE when nobody answers.
     pub(super) fn print_refusal(&self, rooms: &mut Rooms, best: &Best, flow: Flow) -> Option<bytes::Bytes> {
         let ours = rooms.lines.sent_by.as_bytes();
-        let code = mapped(best.status);
+        let code = best.told();
         // What was mapped spoke of the callee's own affairs, its headers and body too.
         let like = best.message.as_ref().filter(|like| like.code() == Some(code));
         let mut builder = head(&mut rooms.scratch, &self.request, flow, code, like, self.refusal_tag())?;

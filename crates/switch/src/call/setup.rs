@@ -10,7 +10,7 @@ use tandem_peer::continuity::InPathOutcome;
 use tandem_peer::trunk::CallFailure;
 use tandem_sip::{Flow, HeaderName, Message, TxnId};
 
-use super::best::{Best, mapped};
+use super::best::Best;
 use super::branch::{Branch, Stranger, Target, Why};
 use super::early::Early;
 use super::exchange::Answered;
@@ -570,9 +570,9 @@ impl Call {
     fn nobody_took_it(&mut self, rooms: &mut Rooms, mut setup: Box<Setup>, by: EndedBy) {
         let best = setup.best.take().unwrap_or(Best::own(480));
         if setup.waiting.is_some() {
-            return self.unplaced(rooms, setup, mapped(best.status));
+            return self.unplaced(rooms, setup, best.told());
         }
-        let status = mapped(best.status);
+        let status = best.told();
         self.note(rooms, What::Failed(status));
         self.finish_setup(rooms, *setup, &best, by, EndReason::Status(status));
     }
@@ -586,7 +586,7 @@ impl Call {
         by: EndedBy,
         reason: EndReason,
     ) {
-        let status = mapped(best.status);
+        let status = best.told();
         let leg = match &setup.caller {
             Caller::Invite(txn, flow) => {
                 if let Some(payload) = setup.print_refusal(rooms, best, *flow) {

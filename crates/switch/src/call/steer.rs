@@ -160,7 +160,13 @@ impl Call {
         let mut setup = self.take_steerable()?;
         self.drop_branches(rooms, &mut setup, EndReason::TakenBack, &TAKEN_BACK);
         self.note(rooms, What::Failed(status));
-        self.finish_setup(rooms, *setup, &Best::own(status), EndedBy::Server, EndReason::Status(status));
+        self.finish_setup(
+            rooms,
+            *setup,
+            &Best::decided_here(status),
+            EndedBy::Server,
+            EndReason::Status(status),
+        );
         Ok(())
     }
 

@@ -188,15 +188,20 @@ impl Node {
 
     /// A caller who waits at a queue or routing point goes where his call can be distributed: by 302 where his side takes
     /// one, else in the signalling path. One who has no way to the peer is refused like a new call, unless he is on the
-    /// line already: he waits on, and another attempt follows.
+    /// line already: he waits on, and another attempt follows. Who came from the peer, or was forwarded before, is not sent
+    /// back.
     pub(super) fn hand_over(&mut self, conn: u64, at: &Arc<str>) {
         let Some(key) = self.floor.tcalls.key_of(conn) else { return };
         let Some(call) = self.calls.get(key) else { return };
         let (device, caller) = call.caller();
-        let refusable = call.can_be_refused();
+        let (refusable, forwarded) = (call.can_be_refused(), call.is_marked());
         let carried = Carried { user_data: self.floor.tcalls.user_data(conn), conn_id: Some(conn) };
         let origin = self.rooms.now_called(&caller.directory, device);
-        let way = origin.and_then(|origin| routing::to_peer(&self.rooms, origin, at, refusable, carried));
+        let forwarded =
+            forwarded || origin.is_some_and(|origin| routing::is_peer(&self.rooms.directory, origin));
+        let way = origin
+            .filter(|_| !forwarded)
+            .and_then(|origin| routing::to_peer(&self.rooms, origin, at, refusable, carried));
         let operation = match way {
             Some(ToPeer::Redirect(contact)) => Operation::Deflect(contact),
             Some(ToPeer::InPath(mut onward)) => {
@@ -206,8 +211,12 @@ impl Node {
                 Operation::Redirect(onward)
             }
             None if refusable && self.is_draining() => {
+                let call = if forwarded { NewCall::FromPeer } else { NewCall::Other };
                 let code = self.rooms.directory.options.shutdown_sip_reject_code;
-                Operation::Refuse(if code < 400 { DEFAULT_REJECT_CODE } else { code })
+                match answer_new_call(code, call, false) {
+                    DrainAnswer::Refuse(code) => Operation::Refuse(code),
+                    DrainAnswer::RedirectToPeer => Operation::Refuse(DEFAULT_REJECT_CODE),
+                }
             }
             None => return,
         };
