@@ -126,6 +126,24 @@ fn a_site_that_has_just_started_sweeps_nobody_before_the_phones_had_time_to_regi
 }
 
 #[test]
+fn a_sweep_that_was_put_off_is_called_off_by_a_reload_and_by_the_loss_of_the_peer() {
+    for by_reload in [true, false] {
+        let mut sim = two_sites(7, |setup| setup.recovery_sweep = true);
+        let desks = one_with_and_one_without_phone(&mut sim);
+        sim.heal();
+        sim.run_until(secs(12), "peered again", |sim| sim.mode(A) == "peered");
+        assert_eq!(stranded(&sim, A), [(1, false)], "within the grace after the start");
+        if by_reload {
+            sim.reload(A, |setup| setup.recovery_sweep = false);
+        } else {
+            sim.cut_link(Refusal::Blackhole);
+        }
+        sim.run_for(secs(400));
+        assert_eq!(logout(&sim, desks[1], "1002"), None, "by reload: {by_reload}");
+    }
+}
+
+#[test]
 fn a_link_that_flaps_is_believed_when_it_has_been_back_for_the_recovery_delay() {
     const DELAY: u64 = 30;
     let mut sim = two_sites(4, |setup| setup.recovery_delay = secs(DELAY));

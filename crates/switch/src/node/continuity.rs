@@ -67,6 +67,8 @@ impl Node {
 
     pub(super) fn run_continuity(&mut self) {
         self.mode_may_have_changed();
+        // A reload may have switched it off meanwhile.
+        self.sweep.due &= self.rooms.directory.options.dr_recovery_sweep;
         if self.sweep.due && self.rooms.now.mono >= self.sweep.earliest {
             self.peered_again();
         }
