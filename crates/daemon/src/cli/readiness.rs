@@ -88,6 +88,18 @@ fn shown(report: &Value, colours: bool) -> String {
         let heading = format!("if {} died now", text(outlook, "server"));
         out.push_str(&format!("{heading:<28} score {:>3}   {}\n", text(outlook, "score"), summary(outlook)));
     }
+    if let Some(phones) = report.get("phones").filter(|phones| phones.is_object()) {
+        let (server, peer) = (text(report, "server"), text(report, "peer"));
+        let count = |name| text(phones, name);
+        out.push_str(&format!(
+            "phones: {} at both sites, {} at {server} only, {} at {peer} only, {} with a static contact, {} out of service\n",
+            count("both"),
+            count("this_site"),
+            count("peer_site"),
+            count("fixed"),
+            count("nowhere"),
+        ));
+    }
     for reason in items(field(report, "reasons")) {
         out.push_str(&one(report, reason, colours));
     }
@@ -146,6 +158,7 @@ mod tests {
     fn report() -> Value {
         json!({
             "server": "site-a", "peer": "site-b", "complete": true, "ready": false, "score": 34,
+            "phones": { "both": 30, "this_site": 9, "peer_site": 3, "fixed": 1, "nowhere": 2 },
             "outlooks": [
                 { "lost": "this-site", "server": "site-a", "left": "site-b", "score": 34, "agents": 41, "phone_there": 30,
                   "phone_moves": 9, "moves_within_s": 30, "phone_lost": 2, "calls_lost": 12 },
@@ -171,6 +184,7 @@ mod tests {
             "if site-b died now           score 100   no agent is logged in there; 0 calls lost\n",
             "BLOCKER, if site-a dies  [agent-dn-missing]\n  2 of 41 agents …\n  2001 at 1001, 2002 at 1002 and 10 more\n",
             "  to do: declare it\n",
+            "phones: 30 at both sites, 9 at site-a only, 3 at site-b only, 1 with a static contact, 2 out of service\n",
             "WARNING  [versions-differ]\n  1 and 2\n  to do: same\n",
         ] {
             assert!(shown.contains(part), "{part}: {shown}");

@@ -114,6 +114,7 @@ pub fn assess(here: &Facts, there: Result<&Facts, &NotAsked>) -> Report {
         ready: !reasons.iter().any(|reason| reason.severity == Severity::Blocker),
         score: outlooks.iter().map(|outlook| outlook.score).min().unwrap_or(0),
         outlooks,
+        phones: known.map(|there| phones::ways(here, there)),
         reasons,
     }
 }

@@ -14,4 +14,4 @@ mod tests;
 
 pub use assess::{NotAsked, assess};
 pub use facts::{Agent, CLOCKS_APART_MS, Calls, Extension, Facts, Goals, OptionsNow, Place, TrunkNow};
-pub use report::{Lost, MAX_EXAMPLES, Outlook, Reason, Report, Severity};
+pub use report::{Lost, MAX_EXAMPLES, Outlook, Reason, Report, Severity, Ways};

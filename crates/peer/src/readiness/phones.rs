@@ -1,10 +1,10 @@
 //! Which agents of a lost site would find their phone at the other, and which would not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::assess::Loss;
 use super::facts::{Agent, Extension, Facts};
-use super::report::{Reason, Severity};
+use super::report::{Reason, Severity, Ways};
 
 /// What becomes of an agent's phone when his site dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,31 @@ pub(super) fn by_number(facts: &Facts) -> BTreeMap<&str, &Extension> {
 fn at_both<'a>(place: &'a super::Place, dead: &Facts, left: &Facts) -> Option<(&'a str, &'a str)> {
     let at = |switch: &str| place.dns.iter().find(|(s, _)| s == switch).map(|(_, number)| number.as_str());
     at(&dead.switch).zip(at(&left.switch))
+}
+
+/// How the Extensions of both sites are in service, each number once.
+pub(super) fn ways(here: &Facts, there: &Facts) -> Ways {
+    let (here, there) = (by_number(here), by_number(there));
+    let mut ways = Ways::default();
+    let numbers: BTreeSet<&str> = here.keys().chain(there.keys()).copied().collect();
+    for number in numbers {
+        let (at_this, at_peer) = (here.get(number), there.get(number));
+        let is = |at: Option<&&Extension>, what: fn(&Extension) -> bool| at.is_some_and(|at| what(at));
+        if is(at_this, |phone| phone.port) || is(at_peer, |phone| phone.port) {
+            continue;
+        }
+        let fixed = [at_this, at_peer].into_iter().any(|at| is(at, |phone| phone.fixed && phone.in_service));
+        let registered = [at_this, at_peer].map(|at| is(at, |phone| phone.in_service));
+        let way = match (fixed, registered) {
+            (true, _) => &mut ways.fixed,
+            (false, [true, true]) => &mut ways.both,
+            (false, [true, false]) => &mut ways.this_site,
+            (false, [false, true]) => &mut ways.peer_site,
+            (false, [false, false]) => &mut ways.nowhere,
+        };
+        *way += 1;
+    }
+    ways
 }
 
 /// What is to be said about them.

@@ -117,6 +117,21 @@ pub struct Outlook {
     pub calls_lost: Option<usize>,
 }
 
+/// How many Extensions are in service, and which way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ways {
+    /// Registered at both sites.
+    pub both: usize,
+    /// Registered at the site that was asked only, as an active-backup phone is.
+    pub this_site: usize,
+    /// Registered at its peer only.
+    pub peer_site: usize,
+    /// With a static contact at either site, which answers or is not probed.
+    pub fixed: usize,
+    /// In service at neither.
+    pub nowhere: usize,
+}
+
 /// The whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
@@ -134,6 +149,8 @@ pub struct Report {
     pub score: usize,
     /// This site's loss and the peer's.
     pub outlooks: Vec<Outlook>,
+    /// How phones are registered; `None` when the peer was not asked.
+    pub phones: Option<Ways>,
     /// What was found, what matters most first.
     pub reasons: Vec<Reason>,
 }

@@ -185,6 +185,23 @@ fn an_agent_whose_phone_is_nowhere_or_silent_or_unknown_there_would_have_none() 
 }
 
 #[test]
+fn phones_are_counted_by_the_way_they_are_in_service() {
+    let (mut a, mut b) = pair();
+    changed(&mut b, "1001", nowhere);
+    for facts in [&mut a, &mut b] {
+        changed(facts, "1002", nowhere);
+        facts.extensions.push(Extension { port: true, ..phone("1900") });
+    }
+    changed(&mut b, "1003", |e| e.fixed = true);
+    a.extensions.push(phone("1005"));
+    b.extensions.extend([phone("1006"), phone("1007")]);
+    let phones = assess(&a, Ok(&b)).phones.unwrap();
+    assert_eq!(phones, Ways { both: 1, this_site: 2, peer_site: 2, fixed: 1, nowhere: 1 });
+    let why = NotAsked { text: "no".into(), advice: "no".into() };
+    assert_eq!(assess(&a, Err(&why)).phones, None);
+}
+
+#[test]
 fn a_place_says_which_dn_an_agent_has_at_the_other_site() {
     let (mut a, mut b) = pair();
     for (facts, own) in [(&mut a, "1001"), (&mut b, "5001")] {
