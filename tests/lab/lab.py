@@ -121,13 +121,15 @@ class Lab:
         """One drill; the lab's cut does it, or where this kernel cannot delay packets the site itself."""
         outside = kind != "slow-link" or self.can_delay()
         words = [*words, *(["--inject-with", "sh cut.sh"] if outside else ["--user", "admin"])]
-        report = os.path.join(self.out, kind)
-        command = ["drill", kind, "--plan", "drill.toml", *TIMES, *words, "--report", os.path.relpath(report, self.folder)]
+        command = ["drill", kind, "--plan", "drill.toml", *TIMES, *words, "--report", kind]
         with open(os.path.join(self.folder, f"{kind}.log"), "w") as log:
             code = subprocess.run([tandem(), *command], stdout=log, stderr=subprocess.STDOUT, cwd=self.folder,
                                   env={**os.environ, "TANDEM_CTI_PASSWORD": "secret-admin", "XDG_STATE_HOME": "state"}).returncode
         with open(os.path.join(self.folder, f"{kind}.log")) as log:
             said = log.read()
+        for ending in ("json", "html"):
+            if os.path.exists(os.path.join(self.folder, f"{kind}.{ending}")):
+                shutil.copy(os.path.join(self.folder, f"{kind}.{ending}"), self.out)
         told = [line for line in said.splitlines() if line[:6] in ("met   ", "MISSED", "lost  ", "verdic", "tandem")]
         print("".join(f"    {line}\n" for line in [kind, *told]), flush=True)
         expect(code == 0, f"the drill {kind} passes, but it ends with {code}:\n{said[-3000:]}")

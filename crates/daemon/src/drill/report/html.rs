@@ -7,6 +7,8 @@ use serde_json::Value;
 use super::fingerprint;
 
 const STYLE: &str = include_str!("page.css");
+/// Names that stand in a cell; more are folded away.
+const MAX_NAMES: usize = 20;
 const OPEN: &str = "<script type=\"application/json\" id=\"signed-report\">";
 const CLOSE: &str = "</script>";
 
@@ -241,7 +243,11 @@ fn moves(page: &mut String, report: &Value) {
     page.push_str("<h2>Who moved, and who did not</h2>\n");
     let names = |path: &str| {
         let list: Vec<String> = items(report, path).filter_map(Value::as_str).map(escape).collect();
-        if list.is_empty() { "nobody".to_owned() } else { format!("{}: {}", list.len(), list.join(", ")) }
+        match list.len() {
+            0 => "nobody".to_owned(),
+            few if few <= MAX_NAMES => format!("{few}: {}", list.join(", ")),
+            many => format!("<details><summary>{many}</summary>{}</details>", list.join(", ")),
+        }
     };
     let rows = [
         ("Phones that moved", "/moves/phones_moved"),
@@ -261,7 +267,7 @@ fn moves(page: &mut String, report: &Value) {
     ] {
         rows.push(vec![what.to_owned(), text(report, path)]);
     }
-    table(page, "Parties of the drill, and real ones as the servers tell", &["Who", ""], &rows);
+    table(page, "Parties of the drill, and real ones as the servers tell", &["What", "Who"], &rows);
 }
 
 fn about(page: &mut String, report: &Value) {

@@ -134,6 +134,20 @@ mod tests {
     }
 
     #[test]
+    fn the_reports_of_the_lab_are_as_they_were_signed() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/drill");
+        for kind in ["link-loss", "slow-link", "site-loss"] {
+            for ending in ["json", "html"] {
+                let proven = verify(&read(&folder.join(format!("{kind}.{ending}"))).unwrap()).unwrap();
+                assert_eq!(
+                    (proven.verdict.as_str(), fingerprint(&proven.key).as_str()),
+                    ("passed", "db:5e:1f:d1:d4:a1:39:de")
+                );
+            }
+        }
+    }
+
+    #[test]
     fn whatever_is_changed_in_a_report_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
         let key = Key::load(folder.path()).unwrap();
