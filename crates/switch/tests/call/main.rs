@@ -35,6 +35,7 @@ mod refusals;
 mod reinvite;
 mod secure;
 mod setup;
+mod standing;
 mod steered;
 mod teardown;
 mod transfer;
