@@ -29,6 +29,27 @@ fn bca_08_calls_of_the_failed_site_end_for_the_survivors_within_the_detection_ti
 }
 
 #[test]
+fn bca_08_a_caller_who_hears_a_phone_ring_through_the_lost_site_is_told_so_soon() {
+    for how in [Refusal::Blackhole, Refusal::Refused] {
+        let mut sim = Sim::two_sites(157);
+        let alice = sim.phone("1001").registers_at(A).on();
+        sim.phone("1011").registers_at(B).rings_on().on();
+        sim.run_for(secs(2));
+        let call = sim.call(alice, "1011");
+        sim.run_until(secs(3), "it rings", |sim| {
+            sim.caller_leg(call).is_some_and(|leg| leg.phase == tandem_sim::ua::Phase::Ringing)
+        });
+        sim.crash(B, how);
+        let setup = Setup::default();
+        let again = secs(u64::from(setup.oos_check_s));
+        sim.run_for(setup.detection_bound() + setup.dialog_audit_timeout + again + secs(1));
+        assert_eq!(sim.result(call), Some(480), "long before ring-timeout ({:?})", setup.ring_timeout);
+        sim.run_for(secs(33));
+        sim.expect(sim.calls(A).is_empty(), "nothing is left of it");
+    }
+}
+
+#[test]
 fn bca_11_the_loss_of_one_phone_switches_nothing_over() {
     let mut sim = Sim::two_sites(151);
     let lost = sim.phone("1001").single(A).on();

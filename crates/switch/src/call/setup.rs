@@ -509,8 +509,18 @@ impl Call {
     /// A trunk was lost: a call offered to it that has heard nothing is tried at the next place now, instead of after
     /// Timer B. The unheard INVITE is cancelled as soon as anything is heard of it.
     pub fn trunk_lost(&mut self, rooms: &mut Rooms, trunk: &str) {
+        self.given_up_at(rooms, trunk, false);
+    }
+
+    /// A trunk has been silent for so long that a phone that rings behind it rings for nobody.
+    pub fn trunk_stays_silent(&mut self, rooms: &mut Rooms, trunk: &str) {
+        self.given_up_at(rooms, trunk, true);
+    }
+
+    /// The branch over a trunk is over, unless it rings; with `ringing` also then.
+    fn given_up_at(&mut self, rooms: &mut Rooms, trunk: &str, ringing: bool) {
         let Phase::Setup(setup) = &self.phase else { return };
-        let waits_there = setup.waits_at_peer();
+        let waits_there = ringing || setup.waits_at_peer();
         let silent = |branch: &Branch| {
             let device = branch.target.device;
             matches!(device, Device::Trunk(_))

@@ -1,7 +1,7 @@
 //! OPTIONS probes of trunks and devices, and what follows when one is lost or comes back.
 
 use tandem_peer::audit::{AuditOptions, AuditRound};
-use tandem_peer::trunk::{Action, ProbeId};
+use tandem_peer::trunk::{Action, ProbeId, Reason};
 use tandem_sip::{Builder, Flow, HeaderName, Method};
 
 use super::Node;
@@ -85,13 +85,29 @@ impl Node {
         Some((uri, self.rooms.flow_to(contact.transport, addr)))
     }
 
-    /// While the peer trunk stays lost, the legs over it are asked anew with each probe.
+    /// While the peer trunk stays lost, the legs over it are asked anew with each probe, and what still rings there is given
+    /// up when it stays silent.
     fn audit_again(&mut self, device: Device) {
         let Device::Trunk(id) = device else { return };
         if self.rooms.directory.options.dr_peer_trunk == Some(id) && !self.rooms.trunks.in_service(id) {
             let name = Rooms::name_of(&self.rooms.directory, device).to_owned();
             self.audit_trunk(&name);
+            if self.stays_silent(device) {
+                for key in self.calls.keys() {
+                    self.call(key, |call, rooms| call.trunk_stays_silent(rooms, &name));
+                }
+            }
         }
+    }
+
+    /// Whether nothing has been heard of a lost device for as long as an audited leg may be silent: what rings behind it
+    /// rings for nobody. One that answers, if only that it is being drained, is alive, and so is what rings there.
+    fn stays_silent(&self, device: Device) -> bool {
+        let patience = self.rooms.directory.options.dialog_audit_timeout;
+        self.rooms.trunks.health(device).is_some_and(|health| {
+            let silent = matches!(health.reason(), Reason::NotAnswered { .. } | Reason::ProbeTransportFailed);
+            silent && self.rooms.now.mono >= health.since() + patience
+        })
     }
 
     /// Legs over a lost peer trunk are asked whether they live; nothing else ends them (BCA-08, BCA-09).

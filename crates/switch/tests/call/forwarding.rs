@@ -236,3 +236,45 @@ fn a_forward_that_rings_is_left_alone_when_the_trunk_is_lost() {
     bed.receive(PEER, &answer(&forwarded, 200, "b", PEER, ""));
     assert!(codes(&bed.take(CALLER)).contains(&200));
 }
+
+/// oos-check 10 s and oos-force 5 s: lost after 15 s, and still silent at the probe 5 s later (dialog-audit-timeout 5 s).
+#[test]
+fn a_forward_that_rings_is_given_up_when_the_peer_stays_silent() {
+    let mut bed = peered(false);
+    let forwarded = call(&mut bed).remove(0);
+    bed.receive(PEER, &answer(&forwarded, 180, "b", PEER, ""));
+    bed.register("1002", CALLEE);
+    bed.pass(Duration::from_secs(19));
+    assert_eq!(bed.node.status(bed.now).mode, "single-site");
+    assert!(bed.take(CALLEE).is_empty(), "not yet");
+    bed.take(PEER);
+    bed.pass(Duration::from_secs(2));
+    assert!(bed.lines(CALLEE).iter().any(|line| line.starts_with("INVITE ")), "delivered here");
+    let cancelled = bed.take(PEER);
+    assert!(cancelled.iter().any(|message| line(message).starts_with("CANCEL ")), "and taken back there");
+    // The link was cut, and somebody had answered: he is let go at once.
+    bed.receive(PEER, &answer(&forwarded, 200, "b", PEER, ""));
+    let told: Vec<String> = bed.take(PEER).iter().map(line).collect();
+    assert!(told.iter().any(|line| line.starts_with("ACK ")), "{told:?}");
+    assert!(told.iter().any(|line| line.starts_with("BYE ")), "{told:?}");
+    assert_eq!(bed.node.counters().forward_fallbacks, 1);
+}
+
+/// A peer that is drained refuses its probes, and goes on with the calls that it has.
+#[test]
+fn a_forward_that_rings_at_a_peer_that_is_drained_rings_on() {
+    let mut bed = peered(false);
+    let forwarded = call(&mut bed).remove(0);
+    bed.receive(PEER, &answer(&forwarded, 180, "b", PEER, ""));
+    bed.register("1002", CALLEE);
+    for _ in 0..6 {
+        bed.pass(Duration::from_secs(10));
+        for probe in bed.take(PEER).into_iter().filter(|message| line(message).starts_with("OPTIONS ")) {
+            bed.receive(PEER, &answer(&probe, 503, "b", PEER, ""));
+        }
+    }
+    assert_eq!(bed.node.status(bed.now).mode, "single-site");
+    assert!(bed.take(CALLEE).is_empty(), "it rings there");
+    bed.receive(PEER, &answer(&forwarded, 200, "b", PEER, ""));
+    assert!(codes(&bed.take(CALLER)).contains(&200));
+}
