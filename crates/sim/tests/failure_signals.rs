@@ -117,6 +117,34 @@ fn a_dead_site_is_told_by_its_silence_and_by_the_phones_that_leave_it() {
 }
 
 #[test]
+fn gateways_that_send_more_speak_and_calls_from_the_peer_do_not() {
+    let only = FailureSignals { gateways: true, ..FailureSignals::default() };
+    let mut sim = watching(303, only);
+    let gateway = sim.gateway(1).with(|profile| profile.sites = vec![B.addr()]).on();
+    let at_a = sim.gateway(2).with(|profile| profile.sites = vec![A.addr()]).on();
+    for _ in 0..125 {
+        sim.call(gateway, "1017");
+        // A passes it on to B, where the phone is.
+        sim.call(at_a, "1005");
+        sim.run_for(secs(1));
+    }
+    sim.crash(A, Refusal::Blackhole);
+    sim.run_for(Setup::default().detection_bound() + secs(1));
+    for _ in 0..20 {
+        (0..3).for_each(|_| drop(sim.call(gateway, "1017")));
+        sim.run_for(secs(1));
+    }
+    let told = sim.ratings(B);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("site dead: possible (gateways sent "), "{told:?}");
+    let because = sim.status(B).unwrap().peer_failure.unwrap().because;
+    let expected = because.split(' ').nth(5).unwrap().parse::<u64>().unwrap();
+    assert!((15..=30).contains(&expected), "one a second, those of the peer not counted: {because}");
+    sim.restart(A);
+    sim.settle();
+}
+
+#[test]
 fn a_dead_link_is_told_by_the_interface_that_answers() {
     let mut sim = watching(301, FailureSignals::ALL);
     sim.cut_link(Refusal::Blackhole);

@@ -19,7 +19,8 @@ const TOLD_EVERY: Duration = Duration::from_secs(1);
 /// See the module.
 #[derive(Debug)]
 pub struct Signals {
-    started: Instant,
+    /// Since when calls of gateways are counted.
+    counted_since: Instant,
     slots: [(u64, u64); SLOTS as usize],
     loss: Option<Loss>,
 }
@@ -46,9 +47,17 @@ impl Signals {
     /// Nothing is seen yet; the peer has not been seen either.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        let mut signals = Self { started: now, slots: [(0, 0); SLOTS as usize], loss: None };
+        let mut signals = Self { counted_since: now, slots: [(0, 0); SLOTS as usize], loss: None };
         signals.lost(now, false);
         signals
+    }
+
+    /// Calls of gateways are counted from now on.
+    pub fn count_from(&mut self, now: Instant) {
+        (self.counted_since, self.slots) = (now, [(0, 0); SLOTS as usize]);
+        if let Some(loss) = &mut self.loss {
+            loss.per_minute = None;
+        }
     }
 
     /// The mode changed.
@@ -136,10 +145,10 @@ impl Signals {
 
     fn slot(&self, now: Instant) -> u64 {
         // Counted from one: zero is a slot in which nothing was ever counted.
-        now.saturating_duration_since(self.started).as_secs() / SLOT.as_secs() + 1
+        now.saturating_duration_since(self.counted_since).as_secs() / SLOT.as_secs() + 1
     }
 
-    /// Calls of gateways in the older of the last two minutes; `None` when this server does not run for so long.
+    /// Calls of gateways in the older of the last two minutes; `None` when they are not counted for so long.
     fn per_minute(&self, now: Instant) -> Option<u64> {
         let slot = self.slot(now);
         let (first, end) = (slot.checked_sub(SLOTS).filter(|first| *first > 0)?, slot - BEFORE);
@@ -204,6 +213,8 @@ mod tests {
             signals.gateway_call(now + s(180 + second / 2));
         }
         assert_eq!(cause(&signals, now + s(240)), "site dead: possible");
+        signals.count_from(now + s(240));
+        assert_eq!(signals.told(FailureSignals::ALL, now + s(240)).unwrap().1.gateways, None);
         let young = lost_after(now, 60);
         assert_eq!(young.told(FailureSignals::ALL, now + s(120)).unwrap().1.gateways, None);
     }

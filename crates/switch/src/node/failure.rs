@@ -6,14 +6,24 @@ use tandem_peer::continuity::Mode;
 use tandem_peer::failure::{Control, FailureSignals};
 
 use super::Node;
+use crate::directory::Directory;
 use crate::event::Event;
 use crate::rooms::Device;
 use crate::time::Now;
 use crate::view;
 
 impl Node {
+    /// What is looked at. Gateways that turn away from a site that is drained say nothing of its peer.
     fn watched(&self) -> FailureSignals {
-        self.rooms.directory.options.dr_failure_signals
+        let watched = self.rooms.directory.options.dr_failure_signals;
+        FailureSignals { gateways: watched.gateways && !self.is_draining(), ..watched }
+    }
+
+    /// A new configuration is in force.
+    pub(super) fn signals_adopt(&mut self, before: &Directory) {
+        if self.watched().gateways && !before.options.dr_failure_signals.gateways {
+            self.signals.count_from(self.rooms.now.mono);
+        }
     }
 
     /// Whether the peer's administration interface is to be asked: its trunk is lost.

@@ -162,6 +162,7 @@ impl Node {
                 self.mode_may_have_changed();
                 self.floor_adopts(&before);
                 self.migration_adopts();
+                self.signals_adopt(&before);
             }
             Input::Drain(order) => self.drain_order(order),
             Input::Migrate(order) => self.migrate_order(order),
