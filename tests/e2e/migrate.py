@@ -8,7 +8,7 @@ import subprocess
 
 from bed import Bed, Site, expect, main, tandem, until
 from drain import A, B, configured, is_logged_out
-from floor import AT_ONCE, Floor, NEVER
+from floor import AT_ONCE, Floor, NEVER, PHONES
 
 
 def migrate(site, *words, user="admin", password="secret-admin"):
@@ -59,6 +59,10 @@ def in_shares(bed: Bed):
     call = busy.hear("EventRinging")["ConnID"]
     busy.hear("EventEstablished")
     idle.log_in("1001", "2001")
+    refused(site, (*to, "50"), "phones-stay: 2 agents")
+    for number in ("1001", "1002"):
+        expect(bed.register(other, [number], PHONES[number], 5070, f"register-{number}-at-b"), f"{number} registers at both")
+    print("    agents whose phones would stay behind are not moved", flush=True)
     ended, said = migrate(site, *to, "50")
     expect(ended == 0 and "50 % of new calls and agents" in said, f"half of it goes: {ended} {said}")
     is_logged_out(idle)

@@ -59,7 +59,9 @@ pub const MAX_CONNECTIONS: usize = 10_000;
 pub const WRITER_QUEUE: usize = 256;
 /// Time for a connection attempt; then the flow has failed.
 pub const CONNECT_WITHIN: Duration = Duration::from_secs(4);
-/// Connections in a handshake of TLS or WebSocket at once; further ones wait in the kernel.
+/// Connections that this server may open beyond that, so that phones cannot keep it from its trunks.
+pub const MAX_OWN_CONNECTIONS: usize = 1_000;
+/// Connections of one listener in a handshake of TLS or WebSocket at once; further ones wait in the kernel.
 pub const MAX_HANDSHAKES: usize = 1_024;
 /// Time for such a handshake; then the connection is closed.
 pub const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);

@@ -310,6 +310,75 @@ fn callers_who_wait_where_no_agent_is_left_are_handed_over() {
 }
 
 #[test]
+fn callers_in_the_queue_of_a_group_that_has_gone_are_handed_over_and_others_are_not() {
+    let mut sim = two_sites(13, |setup| {
+        let floor = setup.floor.as_mut().unwrap();
+        floor.groups = vec![AgentGroup { name: "late".into(), agents: vec!["a5".into(), "a6".into()] }];
+        floor.queues[1].groups = vec!["late".into()];
+    });
+    agent(&mut sim, 5, B);
+    let caller = gateway(&mut sim, 1);
+    let (late, other) = (sim.call(caller, "7001"), sim.call(caller, "7000"));
+    sim.run_for(secs(2));
+    migrate(&mut sim, A, Migrate { group: Some("late".into()), ..to(B, 100) });
+    sim.run_until(secs(3), "the group's agent at the peer has him", |sim| sim.is_talking(late));
+    sim.run_for(secs(40));
+    sim.expect(!sim.is_over(other) && !sim.is_talking(other), "the other one waits here");
+}
+
+#[test]
+fn below_a_hundred_somebody_stays_for_the_calls_that_stay() {
+    let mut sim = two_sites(14, |_| ());
+    let desks: Vec<DeskId> = (1..=4).map(|n| agent(&mut sim, n, A)).collect();
+    migrate(&mut sim, A, to(B, 95));
+    sim.run_for(secs(1));
+    let inside = (1..=4).filter(|n| is_in(&sim, desks[n - 1], &format!("100{n}"))).count();
+    assert_eq!(inside, 1);
+}
+
+#[test]
+fn whoever_was_to_leave_stays_when_the_peer_is_lost_and_goes_when_it_is_back() {
+    let mut sim = two_sites(15, |_| ());
+    let desk = agent(&mut sim, 1, A);
+    let caller = gateway(&mut sim, 1);
+    let call = talking(&mut sim, caller, "7000");
+    migrate(&mut sim, A, to(B, 100));
+    sim.crash(B, Refusal::Blackhole);
+    sim.run_until(secs(30), "A serves alone", |sim| sim.mode(A) == "single-site");
+    sim.hang_up(caller, call);
+    sim.run_for(secs(10));
+    sim.expect(is_in(&sim, desk, "1001"), "nobody is sent to a site that is down");
+    let next = talking(&mut sim, caller, "7000");
+    sim.hang_up(caller, next);
+    sim.restart(B);
+    sim.run_until(secs(30), "the sites are peered", |sim| sim.mode(A) == "peered");
+    sim.run_until(secs(5), "he goes", |sim| !is_in(sim, desk, "1001"));
+}
+
+#[test]
+fn a_pause_keeps_those_who_were_to_leave_and_a_roll_back_needs_no_peer() {
+    let mut sim = two_sites(16, |_| ());
+    let desk = agent(&mut sim, 1, A);
+    let caller = gateway(&mut sim, 1);
+    let call = talking(&mut sim, caller, "7000");
+    migrate(&mut sim, A, to(B, 100));
+    let pause = |paused| MigrateOrder::Pause { by: "operator".into(), paused };
+    sim.order_migration(A, pause(true)).unwrap();
+    sim.hang_up(caller, call);
+    sim.run_for(secs(5));
+    sim.expect(is_in(&sim, desk, "1001"), "he stays while it is paused");
+    sim.order_migration(A, pause(false)).unwrap();
+    sim.run_for(secs(1));
+    sim.expect(!is_in(&sim, desk, "1001"), "and goes when it goes on");
+    sim.crash(B, Refusal::Blackhole);
+    sim.run_until(secs(30), "A serves alone", |sim| sim.mode(A) == "single-site");
+    migrate(&mut sim, A, to(B, 0));
+    sim.run_for(secs(2));
+    assert_eq!(sim.migration_status(A).unwrap().state, "none");
+    assert!(sim.order_migration(A, MigrateOrder::To(to(B, 10))).is_err());
+}
+
+#[test]
 fn a_drain_takes_over_and_an_abort_ends_it() {
     let mut sim = two_sites(12, |_| ());
     let desk = agent(&mut sim, 1, A);

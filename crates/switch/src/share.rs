@@ -49,6 +49,12 @@ impl Share {
         self.queues = queues;
     }
 
+    /// Whether calls for this number are meant.
+    #[must_use]
+    pub fn means(&self, number: &str) -> bool {
+        self.queues.as_ref().is_none_or(|queues| queues.contains(number))
+    }
+
     /// Whether it is all that there is to distribute.
     #[must_use]
     pub fn is_everything(&self) -> bool {
@@ -57,7 +63,7 @@ impl Share {
 
     /// The next new call for this queue or routing point; `None` if it is not one of those meant.
     pub fn turn(&mut self, number: &str) -> Option<Turn> {
-        if self.queues.as_ref().is_some_and(|queues| !queues.contains(number)) {
+        if !self.means(number) {
             return None;
         }
         let due = self.credit + self.percent;

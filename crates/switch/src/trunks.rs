@@ -117,15 +117,20 @@ impl Trunks {
     }
 
     /// Whose trunk the source of a message is: its contact, or an address in its networks. Whoever opens connections comes
-    /// from any port of his.
+    /// from any port of his. A trunk that must show a certificate is known over TLS only, where it has shown one.
     #[must_use]
     pub fn identify(&self, directory: &Directory, flow: Flow) -> Option<(TrunkId, KnownBy)> {
         let source = flow.remote;
+        let proven = |id: &TrunkId| {
+            flow.transport.is_secure()
+                || directory.trunk(*id).is_none_or(|trunk| !trunk.tls_client_certificate)
+        };
         let connected = || self.by_ip.get(&source.ip()).filter(|_| flow.transport.is_reliable());
-        if let Some(id) = self.by_addr.get(&source).or_else(connected) {
+        if let Some(id) = self.by_addr.get(&source).or_else(connected).filter(|id| proven(id)) {
             return Some((*id, KnownBy::TrunkAddress));
         }
-        let inside = directory.trunk_sources().find(|(_, net)| net.contains(&source.ip()))?;
+        let mut inside = directory.trunk_sources().filter(|(_, net)| net.contains(&source.ip()));
+        let inside = inside.find(|(id, _)| proven(id))?;
         Some((inside.0, KnownBy::TrunkNetwork))
     }
 

@@ -244,10 +244,18 @@ fn direction(
 
 /// Whether the other site can take what this one does.
 fn is_ready(report: &Report) -> Result<(), No> {
-    let reasons: Vec<String> = report
+    let mut reasons: Vec<String> = report
         .blockers(Lost::ThisSite)
         .map(|reason| format!("{}: {}; {}", reason.id, reason.text, reason.advice))
         .collect();
+    let here = report.outlooks.iter().find(|outlook| outlook.lost == Lost::ThisSite);
+    if let Some(phones @ 1..) = here.and_then(|outlook| outlook.phone_moves) {
+        // A lost site makes them move. One that is up keeps them, and their agents could work nowhere.
+        reasons.push(format!(
+            "phones-stay: {phones} agents work at phones that are registered here only and stay while this site is up, and \
+             the other site refuses an agent without a phone; let those phones register at both sites"
+        ));
+    }
     if reasons.is_empty() {
         return Ok(());
     }

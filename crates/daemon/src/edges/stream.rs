@@ -73,6 +73,8 @@ async fn read(edge: &TcpEdge, mut stream: ReadHalf<Stream>, flow: Flow, first_wi
     let mut framer = Framer::new();
     let mut chunk = vec![0; READ_CHUNK];
     let mut deadline = Instant::now() + first_within;
+    // Keep-alives alone keep nothing: a message comes first.
+    let mut proven = first_within == IDLE;
     loop {
         let read = tokio::time::timeout_at(deadline.into(), stream.read(&mut chunk)).await;
         let length = match read {
@@ -88,10 +90,12 @@ async fn read(edge: &TcpEdge, mut stream: ReadHalf<Stream>, flow: Flow, first_wi
                 Ok(None) => break,
                 Ok(Some(Framed::KeepAlive)) => {
                     let _ = edge.write(flow.conn, Bytes::from_static(b"\r\n"));
-                    deadline = deadline.max(Instant::now() + IDLE);
+                    if proven {
+                        deadline = Instant::now() + IDLE;
+                    }
                 }
                 Ok(Some(Framed::Message(bytes))) => {
-                    deadline = Instant::now() + IDLE;
+                    (proven, deadline) = (true, Instant::now() + IDLE);
                     if !deliver(edge, flow, &bytes).await {
                         return End::Stopping;
                     }

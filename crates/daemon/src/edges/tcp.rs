@@ -25,7 +25,7 @@ use super::{stream, ws};
 use crate::command::Commands;
 use crate::limits::{
     CONNECT_WITHIN, FIRST_MESSAGE_WITHIN, HANDSHAKE_WITHIN, IDLE, MAX_CONNECTIONS, MAX_HANDSHAKES,
-    WRITER_QUEUE,
+    MAX_OWN_CONNECTIONS, WRITER_QUEUE,
 };
 
 /// What happened at connections, each since start.
@@ -67,9 +67,8 @@ pub struct TcpEdge {
     pub(super) commands: Commands,
     directory: watch::Receiver<Arc<Directory>>,
     tls: Option<SipTls>,
-    /// Host names of trunks by the address that each was found at.
-    names: DashMap<SocketAddr, Box<str>>,
-    handshakes: Arc<Semaphore>,
+    /// The address that each host name of a trunk was found at.
+    names: DashMap<Box<str>, SocketAddr>,
     /// Address that connections through a listener leave by, by `Flow::local`.
     locals: Vec<(u8, SocketAddr)>,
     writers: DashMap<u64, Writer>,
@@ -111,7 +110,6 @@ impl TcpEdge {
             directory,
             tls,
             names: DashMap::new(),
-            handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
             locals,
             writers: DashMap::new(),
             by_remote: DashMap::new(),
@@ -122,7 +120,7 @@ impl TcpEdge {
 
     /// A trunk's host name was found at this address: its certificate must show it.
     pub fn named(&self, host: &str, addr: SocketAddr) {
-        self.names.insert(addr, host.into());
+        self.names.insert(host.into(), addr);
     }
 
     /// Reads the files of TLS anew; connections that are open go on.
@@ -138,9 +136,10 @@ impl TcpEdge {
 
     /// Accepts connections until the runtime ends.
     pub async fn accept(self: Arc<Self>, transport: Transport, local: u8, listener: TcpListener) {
+        // Whoever does not finish his handshake keeps others of this listener waiting in the kernel for a bounded time only.
+        let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
         loop {
-            // Whoever does not finish his handshake keeps others waiting in the kernel for a bounded time only.
-            let Ok(place) = Arc::clone(&self.handshakes).acquire_owned().await else { return };
+            let Ok(place) = Arc::clone(&handshakes).acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, remote)) => {
                     let flow = Flow { transport, local, remote, conn: 0 };
@@ -156,7 +155,7 @@ impl TcpEdge {
 
     fn accepted(self: &Arc<Self>, flow: Flow, stream: TcpStream, place: OwnedSemaphorePermit) {
         let remote = flow.remote;
-        let Some((id, queue, close)) = self.register(flow.transport, remote) else {
+        let Some((id, queue, close)) = self.register(flow.transport, remote, MAX_CONNECTIONS) else {
             tracing::warn!(%remote, limit = MAX_CONNECTIONS, "connection refused: too many are open");
             return;
         };
@@ -198,9 +197,8 @@ impl TcpEdge {
         let acceptor = self.tls.as_ref().and_then(SipTls::acceptor).ok_or("[sip-tls] is not configured")?;
         let stream = acceptor.accept(stream).await.map_err(|error| error.to_string())?;
         let shown = stream.get_ref().1.peer_certificates();
-        let found_at = |host: &str, ip: IpAddr| {
-            self.names.iter().any(|name| name.key().ip().to_canonical() == ip && **name.value() == *host)
-        };
+        let found_at =
+            |host: &str, ip: IpAddr| self.names.get(host).is_some_and(|addr| addr.ip().to_canonical() == ip);
         may_come(&self.directory.borrow(), flow.remote, shown, found_at)?;
         Ok(Box::new(stream))
     }
@@ -224,8 +222,9 @@ impl TcpEdge {
         &self,
         transport: Transport,
         remote: SocketAddr,
+        most: usize,
     ) -> Option<(u64, mpsc::Receiver<Bytes>, CancellationToken)> {
-        if self.counters.open.fetch_add(1, Ordering::Relaxed) >= MAX_CONNECTIONS {
+        if self.counters.open.fetch_add(1, Ordering::Relaxed) >= most {
             self.counters.open.fetch_sub(1, Ordering::Relaxed);
             self.counters.refused.fetch_add(1, Ordering::Relaxed);
             return None;
@@ -279,7 +278,8 @@ impl TcpEdge {
             return Err(flow);
         };
         let from = SocketAddr::new(from.ip(), 0);
-        let (id, queue, close) = self.register(flow.transport, flow.remote).ok_or(flow)?;
+        let (id, queue, close) =
+            self.register(flow.transport, flow.remote, MAX_CONNECTIONS + MAX_OWN_CONNECTIONS).ok_or(flow)?;
         // The queue is empty and has room for more than one.
         let _ = self.write(id, payload);
         let edge = Arc::clone(self);
@@ -307,7 +307,11 @@ impl TcpEdge {
             return Ok(Box::new(stream));
         }
         let connector = self.tls.as_ref().and_then(SipTls::connector).ok_or("[sip-tls] is not configured")?;
-        let host = self.names.get(&to).map(|name| name.to_string());
+        // Names that share an address share its certificate.
+        let mut names: Vec<String> =
+            self.names.iter().filter(|name| *name.value() == to).map(|name| name.key().to_string()).collect();
+        names.sort_unstable();
+        let host = names.into_iter().next();
         let name = name_of(host, to.ip()).ok_or("its host can stand in no certificate")?;
         let stream = connector.connect(name, stream).await.map_err(|error| error.to_string())?;
         Ok(Box::new(stream))

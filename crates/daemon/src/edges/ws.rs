@@ -79,6 +79,7 @@ async fn talk(
     first_within: Duration,
 ) -> End {
     let mut deadline = Instant::now() + first_within;
+    let mut proven = false;
     let mut pings = interval_at((Instant::now() + WS_PING_EVERY).into(), WS_PING_EVERY);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -86,19 +87,29 @@ async fn talk(
             heard = socket.next() => match heard {
                 None | Some(Ok(Message::Close(_))) => return End::Peer,
                 Some(Ok(Message::Text(text))) => {
-                    if let Some(end) = hear(edge, flow, text.as_str().as_bytes()).await {
-                        return end;
+                    match hear(edge, flow, text.as_str().as_bytes()).await {
+                        Ok(message) => proven |= message,
+                        Err(end) => return end,
                     }
-                    deadline = Instant::now() + IDLE;
+                    if proven {
+                        deadline = Instant::now() + IDLE;
+                    }
                 }
                 Some(Ok(Message::Binary(bytes))) => {
-                    if let Some(end) = hear(edge, flow, &bytes).await {
-                        return end;
+                    match hear(edge, flow, &bytes).await {
+                        Ok(message) => proven |= message,
+                        Err(end) => return end,
                     }
-                    deadline = Instant::now() + IDLE;
+                    if proven {
+                        deadline = Instant::now() + IDLE;
+                    }
                 }
                 // The library answers pings; either says that the browser is there.
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => deadline = deadline.max(Instant::now() + IDLE),
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {
+                    if proven {
+                        deadline = Instant::now() + IDLE;
+                    }
+                }
                 Some(Ok(Message::Frame(_))) => {}
                 Some(Err(tungstenite::Error::Capacity(error))) => return End::Unframeable(error.to_string()),
                 Some(Err(tungstenite::Error::Io(error))) => return End::Failed(error),
@@ -120,15 +131,15 @@ async fn talk(
     }
 }
 
-/// A frame is a message, or a keep-alive.
-async fn hear(edge: &TcpEdge, flow: Flow, bytes: &[u8]) -> Option<End> {
+/// A frame is a message (true), or a keep-alive.
+async fn hear(edge: &TcpEdge, flow: Flow, bytes: &[u8]) -> Result<bool, End> {
     if bytes.iter().all(|byte| b"\r\n".contains(byte)) {
         if bytes == PING {
             let _ = edge.write(flow.conn, Bytes::from_static(b"\r\n"));
         }
-        return None;
+        return Ok(false);
     }
-    (!deliver(edge, flow, bytes).await).then_some(End::Stopping)
+    if deliver(edge, flow, bytes).await { Ok(true) } else { Err(End::Stopping) }
 }
 
 /// Browsers that read text are served text; what is none goes as binary.

@@ -46,6 +46,7 @@ impl Node {
         let to = self.mode();
         self.rooms.counters.mode_changes += 1;
         self.rooms.report(Event::ModeChanged { from, to });
+        self.leaving_go_or_stay();
         self.signals.mode_changed(from, to, self.rooms.now.mono);
         self.sweep.due = to == Mode::Peered && directory.options.dr_recovery_sweep;
         if to == Mode::Peered {

@@ -205,7 +205,7 @@ impl Node {
         let operation = match way {
             Some(ToPeer::Redirect(contact)) => Operation::Deflect(contact),
             Some(ToPeer::InPath(mut onward)) => {
-                if !self.is_draining() {
+                if !refusable || !self.is_draining() {
                     onward.stages.push(Stage::Wait(Arc::clone(at)));
                 }
                 Operation::Redirect(onward)
@@ -227,9 +227,14 @@ impl Node {
         }
     }
 
-    /// The same for a call that has just come to wait, if the server is being drained.
+    /// The same for a call that has just come to wait, if the server is being drained. One whose caller is on the line may
+    /// have come back from the peer this moment: its next attempt is the timer's.
     pub(super) fn hand_over_if_draining(&mut self, conn: u64) {
+        let key = self.floor.tcalls.key_of(conn);
+        let refusable =
+            key.and_then(|key| self.calls.get(key)).is_some_and(crate::call::Call::can_be_refused);
         if self.is_draining()
+            && refusable
             && let Some(at) = self.floor.tcalls.waits_at(conn)
         {
             self.hand_over(conn, &at);

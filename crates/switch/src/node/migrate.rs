@@ -4,7 +4,7 @@
 //! It holds only while the peer is in service. When the peer is lost, calls stay here and whoever was logged out may log in
 //! again; nothing of it has to be called off first.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,8 +42,9 @@ pub(super) struct Migration {
     /// DNs of agents who are logged out when their work is done, in the order in which they were chosen.
     leaving: BTreeMap<Arc<str>, u64>,
     chosen: u64,
-    /// AgentIDs of those who were logged out, in order.
-    gone: Vec<Arc<str>>,
+    /// AgentIDs of those who were logged out, and in which order.
+    gone: BTreeSet<Arc<str>>,
+    gone_in_order: VecDeque<Arc<str>>,
     /// Leaving agents whose state changed.
     changed: Vec<Arc<str>>,
     look_at: Instant,
@@ -63,7 +64,8 @@ impl Node {
         if self.is_draining() {
             return Err("the server is being drained: everything goes to the other site already".to_owned());
         }
-        if self.mode() != Mode::Peered {
+        let less = self.migration.as_ref().is_some_and(|now| wanted.percent <= now.target);
+        if self.mode() != Mode::Peered && !less {
             return Err(match directory.options.dr_peer_trunk {
                 None => "this server has no peer: set dr-peer-trunk".to_owned(),
                 Some(_) => "the peer trunk is out of service: nothing can be moved there now".to_owned(),
@@ -102,6 +104,7 @@ impl Node {
                     migration.step_at = now + migration.every;
                     let news = if paused { MigrationNews::Paused } else { MigrationNews::Resumed };
                     self.migration_news(news, by);
+                    self.leaving_go_or_stay();
                 }
             }
             MigrateOrder::Abort { by } => self.end_migration(MigrationNews::Aborted, by),
@@ -131,7 +134,8 @@ impl Node {
             paused: false,
             leaving: BTreeMap::new(),
             chosen: 0,
-            gone: Vec::new(),
+            gone: BTreeSet::new(),
+            gone_in_order: VecDeque::new(),
             changed: Vec::new(),
             look_at: now.mono,
             count_at: now.mono,
@@ -140,6 +144,7 @@ impl Node {
         (migration.by, migration.to, migration.paused) = (by.clone(), to, false);
         (migration.step_at, migration.look_at) = (now.mono, now.mono);
         self.migration_news(news, by);
+        self.leaving_go_or_stay();
         self.run_migration();
     }
 
@@ -184,8 +189,15 @@ impl Node {
         };
         migration.look_at = now + LOOK_EVERY;
         if self.rooms.trunks.mode() != Mode::Peered {
-            // The steps go on a whole interval after the peer is back.
+            // The steps go on a whole interval after the peer is back. What is to come back comes at once: nothing is there.
             migration.step_at = now + migration.every;
+            let (target, by) = (migration.target, migration.by.clone());
+            if let Some(share) = self.rooms.share.as_mut().filter(|share| share.percent() > target) {
+                share.set(target);
+                if target == 0 {
+                    self.end_migration(MigrationNews::RolledBack, by);
+                }
+            }
             return;
         }
         let (step_at, target, step, paused) =
@@ -222,15 +234,17 @@ impl Node {
             return;
         }
         migration.count_at = now + COUNT_EVERY;
-        let everything = share.is_everything();
         let percent = usize::from(share.percent());
         let Ok(members) = members(&self.rooms.directory, migration.group.as_ref()) else { return };
         let is_meant = |agent: &View| members.as_ref().is_none_or(|ids| ids.contains(&agent.agent_id));
         let here: Vec<View> = self.floor.agents.list().into_iter().filter(is_meant).collect();
-        migration.leaving.retain(|dn, _| here.iter().any(|agent| agent.dn == *dn));
+        let dns: BTreeSet<&Arc<str>> = here.iter().map(|agent| &agent.dn).collect();
+        migration.leaving.retain(|dn, _| dns.contains(dn));
         let moved = migration.leaving.len() + migration.gone.len();
-        // To the nearest agent, so that half of three are two.
-        let wanted = ((here.len() + migration.gone.len()) * percent + 50) / 100;
+        let all = here.len() + migration.gone.len();
+        // To the nearest agent, so that half of three are two; but calls that stay need somebody.
+        let wanted =
+            ((all * percent + 50) / 100).min(if percent < 100 { all.saturating_sub(1) } else { all });
         if moved > wanted {
             self.let_stay(moved - wanted);
         } else {
@@ -252,13 +266,18 @@ impl Node {
                 migration.changed.push(dn);
             }
         }
-        if everything {
-            for (conn, at) in self.floor.queues.undecided() {
-                // What the peer sent here is not sent back.
-                let key = self.floor.tcalls.key_of(conn);
-                if key.and_then(|key| self.calls.get(key)).is_some_and(|call| !call.is_marked()) {
-                    self.hand_over(conn, &at);
-                }
+        self.hand_over_unattended();
+    }
+
+    /// Callers who wait where nobody serves them any more go to the peer.
+    fn hand_over_unattended(&mut self) {
+        for (conn, at) in self.floor.queues.undecided() {
+            let share = self.rooms.share.as_ref();
+            let meant = share.is_some_and(|share| {
+                share.is_everything() || share.means(&at) && self.floor.queues.is_unattended(&at)
+            });
+            if meant {
+                self.hand_over(conn, &at);
             }
         }
     }
@@ -266,23 +285,43 @@ impl Node {
     /// So many fewer: first those who were to leave, the last chosen first, then those who are gone, who may log in again.
     fn let_stay(&mut self, mut fewer: usize) {
         let Some(migration) = &mut self.migration else { return };
-        let mut stay = Vec::new();
-        while fewer > 0 {
-            let last = migration.leaving.iter().max_by_key(|(_, at)| **at).map(|(dn, _)| Arc::clone(dn));
-            if let Some(dn) = last {
-                migration.leaving.remove(&dn);
-                stay.push(dn);
-            } else if migration.gone.pop().is_none() {
-                break;
-            }
-            fewer -= 1;
+        let mut stay: Vec<(u64, Arc<str>)> =
+            migration.leaving.iter().map(|(dn, at)| (*at, Arc::clone(dn))).collect();
+        stay.sort_unstable_by(|a, b| b.cmp(a));
+        stay.truncate(fewer);
+        for (_, dn) in &stay {
+            migration.leaving.remove(dn);
         }
+        fewer -= stay.len();
+        while fewer > 0
+            && let Some(agent) = migration.gone_in_order.pop_back()
+        {
+            fewer -= usize::from(migration.gone.remove(&agent));
+        }
+        let stay: Vec<Arc<str>> = stay.into_iter().map(|(_, dn)| dn).collect();
         self.are_offered_again(stay.iter());
+    }
+
+    /// Whether agents are moved now.
+    fn moves(&self) -> bool {
+        self.mode() == Mode::Peered && self.migration.as_ref().is_some_and(|migration| !migration.paused)
     }
 
     /// Whether this agent is offered no more calls because he leaves.
     pub(super) fn leaves_with_migration(&self, dn: &str) -> bool {
-        self.migration.as_ref().is_some_and(|migration| migration.leaving.contains_key(dn))
+        self.moves() && self.migration.as_ref().is_some_and(|migration| migration.leaving.contains_key(dn))
+    }
+
+    /// The migration was paused or goes on, or the peer was lost or is back: those who leave are looked at, or offered calls.
+    pub(super) fn leaving_go_or_stay(&mut self) {
+        let moves = self.moves();
+        let Some(migration) = &mut self.migration else { return };
+        let leaving: Vec<Arc<str>> = migration.leaving.keys().cloned().collect();
+        if moves {
+            migration.changed.extend(leaving);
+        } else {
+            self.are_offered_again(leaving.iter());
+        }
     }
 
     /// An agent's state or calls changed.
@@ -295,18 +334,22 @@ impl Node {
     /// An agent was logged out, by whatever.
     pub(super) fn migration_sees_logout(&mut self, dn: &str, agent_id: &Arc<str>) {
         let Some(migration) = &mut self.migration else { return };
-        if migration.leaving.remove(dn).is_some() && !migration.gone.contains(agent_id) {
-            if migration.gone.len() >= MAX_MIGRATED {
-                migration.gone.remove(0);
+        if migration.leaving.remove(dn).is_some() && migration.gone.insert(Arc::clone(agent_id)) {
+            migration.gone_in_order.push_back(Arc::clone(agent_id));
+            if migration.gone_in_order.len() > MAX_MIGRATED
+                && let Some(first) = migration.gone_in_order.pop_front()
+            {
+                migration.gone.remove(&first);
             }
-            migration.gone.push(Arc::clone(agent_id));
         }
     }
 
     /// An agent logged in: whoever was gone is not.
     pub(super) fn migration_sees_login(&mut self, agent_id: &str) {
-        if let Some(migration) = &mut self.migration {
-            migration.gone.retain(|gone| **gone != *agent_id);
+        if let Some(migration) = &mut self.migration
+            && migration.gone.remove(agent_id)
+        {
+            migration.gone_in_order.retain(|gone| **gone != *agent_id);
         }
     }
 
@@ -334,7 +377,7 @@ impl Node {
             && !migration.paused
             && members(&self.rooms.directory, migration.group.as_ref())
                 .is_ok_and(|members| members.is_none_or(|ids| ids.contains(agent_id)));
-        if all || migration.gone.iter().any(|gone| **gone == *agent_id) {
+        if all || migration.gone.contains(agent_id) {
             let text = format!("agent {agent_id} was moved to the site {}: log in there", migration.to);
             return Err(Refusal::because(ErrorCode::AdminShutdown, text));
         }
@@ -381,7 +424,9 @@ impl Node {
         let percent = share.percent();
         let state = self.migration_state(migration, percent);
         let steps = matches!(state, "moving" | "rolling back");
-        let agents = self.floor.agents.list();
+        let members = members(&self.rooms.directory, migration.group.as_ref()).ok().flatten();
+        let mut agents = self.floor.agents.list();
+        agents.retain(|agent| members.as_ref().is_none_or(|ids| ids.contains(&agent.agent_id)));
         let leaving = agents.iter().filter(|agent| migration.leaving.contains_key(&agent.dn));
         view::Migration {
             state,

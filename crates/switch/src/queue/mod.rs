@@ -267,6 +267,13 @@ impl Queues {
         undecided
     }
 
+    /// Whether no agent who serves this queue is logged in; false for what is no queue.
+    #[must_use]
+    pub fn is_unattended(&self, number: &str) -> bool {
+        let line = self.by_number.get(number).and_then(|line| self.lines.get(*line));
+        line.is_some_and(|line| line.agents == 0)
+    }
+
     /// What is to be done, oldest first, until there is nothing.
     pub fn poll_wish(&mut self) -> Option<Wish> {
         self.offers.pop_front().or_else(|| self.wishes.pop_front())
