@@ -132,6 +132,10 @@ pub const CDR_COMPLAINT_EVERY: Duration = Duration::from_secs(10);
 
 /// Requests to the administration interface at once; a further one is answered 503.
 pub const MAX_HTTP_REQUESTS: usize = 32;
+/// Time for one request; then it is answered 408.
+pub const HTTP_REQUEST_WITHIN: Duration = Duration::from_secs(10);
+/// Largest body of a request, bytes; a larger one is answered 413.
+pub const MAX_HTTP_BODY: usize = 64 * 1024;
 /// What the user part of a caller begins with whose call belongs to a drill: calls of his that are lost are not counted as
 /// customers lost.
 pub const DRILL_CALLER: &str = "drill-";

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -23,7 +23,7 @@ use super::media::MediaEdge;
 use super::tcp::TcpEdge;
 use super::{metrics, orders};
 use crate::command::{Commands, Peek, Unanswered};
-use crate::limits::MAX_HTTP_REQUESTS;
+use crate::limits::{HTTP_REQUEST_WITHIN, MAX_HTTP_BODY, MAX_HTTP_REQUESTS};
 use crate::readiness::{self, FACTS, Readiness};
 
 /// What the pages are made from.
@@ -79,7 +79,6 @@ fn router(sources: Sources) -> Router {
     let places = Arc::new(Semaphore::new(MAX_HTTP_REQUESTS));
     Router::new()
         .route("/", get(|| async { INDEX }))
-        .route("/health", get(health))
         .route("/ready", get(ready))
         .route("/metrics", get(prometheus))
         .route("/api/status", get(status))
@@ -104,15 +103,22 @@ fn router(sources: Sources) -> Router {
         .route("/api/readiness", get(readiness::page::report))
         .route(FACTS, get(readiness::page::facts))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "no such page; GET / lists them") })
+        .layer(DefaultBodyLimit::max(MAX_HTTP_BODY))
         .layer(middleware::from_fn_with_state(places, one_place_each))
+        // Whoever watches the process is answered however many others ask.
+        .route("/health", get(health))
         .layer(middleware::from_fn_with_state(Arc::clone(&sources.isolation), isolation::page::silence))
         .with_state(sources)
 }
 
+/// A request has a place for a bounded time: one whose body never comes would keep it for ever.
 async fn one_place_each(State(places): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
-    match places.try_acquire() {
-        Ok(_place) => next.run(request).await,
-        Err(_) => problem(StatusCode::SERVICE_UNAVAILABLE, "too many requests at once"),
+    let Ok(_place) = places.try_acquire() else {
+        return problem(StatusCode::SERVICE_UNAVAILABLE, "too many requests at once");
+    };
+    match tokio::time::timeout(HTTP_REQUEST_WITHIN, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => problem(StatusCode::REQUEST_TIMEOUT, "the request took too long"),
     }
 }
 

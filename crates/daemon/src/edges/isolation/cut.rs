@@ -34,6 +34,8 @@ pub struct Cut {
     parties: HashSet<IpAddr>,
     /// Where Extensions of the share are reached.
     addresses: HashSet<SocketAddr>,
+    /// Where others are reached: never cut off, whoever registers from there.
+    shared: BTreeSet<SocketAddr>,
     share: u8,
     extensions: BTreeSet<Arc<str>>,
     spared: BTreeSet<Box<str>>,
@@ -55,18 +57,17 @@ impl Cut {
         let mut cut = Self { peer, networks, share: order.share, extensions, ..Self::default() };
         cut.parties = order.parties.iter().copied().collect();
         let mut chosen: BTreeMap<SocketAddr, Vec<Box<str>>> = BTreeMap::new();
-        let mut shared: BTreeSet<SocketAddr> = BTreeSet::new();
         for (name, addr) in reached {
             if cut.parties.contains(&addr.ip()) {
                 cut.devices.push(name);
             } else if cut.is_chosen(&name) {
                 chosen.entry(addr).or_default().push(name);
             } else {
-                shared.insert(addr);
+                cut.shared.insert(addr);
             }
         }
         for (addr, names) in chosen {
-            if shared.contains(&addr) {
+            if cut.shared.contains(&addr) {
                 cut.spared.extend(names);
             } else {
                 cut.devices.extend(names);
@@ -158,9 +159,11 @@ impl Cut {
             && (self.parties.contains(&remote) || person.is_some_and(|person| self.persons.contains(person)))
     }
 
-    /// Whether this address is cut off already.
+    /// Whether this address is cut off already, or is not to be.
     pub fn knows(&self, remote: SocketAddr) -> bool {
-        self.addresses.contains(&remote) || self.addresses.len() >= MAX_DRILL_ADDRESSES
+        self.addresses.contains(&remote)
+            || self.shared.contains(&remote)
+            || self.addresses.len() >= MAX_DRILL_ADDRESSES
     }
 
     /// An Extension of the share is reached there.

@@ -131,7 +131,7 @@ fn look(peek: &Peek<'_>, directory: &Directory) -> Told {
         desktops: peek.node.desktops(),
         extensions,
     };
-    Told { draining: peek.node.status(peek.now).draining, known }
+    Told { draining: peek.node.is_draining(), known }
 }
 
 async fn start(sources: &Sources, asked: Asked, by: &str) -> Result<(), Refused> {
@@ -171,7 +171,7 @@ async fn audit(commands: &Commands, devices: Vec<Box<str>>) {
 async fn watch(isolation: Arc<Isolation>, commands: Commands) {
     while isolation.is_on() {
         tokio::time::sleep(LOOK_EVERY).await;
-        let draining = commands.ask(|peek| peek.node.status(peek.now).draining).await.unwrap_or(false);
+        let draining = commands.ask(|peek| peek.node.is_draining()).await.unwrap_or(false);
         if let Some(devices) = isolation.expire(draining, now().mono) {
             audit(&commands, devices).await;
         }

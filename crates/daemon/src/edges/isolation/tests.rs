@@ -260,3 +260,21 @@ fn an_order_that_makes_no_sense_is_refused_with_what_would() {
         assert!(refused.contains(why), "{body}: {refused}");
     }
 }
+
+#[test]
+fn an_address_that_others_share_is_not_cut_off_by_whoever_registers_from_there() {
+    let isolation = Isolation::default();
+    let now = Instant::now();
+    let number = (1000..1100).map(|n: u32| n.to_string()).find(|n| is_of_share(n, 50)).unwrap();
+    let mut known = known();
+    known.devices.retain(|(name, _)| **name != *number);
+    let gateway: SocketAddr = "192.0.2.33:5060".parse().unwrap();
+    known.devices.push(("gateway".into(), gateway));
+    let order = site_loss(50);
+    let cut = Cut::new(&order, known);
+    isolation.start(order, cut, "admin", now).unwrap();
+    let register = message("REGISTER sip:site", &number);
+    assert!(!isolation.lets_in(udp("192.0.2.33:5060"), &register, now), "the phone is lost");
+    assert!(isolation.lets_in(udp("192.0.2.33:5060"), &options(), now), "and nobody else");
+    assert_eq!(isolation.fate(udp("192.0.2.33:5060"), 0, now), Fate::Sent);
+}
