@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch::{Receiver, Sender, channel};
 use tokio::time::sleep;
 
@@ -356,7 +357,14 @@ async fn guard(task: Arc<Task>, watch: Arc<Watch>, guarding: Guarding) {
 
 /// Whoever interrupts a drill wants his site back.
 async fn interrupted(abort: Sender<Option<String>>) {
-    if tokio::signal::ctrl_c().await.is_ok() {
-        abort.send_replace(Some("interrupted".to_owned()));
+    let (Ok(mut terminate), Ok(mut hangup)) = (signal(SignalKind::terminate()), signal(SignalKind::hangup()))
+    else {
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
     }
+    abort.send_replace(Some("interrupted".to_owned()));
 }

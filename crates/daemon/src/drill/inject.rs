@@ -82,7 +82,11 @@ impl Injected {
         let stop = CancellationToken::new();
         let mut injected = Self { at: Instant::now(), orders: Vec::new(), stop };
         if task.inject_with.is_some() {
-            command(task, "start").await?;
+            if let Err(why) = command(task, "start").await {
+                // It may have done half of it.
+                let _ = command(task, "end").await;
+                return Err(why);
+            }
             injected.at = Instant::now();
             return Ok(injected);
         }

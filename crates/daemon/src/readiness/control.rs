@@ -28,6 +28,7 @@ pub async fn watch(peer: PeerHttp, own: Box<str>, commands: Commands) {
         }
         match ask(&peer, &own).await {
             Ok(control) => {
+                complained = false;
                 commands.input(Input::PeerControl(control)).await;
             }
             Err(error) if !complained => {

@@ -131,8 +131,8 @@ async fn ask(peer: &PeerHttp, path: &str, proven: bool) -> Result<Bytes, PeerErr
     let stream = tokio_rustls::TlsConnector::from(trusted).connect(name, stream).await;
     let stream = stream.map_err(|error| match error.get_ref().and_then(|why| why.downcast_ref()) {
         Some(rustls::Error::InvalidCertificate(_)) => untrusted(),
-        Some(_) => PeerError::NoTls(peer.url.to_string()),
-        None => unreachable(),
+        Some(rustls::Error::InvalidMessage(_)) => PeerError::NoTls(peer.url.to_string()),
+        Some(_) | None => unreachable(),
     })?;
     exchange(stream, peer, path, proof).await
 }
