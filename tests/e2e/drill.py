@@ -150,7 +150,8 @@ def killed(stage):
     expect(last["ended"] == "not-renewed", f"because nobody renews it: {last}")
     stage.is_peered()
     left = lambda: [call for site in (stage.a, stage.b) for call in site.ask("call", "list") if call["from"].startswith("drill-")]
-    until(20, "no call of the killed drill is left", lambda: not left())
+    # One that was being answered waits for its ACK for 32 s (RFC 3261 13.3.1.4).
+    until(45, "no call of the killed drill is left", lambda: not left())
     return f"over {took:.1f} s after the kill, and both sites are peered"
 
 
