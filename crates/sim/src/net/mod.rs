@@ -150,7 +150,8 @@ impl Net {
     /// Whether every packet between two hosts arrives, and soon.
     #[must_use]
     pub fn is_calm_between(&self, one: IpAddr, other: IpAddr) -> bool {
-        self.weather.loss == 0 && self.slowed(one, other).is_zero() && !self.is_cut(one, other)
+        let calm = self.weather.loss == 0 && self.weather.late == 0;
+        calm && self.slowed(one, other).is_zero() && !self.is_cut(one, other)
     }
 
     /// How much later than usual packets from one host to another arrive.

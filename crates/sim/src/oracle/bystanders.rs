@@ -33,8 +33,10 @@ struct Call {
     answered: BTreeSet<String>,
     /// Why it may end.
     excuse: Option<&'static str>,
-    /// The branch of the request by which a device ended it first.
-    ended: Option<String>,
+    /// The branches of the requests and responses by which devices ended it.
+    ended: BTreeSet<String>,
+    /// A server has sent a BYE.
+    passed_on: bool,
 }
 
 /// See the module.
@@ -93,21 +95,26 @@ impl Call {
             Some(code) => matches!(code, 408 | 481),
         };
         if ends {
-            self.ended.get_or_insert_with(|| text.branch().to_owned());
+            self.ended.insert(text.branch().to_owned());
         }
         None
     }
 
     fn server_sends(&mut self, text: &Text, to: SocketAddr) -> Option<&'static str> {
-        if is_site(to) {
-            return None;
-        }
+        let is_bye = text.code().is_none() && text.method() == "BYE";
+        let wrong = if is_site(to) { None } else { self.wrong_for_device(text) };
+        self.passed_on |= is_bye;
+        wrong
+    }
+
+    fn wrong_for_device(&mut self, text: &Text) -> Option<&'static str> {
         let established = self.answered.contains(text.call_id());
         match (text.code(), text.method()) {
             (Some(200..300), "INVITE") => drop(self.answered.insert(text.call_id().to_owned())),
-            (None, "BYE") if established && self.ended.is_none() => return Some("the server hangs up"),
-            (Some(481), "BYE") if established && self.ended.as_deref() == Some(text.branch()) => {
-                return Some("the server no longer knows it");
+            (None, "BYE") if established && self.ended.is_empty() => return Some("the server hangs up"),
+            // Where BYEs cross, the slower one finds nothing.
+            (Some(481), "BYE") if established && !self.passed_on && self.ended.len() == 1 => {
+                return self.ended.contains(text.branch()).then_some("the server no longer knows it");
             }
             _ => {}
         }

@@ -221,6 +221,7 @@ impl Oracles {
     pub fn refused(&mut self, site: SiteId, over: Over, to: SocketAddr) {
         if let Some(watch) = self.sites.get_mut(site.0) {
             watch.client.refused(over, to);
+            watch.server.refused(over, to);
         }
         self.bystanders.failed(to, "a connection broke");
     }

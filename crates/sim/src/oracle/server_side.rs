@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::text::{Text, param};
 use crate::time::{At, secs};
-use crate::wire::{Packet, Wire};
+use crate::wire::{Over, Packet, Wire};
 
 /// A request that got no response at all by then was swallowed. One within a dialog is the other side's to answer, and
 /// only an INVITE gets a 100 meanwhile.
@@ -87,7 +87,9 @@ impl ServerSide {
         }
         check_to(request, response, code, found);
         let via = request.get("Via").unwrap_or_default();
-        if param(via, "rport").is_some() && to != transaction.from {
+        // Where the connection is gone, 18.2.2 names the port of the Via.
+        let elsewhere = to != transaction.from && (!via.contains("/TCP") || to.ip() != transaction.from.ip());
+        if param(via, "rport").is_some() && elsewhere {
             found.push(format!("a response to {to} though the request came from {}", transaction.from));
         }
         match (&transaction.finished, code) {
@@ -120,6 +122,12 @@ impl ServerSide {
             found.push(format!("no response at all: {}", transaction.request.summary()));
             false
         });
+    }
+
+    /// A connection broke: what was said on it may be lost, and nobody repeats it.
+    pub fn refused(&mut self, over: Over, to: SocketAddr) {
+        let lost = |t: &&mut Transaction| over == Over::Tcp && t.from == to;
+        self.transactions.values_mut().filter(lost).for_each(|t| t.unanswered_since = None);
     }
 
     /// Nothing is owed.
