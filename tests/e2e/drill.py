@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Drills on two real sites: a lost site with the drill's own parties while a real call and agent notice nothing, a guard
-that ends a drill because a real call was lost, a drill that is killed, and a share of real phones.
+that ends a drill because a real call was lost, drills that are killed and interrupted, and a share of real parties.
 """
 
 import base64
 import json
 import os
 import re
+import signal
 import subprocess
 import urllib.error
 import urllib.request
@@ -149,14 +150,28 @@ def killed(stage):
     last = stage.a.ask("drill", "status")["last"]
     expect(last["ended"] == "not-renewed", f"because nobody renews it: {last}")
     stage.is_peered()
-    left = lambda: [call for site in (stage.a, stage.b) for call in site.ask("call", "list") if call["from"].startswith("drill-")]
-    # One that was being answered waits for its ACK for 32 s (RFC 3261 13.3.1.4).
-    until(45, "no call of the killed drill is left", lambda: not left())
+    # One that rang when both its ends died rings until its ring-timeout.
+    left = lambda: [call for site in (stage.a, stage.b) for call in site.ask("call", "list")
+                    if call["from"].startswith("drill-") and call["state"] == "established"]
+    # An answer that nobody acknowledges any more is repeated for 64 * T1 = 32 s.
+    until(45, "no established call of the killed drill is left", lambda: not left())
     return f"over {took:.1f} s after the kill, and both sites are peered"
 
 
+def interrupted(stage):
+    """Ctrl-C takes the failure back at once."""
+    drill = stage.bed.run("interrupted", stage.command("link-loss", "--before", "1s", "--hold", "60s", "--after", "0s"),
+                          env=stage.environment(), cwd=stage.bed.folder)
+    until(10, "the drill is on", stage.cut_off)
+    drill.send_signal(signal.SIGINT)
+    _, took = until(2, "the isolation is taken back", lambda: stage.cut_off() is None)
+    until(20, "the drill ends", lambda: drill.poll() is not None)
+    expect(drill.poll() == 3 and "aborted: interrupted" in stage.bed.tail("interrupted", 40), f"with exit code 3, but {drill.poll()}")
+    return f"taken back within {took:.1f} s"
+
+
 def share(stage):
-    """A real phone of the share finds its site silent, and is heard again afterwards; who may order that."""
+    """A real phone and desktop of the share lose their site, and have it again afterwards; who may order that."""
     for user, password, code in (("admin", "wrong", 401), ("supervisor", "secret-supervisor", 403)):
         status, answer = stage.order({"action": "end"}, user, password)
         expect(status == code, f"{user} may not: {status} {answer}")
@@ -164,6 +179,8 @@ def share(stage):
     expect(status == 400 and "parties or a share" in answer["error"], f"an order for nobody is refused: {answer}")
     ask = lambda: stage.at_a.register("1001")
     ask()
+    desk = Desktop(stage.bed, stage.a, "agent01")
+    desk.log_in("1001", "2001")
     status, answer = stage.order({"action": "start", "kind": "site-loss", "for_s": 60, "share": 100})
     expect(status == 200 and "1001" in answer["on"]["devices"], f"the phone is of the share: {answer}")
     try:
@@ -172,6 +189,7 @@ def share(stage):
     except Exception:
         heard = False
     expect(not heard, "the phone finds nobody")
+    until(3, "the agent's desktop is cut off", lambda: desk.process.poll() is not None)
     # Nobody has renewed it meanwhile.
     until(3, "the isolation is over", lambda: stage.cut_off() is None)
     ask()
@@ -180,7 +198,7 @@ def share(stage):
 
 def play(bed):
     stage = Stage(bed)
-    for act in (site_loss, guard, killed, share):
+    for act in (site_loss, guard, killed, interrupted, share):
         print(f"    {act.__name__}: {act(stage)}", flush=True)
     for site in (stage.a, stage.b):
         site.stop()

@@ -41,7 +41,8 @@ Exit codes of a drill:
 const PATH: &str = "/api/drill";
 /// What went wrong before anything was lost; clap uses the same for a wrong command line.
 const COULD_NOT_RUN: u8 = 2;
-const ABORTED: u8 = 3;
+/// It was ended early.
+pub const ABORTED: u8 = 3;
 
 /// Arguments of `tandem drill`.
 #[derive(Debug, Args)]

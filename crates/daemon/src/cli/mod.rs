@@ -24,6 +24,7 @@ use crate::config::{self, LogFormat, Origin, Site};
 use crate::drill::plan::Plan;
 use crate::limits::{MAX_HASH_ITERATIONS, MAX_HASH_MEMORY_KIB};
 use crate::{log, password, serve};
+pub use drill::ABORTED as DRILL_ABORTED;
 pub use show::say;
 
 /// How the program ends; `EXIT_CODES` explains it to the user.

@@ -168,6 +168,7 @@ impl Drill {
         }
         // From here on nothing is left to be aborted: what follows only puts things in order.
         interrupt.abort();
+        tokio::spawn(interrupted_again());
         self.abort.send_replace(None);
         self.after(cast, &mut course).await;
         Ok(course)
@@ -355,16 +356,30 @@ async fn guard(task: Arc<Task>, watch: Arc<Watch>, guarding: Guarding) {
     }
 }
 
+/// Whoever interrupts what only puts things in order wants no more of it.
+async fn interrupted_again() {
+    if interrupt().await {
+        std::process::exit(i32::from(crate::cli::DRILL_ABORTED));
+    }
+}
+
 /// Whoever interrupts a drill wants his site back.
 async fn interrupted(abort: Sender<Option<String>>) {
+    if interrupt().await {
+        abort.send_replace(Some("interrupted".to_owned()));
+    }
+}
+
+/// Waits for Ctrl-C, SIGTERM or the end of the terminal. False: this system has no signals for it.
+async fn interrupt() -> bool {
     let (Ok(mut terminate), Ok(mut hangup)) = (signal(SignalKind::terminate()), signal(SignalKind::hangup()))
     else {
-        return;
+        return false;
     };
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
         _ = hangup.recv() => {}
     }
-    abort.send_replace(Some("interrupted".to_owned()));
+    true
 }

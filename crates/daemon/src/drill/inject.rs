@@ -49,7 +49,8 @@ async fn order(task: &Task, side: Side, body: &Value) -> Result<Value, AskError>
 
 /// Has a server begin; gives the number, and when it began.
 async fn begin(task: &Task, side: Side, kind: Kind) -> Result<(u64, Instant), String> {
-    let answer = order(task, side, &body(task, kind)).await.map_err(|error| error.to_string())?;
+    let at = &side.of(&task.plan.sites).http;
+    let answer = order(task, side, &body(task, kind)).await.map_err(|error| format!("{at}: {error}"))?;
     let id = answer.pointer("/on/id").and_then(Value::as_u64);
     let id = id.ok_or("the server does not say that it has begun")?;
     // The order took its time to get there and back.

@@ -89,6 +89,8 @@ impl Phones {
         let refresh = self.plan.refresh;
         let mut pause = refresh.mul_f64(place as f64 / self.plan.seats.len().max(1) as f64);
         let mut at: Option<Side> = None;
+        // A drill that was killed may have left some.
+        self.clear(seat).await;
         loop {
             if at.is_some() {
                 tokio::select! {
@@ -119,12 +121,22 @@ impl Phones {
                 }
             }
         }
+        self.clear(seat).await;
+    }
+
+    /// Removes every contact of a phone at both sites.
+    async fn clear(self: &Arc<Self>, seat: &Seat) {
         for side in Side::BOTH {
-            self.register(seat, side, 0).await;
+            self.ask(seat, side, "*", 0).await;
         }
     }
 
     async fn register(self: &Arc<Self>, seat: &Seat, side: Side, expires: u64) -> bool {
+        self.ask(seat, side, &seat.number, expires).await
+    }
+
+    /// REGISTER with a contact of this user part, answered 200.
+    async fn ask(self: &Arc<Self>, seat: &Seat, side: Side, user: &str, expires: u64) -> bool {
         let to = side.of(&self.plan.sites).sip;
         let (uri, aor) = (format!("sip:{to}"), format!("<sip:{}@{to}>", seat.number));
         let (call_id, from) = (self.line.fresh(), format!("{aor};tag={}", self.line.fresh()));
@@ -137,7 +149,7 @@ impl Phones {
             to: &aor,
             call_id: &call_id,
             cseq: 1,
-            user: &seat.number,
+            user,
             lines: &[lasts],
             body: b"",
         };

@@ -60,7 +60,7 @@ pub struct Request<'a> {
     pub call_id: &'a str,
     /// CSeq.
     pub cseq: u32,
-    /// User part of Contact.
+    /// User part of Contact; `*` stands for every contact there is (RFC 3261 10.2.2).
     pub user: &'a str,
     /// Further lines.
     pub lines: &'a [(HeaderName, &'a [u8])],
@@ -189,6 +189,9 @@ impl Line {
 }
 
 fn contact(user: &str, address: SocketAddr) -> String {
+    if user == "*" {
+        return user.to_owned();
+    }
     format!("<sip:{user}@{address}>")
 }
 

@@ -62,6 +62,9 @@ pub enum NotIsolated {
         /// Whose it is.
         by: Box<str>,
     },
+    /// There is none.
+    #[error("no drill is under way")]
+    Off,
     /// There is none of this number.
     #[error("no drill of the number {0} is under way")]
     Unknown(u64),
@@ -181,10 +184,10 @@ impl Isolation {
     /// Ends it, whosoever it is unless a number is given. Gives the devices that were cut off.
     ///
     /// # Errors
-    /// [`NotIsolated::Unknown`].
+    /// [`NotIsolated::Off`], [`NotIsolated::Unknown`].
     pub fn end(&self, id: Option<u64>, now: Instant) -> Result<Vec<Box<str>>, NotIsolated> {
         self.finish(now, |active| id.is_none_or(|id| id == active.id).then_some(Ended::Ordered))
-            .ok_or(NotIsolated::Unknown(id.unwrap_or(0)))
+            .ok_or(id.map_or(NotIsolated::Off, NotIsolated::Unknown))
     }
 
     /// Ends it when its time has come, or when the server is `draining`. Gives the devices that were cut off.
@@ -213,7 +216,9 @@ impl Isolation {
             active.figures.received_dropped.fetch_add(u64::from(drops), Relaxed);
             (!drops, learned.filter(|_| !cut.knows(flow.remote)))
         });
-        if let (Some(dn), Some(active)) = (learned, &mut self.write().active) {
+        if let Some(dn) = learned
+            && let Some(active) = &mut self.write().active
+        {
             active.cut.learn(dn, flow.remote);
         }
         passes

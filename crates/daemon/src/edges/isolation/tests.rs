@@ -10,7 +10,7 @@ use serde_json::json;
 use tandem_sip::{Flow, Message, Transport};
 
 use super::cut::is_of_share;
-use super::{Asked, Cut, Ended, Fate, Isolation, Known, Order};
+use super::{Asked, Cut, Ended, Fate, Isolation, Known, NotIsolated, Order};
 use crate::limits::{DRILL_RENEW_WITHIN, MAX_DRILL_DELAYED};
 
 const PEER: &str = "192.0.2.2:5060";
@@ -231,9 +231,10 @@ fn there_is_one_drill_at_a_time_and_a_drain_ends_it() {
     let (isolation, now, id) = begun(site_loss(0), known());
     let second = isolation.start(site_loss(0), Cut::default(), "other", now).unwrap_err().to_string();
     assert!(second.contains("site-loss by admin") && second.contains("tandem drill abort"), "{second}");
-    assert!(isolation.end(Some(id + 1), now).is_err());
+    assert_eq!(isolation.end(Some(id + 1), now), Err(NotIsolated::Unknown(id + 1)));
     isolation.expire(true, now).unwrap();
     assert_eq!(isolation.view(now).last.unwrap().ended, Ended::Draining);
+    assert_eq!(isolation.end(None, now), Err(NotIsolated::Off));
     assert!(isolation.start(site_loss(0), Cut::default(), "other", now).is_ok());
 }
 
