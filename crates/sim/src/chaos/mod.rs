@@ -336,7 +336,13 @@ impl Chaos {
             }
         }
         for device in self.phones.iter().chain(&self.gateways) {
-            self.sim.change(*device, |profile| profile.manners = Manners::default());
+            self.sim.change(*device, |profile| {
+                profile.manners = Manners::default();
+                // A queue offers a call for as long as agents are ready who refuse it.
+                if matches!(profile.on_call, OnCall::Refuse { .. }) {
+                    profile.on_call = OnCall::Answer { after: ms(500) };
+                }
+            });
         }
         for phone in self.phones.clone() {
             if !self.absent.contains(&phone) && self.sim.net.refusal_of(self.sim.ip(phone)).is_some() {

@@ -70,8 +70,12 @@ impl Calls {
         if text.method() != "INVITE" {
             return;
         }
-        if text.code().is_some_and(|code| code >= 200) {
-            self.forwards.remove(text.branch());
+        if let Some(code) = text.code().filter(|code| *code >= 200) {
+            let forward = self.forwards.remove(text.branch()).filter(|_| code >= 300);
+            // What the peer has refused is over: it may be tried again later.
+            if let Some(crossed) = forward.and_then(|forward| self.crossed.get_mut(&forward.mark)) {
+                crossed.remove(text.call_id());
+            }
         } else if let Some(forward) = self.forwards.get_mut(text.branch()) {
             forward.provisional = true;
         }

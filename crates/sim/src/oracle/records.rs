@@ -7,10 +7,13 @@ use std::time::Duration;
 use tandem_peer::Batch;
 use tandem_peer::replica::{Op, RecordKey};
 
-use crate::time::{At, ms};
+use crate::time::{At, ms, secs};
 
 /// A timer that is due runs in the same moment; a deadline in milliseconds is rounded.
 const TICK: Duration = ms(5);
+
+/// A server that waits does not notice that its wall clock has jumped: it does at its next probe.
+const UNNOTICED: Duration = secs(15);
 
 /// What a server's wall clock shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +30,7 @@ pub struct Records {
     deadlines: BTreeMap<RecordKey, u64>,
     next: BTreeSet<(u64, RecordKey)>,
     skew_ms: i64,
+    jumped: Option<At>,
     /// Since when a record that is past its deadline has been there, step after step.
     late_since: Option<At>,
     excused: bool,
@@ -53,10 +57,13 @@ impl Records {
 
     /// A record that should be gone. `slack` is what a slow committer adds: batches are handed to it one after the other.
     pub fn overdue(&mut self, slack: Duration, clock: Clock, now: At) -> Option<String> {
-        let jumped = std::mem::replace(&mut self.skew_ms, clock.skew_ms) != clock.skew_ms;
-        let excused = std::mem::take(&mut self.excused) || jumped;
+        if std::mem::replace(&mut self.skew_ms, clock.skew_ms) != clock.skew_ms {
+            self.jumped = Some(now);
+        }
+        let excused = std::mem::take(&mut self.excused);
         let past = |(deadline, _): &&(u64, RecordKey)| *deadline < clock.unix_ms;
-        let Some((deadline, key)) = self.next.first().filter(past) else {
+        let unnoticed = self.jumped.is_some_and(|at| now - at < UNNOTICED);
+        let Some((deadline, key)) = self.next.first().filter(past).filter(|_| !unnoticed) else {
             self.late_since = None;
             return None;
         };

@@ -194,6 +194,11 @@ impl Ua {
             leg.finish(By::Us, now);
             return;
         };
+        // Whoever ends a call that he has answered no longer says that he answers.
+        for server in self.servers.iter_mut().filter(|s| s.leg == Some(id) && s.request.method() == "INVITE")
+        {
+            server.acknowledged();
+        }
         leg.act_at = None;
         leg.dialog.local_cseq += 1;
         let bye = leg.dialog.request("BYE", leg.dialog.local_cseq);
