@@ -19,7 +19,6 @@ use super::record::{Outcome, Record};
 use super::watch::{Seen, Watch};
 use super::{Task, Verdict};
 use crate::edges::isolation::Kind;
-use crate::limits::DRILL_CALLER;
 
 /// How often a condition is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
@@ -326,7 +325,9 @@ impl Drill {
     /// Whether a caller, a phone or an agent belongs to the drill.
     fn is_own(&self, name: &str) -> bool {
         let facts = self.record.facts();
-        name.starts_with(DRILL_CALLER) || facts.phones.contains_key(name) || facts.desks.contains_key(name)
+        name.starts_with(&self.record.callers)
+            || facts.phones.contains_key(name)
+            || facts.desks.contains_key(name)
     }
 }
 

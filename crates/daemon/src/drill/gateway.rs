@@ -14,7 +14,6 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::phones::caller;
 use super::plan::{Plan, Side};
 use super::record::{Outcome, Record};
 use super::wire::{Came, Client, Line, Request, SDP, target, text};
@@ -193,7 +192,7 @@ impl Gateway {
 
     async fn try_at(self: &Arc<Self>, call: usize, side: Side, uri: &str) -> Tried {
         let to = side.of(&self.plan.sites).sip;
-        let user = caller(call);
+        let user = format!("{}{call}", self.record.callers);
         let from = format!("<sip:{user}@{}>;tag={}", self.line.address, self.line.fresh());
         let (called, call_id) = (format!("<{uri}>"), self.line.fresh());
         let request = Request {

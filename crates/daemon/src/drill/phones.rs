@@ -45,11 +45,6 @@ pub struct Phones {
     alive: TaskTracker,
 }
 
-/// The user part of a call's caller, by which phones and servers know it.
-pub fn caller(call: usize) -> String {
-    format!("{}{call}", crate::limits::DRILL_CALLER)
-}
-
 impl Phones {
     /// They begin to register.
     ///
@@ -236,7 +231,7 @@ impl Phones {
             return self.reply(&came, 404, "phone", None, b"").await;
         }
         let from = text(&came.message, HeaderName::From);
-        let mark = format!("sip:{}", crate::limits::DRILL_CALLER);
+        let mark = format!("sip:{}", self.record.callers);
         let call = from.split_once(&mark).and_then(|(_, rest)| rest.split(['@', ';']).next()?.parse().ok());
         let tag = self.line.fresh();
         let last = self.line.response(&came, 180, &tag, Some(&number), b"");

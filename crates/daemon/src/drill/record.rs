@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::plan::{Plan, Side};
+use crate::limits::DRILL_CALLER;
 
 /// Lines of a timeline; further ones are counted only.
 const MAX_LINES: usize = 5_000;
@@ -118,6 +119,9 @@ pub struct Facts {
 pub struct Record {
     /// When the drill began.
     pub begun: Instant,
+    /// What the user part of each caller begins with, by which phones and servers know this drill's calls; the number of the
+    /// call follows.
+    pub callers: String,
     facts: Mutex<Facts>,
     quiet: bool,
     names: Mutex<[String; 2]>,
@@ -134,7 +138,9 @@ impl Record {
             }
         }
         let names = Mutex::new(["site".to_owned(), "peer".to_owned()]);
-        Self { begun: Instant::now(), facts: Mutex::new(facts), quiet, names }
+        let [a, b, ..] = crate::serve::random().unwrap_or_default();
+        let callers = format!("{DRILL_CALLER}{a:02x}{b:02x}-");
+        Self { begun: Instant::now(), callers, facts: Mutex::new(facts), quiet, names }
     }
 
     /// The facts so far.
