@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::text::{Text, param};
-use crate::time::{At, secs};
+use crate::time::{At, ms, secs};
 use crate::wire::{Over, Packet, Wire};
 
 /// A request that got no response at all by then was swallowed. One within a dialog is the other side's to answer, and
@@ -16,6 +16,9 @@ fn patience(request: &Text) -> Duration {
     let relayed = request.to_tag().is_some() && !matches!(request.method(), "INVITE" | "BYE");
     secs(if relayed { 33 } else { 1 })
 }
+
+/// Timer J by a clock that runs fast: a repetition that a slow link brings later than that is another transaction.
+const LIFETIME: Duration = ms(31_800);
 
 #[derive(Debug)]
 struct Transaction {
@@ -56,6 +59,10 @@ impl ServerSide {
             return;
         }
         let key = key(request);
+        let old = |t: &Transaction| t.finished.is_some() && now - t.at > LIFETIME;
+        if request.method() != "INVITE" && self.transactions.get(&key).is_some_and(old) {
+            self.transactions.remove(&key);
+        }
         self.waiting.push(key.clone());
         self.transactions.entry(key).or_insert_with(|| Transaction {
             request: request.clone(),
