@@ -34,6 +34,8 @@ pub(super) struct Call {
     pub failed: VecDeque<Failed>,
     pub due: Due,
     at_once: u32,
+    /// It was offered once more although its time here is over.
+    last_chance: bool,
 }
 
 impl Call {
@@ -162,8 +164,17 @@ impl Queues {
         let until = line.waits_until(place.entered_unix_ms);
         let place = self.keep(desk, place, stored);
         let (offered, failed) = (None, VecDeque::new());
-        let mut call =
-            Call { place, line: number, class, rank, offered, failed, due: Due::default(), at_once };
+        let mut call = Call {
+            place,
+            line: number,
+            class,
+            rank,
+            offered,
+            failed,
+            due: Due::default(),
+            at_once,
+            last_chance: false,
+        };
         self.timers.set(conn, &mut call.due, Timer::MaxWait, until);
         self.calls.insert(conn, call);
         self.wait_or_offer(desk, conn);
@@ -360,7 +371,12 @@ impl Queues {
         }
         let overdue = line.waits_until(entered_unix_ms).is_some_and(|until| until <= desk.now.unix_ms);
         let unattended = line.is_unattended();
-        self.wait_or_offer(desk, conn);
+        // An agent who is free now is worth one more offer, but phones that refuse at once must not keep it for ever.
+        let had = overdue
+            && self.calls.get_mut(&conn).is_some_and(|call| std::mem::replace(&mut call.last_chance, true));
+        if !had {
+            self.wait_or_offer(desk, conn);
+        }
         if self.calls.get(&conn).is_none_or(|call| call.offered.is_some()) {
             return;
         }

@@ -58,6 +58,21 @@ fn an_overdue_call_that_comes_back_goes_to_an_available_agent_first() {
 }
 
 #[test]
+fn phones_that_refuse_at_once_do_not_keep_an_overdue_call_for_ever() {
+    let agents = vec![arc("a1"), arc("a2"), arc("a3")];
+    let mut house = House::of(vec![Queue { agents, ..after_ten_seconds(Some("801")) }]);
+    house.available("1");
+    house.arrive(1, "800");
+    house.pass(11_000);
+    house.available("2");
+    house.available("3");
+    house.failed(1);
+    assert_eq!(house.wishes(), ["1>1", "1>2"], "one more offer");
+    house.failed(1);
+    assert_eq!(house.wishes(), ["1!800>801 Time"], "and no third one");
+}
+
+#[test]
 fn a_full_queue_sends_a_further_call_on_unless_an_agent_takes_it_at_once() {
     let mut house = House::of(vec![Queue { max_length: 2, ..queue("800", &["a1"]) }]);
     house.available("1");
