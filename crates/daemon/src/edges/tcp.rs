@@ -323,10 +323,11 @@ impl TcpEdge {
         self.writers.remove(&flow.conn);
         self.by_remote.remove_if(&(flow.transport, flow.remote), |_, id| *id == flow.conn);
         self.counters.open.fetch_sub(1, Ordering::Relaxed);
-        self.commands.input(Input::FlowFailed { flow }).await;
+        // What is sent anew after the first fact asks for any connection: only the wide one may declare such dead.
         if opened_here {
             self.commands.input(Input::FlowFailed { flow: Flow { conn: 0, ..flow } }).await;
         }
+        self.commands.input(Input::FlowFailed { flow }).await;
     }
 }
 
