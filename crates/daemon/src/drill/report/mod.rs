@@ -141,7 +141,7 @@ mod tests {
                 let proven = verify(&read(&folder.join(format!("{kind}.{ending}"))).unwrap()).unwrap();
                 assert_eq!(
                     (proven.verdict.as_str(), fingerprint(&proven.key).as_str()),
-                    ("passed", "db:5e:1f:d1:d4:a1:39:de")
+                    ("passed", "06:9d:b8:07:c4:96:33:c7")
                 );
             }
         }
