@@ -8,27 +8,17 @@ import ssl
 import subprocess
 
 from bed import Site, configuration, expect, main, tandem
+from certificates import authority, certificate
 from desk import Desktop
 
 HOST = "127.0.0.73"
 
 
-def openssl(folder, *words):
-    done = subprocess.run(["openssl", *words], cwd=folder, capture_output=True, text=True)
-    expect(done.returncode == 0, f"openssl {' '.join(words)}: {done.stderr}")
-
-
 def certificates(folder, host=HOST):
     """An authority, a certificate of it for the server at `host`, and another authority."""
-    for name in ("ca", "other"):
-        openssl(folder, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", f"/CN={name}",
-                "-keyout", f"{name}.key", "-out", f"{name}.pem")
-    openssl(folder, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=tandem", "-keyout", "server.key",
-            "-out", "server.csr")
-    with open(os.path.join(folder, "names"), "w") as names:
-        names.write(f"subjectAltName=IP:{host}\nbasicConstraints=CA:FALSE\n")
-    openssl(folder, "x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names",
-            "-out", "server.pem")
+    authority(folder, "ca")
+    authority(folder, "other")
+    certificate(folder, "server", host)
 
 
 def refused(folder, *options):

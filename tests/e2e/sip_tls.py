@@ -7,33 +7,14 @@ import os
 import signal
 import socket
 import ssl
-import subprocess
 
 from bed import Bed, Site, configuration, expect, main, until
+from certificates import authority, certificate
 from softphone import Baresip
 from streams import Connected, shake_hands
 from ua import Agent
 
 A, B, GATEWAY = "127.0.0.81", "127.0.0.82", "127.0.0.84"
-EC = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-
-
-def openssl(folder, *words):
-    done = subprocess.run(["openssl", *words], cwd=folder, capture_output=True, text=True)
-    expect(done.returncode == 0, f"openssl {' '.join(words)}: {done.stderr}")
-
-
-def authority(folder, name):
-    openssl(folder, "req", "-x509", *EC, "-days", "2", "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.pem")
-
-
-def certificate(folder, name, host, ca="ca"):
-    """A certificate of `ca` for the server `name` at `host`."""
-    openssl(folder, "req", *EC, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
-    with open(os.path.join(folder, "names"), "w") as names:
-        names.write(f"subjectAltName=IP:{host}\nbasicConstraints=CA:FALSE\n")
-    openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-CA", f"{ca}.pem", "-CAkey", f"{ca}.key", "-CAcreateserial", "-days", "2",
-            "-extfile", "names", "-out", f"{name}.pem")
 
 
 def site(bed, name, host, peer):
