@@ -79,7 +79,8 @@ pub fn verify(signed: &Value) -> Result<Proven, String> {
 pub fn read(path: &Path) -> Result<Value, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let json = html::embedded(&text).unwrap_or(text);
-    serde_json::from_str(&json).map_err(|error| format!("{}: {error}", path.display()))
+    serde_json::from_str(&json)
+        .map_err(|error| format!("{} is no report of a drill, JSON or HTML ({error})", path.display()))
 }
 
 /// Writes `NAME.json` and `NAME.html`; gives their paths.
