@@ -56,8 +56,8 @@ impl<'a> Host<'a> {
     fn read_reference(cursor: &mut Cursor<'a>) -> Result<Self, ParseError> {
         let start = *cursor;
         cursor.eat(b'[');
-        let address = ascii(cursor.take_while(|b| b != b']')).and_then(|s| s.parse().ok());
-        match (address, cursor.eat(b']')) {
+        let text = ascii(cursor.take_while(|b| b != b']')).unwrap_or_default();
+        match (text.parse().ok().or_else(|| three_colons(text)), cursor.eat(b']')) {
             (Some(address), true) => Ok(Self::V6(address)),
             _ => Err(start.error(ParseErrorKind::Host)),
         }
@@ -103,6 +103,13 @@ pub(crate) fn read_port(cursor: &mut Cursor<'_>) -> Result<u16, ParseError> {
     let start = *cursor;
     let digits = cursor.take_while(|b| b.is_ascii_digit());
     crate::lexer::number(digits).and_then(|n| u16::try_from(n).ok()).ok_or(start.error(ParseErrorKind::Port))
+}
+
+/// Three colons before an IPv4 part: what senders print that follow the grammar of RFC 3261 to the letter (RFC 5118 4.10).
+fn three_colons(text: &str) -> Option<Ipv6Addr> {
+    let (before, after) = text.split_once(":::")?;
+    after.parse::<Ipv4Addr>().ok()?;
+    format!("{before}::{after}").parse().ok()
 }
 
 fn ascii(bytes: &[u8]) -> Option<&str> {

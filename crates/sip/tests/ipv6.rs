@@ -61,3 +61,12 @@ fn an_address_of_the_other_family_in_disguise_is_read() {
     assert_eq!(contact.uri().unwrap().host, address("::ffff:192.0.2.10"));
     assert_eq!(Uri::parse(b"sip:a@[2001:db8::1%25eth0]").unwrap_err().kind, Kind::Host);
 }
+
+#[test]
+fn three_colons_before_an_ipv4_part_are_taken_for_two() {
+    let (three, two) = (&b"[2001:db8:::192.0.2.1]"[..], &b"[2001:db8::192.0.2.1]"[..]);
+    assert_eq!(Host::parse(three).unwrap(), Host::parse(two).unwrap());
+    for wrong in [&b"[2001:db8:::1]"[..], b"[:::]", b"[1:::2:::192.0.2.1]"] {
+        assert_eq!(Host::parse(wrong).unwrap_err().kind, Kind::Host);
+    }
+}

@@ -53,8 +53,10 @@ fn exercise_value(value: &[u8]) {
 
 /// The torture messages, read once.
 static VECTORS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
-    let dir: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../tests/vectors/rfc4475"].iter().collect();
-    let mut paths: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let folder =
+        |name: &str| [env!("CARGO_MANIFEST_DIR"), "../../tests/vectors", name].iter().collect::<PathBuf>();
+    let files = ["rfc4475", "rfc5118"].into_iter().flat_map(|name| std::fs::read_dir(folder(name)).unwrap());
+    let mut paths: Vec<_> = files.map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
 });

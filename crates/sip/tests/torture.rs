@@ -17,7 +17,7 @@ fn message(name: &str) -> Message {
     Message::parse(vector(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
 }
 
-const VALID: [&str; 17] = [
+const VALID: [&str; 28] = [
     "wsinv",
     "intmeth",
     "esc01",
@@ -35,6 +35,17 @@ const VALID: [&str; 17] = [
     "badbranch",
     "inv2543",
     "unkscm",
+    "novelsc",
+    "unksm2",
+    "bext01",
+    "invut",
+    "regaut01",
+    "bcast",
+    "zeromf",
+    "cparam01",
+    "cparam02",
+    "regescrt",
+    "sdp01",
 ];
 
 /// Readable, with a fault that the envelope names: 400 for a request (505 for the version), silence for a response.

@@ -220,10 +220,10 @@ impl Node {
     }
 
     /// A readable request with a broken mandatory header: 400, naming it. Nothing can be said to an ACK, or to a
-    /// sender whose Via is the broken part.
+    /// sender who names no Via; one whose Via cannot be read is answered where the request came from.
     pub(super) fn bad_request(&mut self, flow: Flow, request: &Message, fault: HeaderFault) {
         self.rooms.counters.bad_requests += 1;
-        if request.method() == Some(Method::Ack) || fault.header == HeaderName::Via {
+        if request.method() == Some(Method::Ack) || request.header(HeaderName::Via).is_none() {
             return;
         }
         let status = fault.status();
