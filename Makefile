@@ -3,6 +3,7 @@
 # make test   everything that must pass; installs its own tools
 # make lab    three drills on two sites in networks of their own, whose cables are pulled; reports in target/lab
 # make load   200 calls a second for 60 s through both sites
+# make fuzz   arbitrary bytes against the parsers and a whole node, SECONDS=60 each; findings in target/fuzz/found
 # make soak   random histories with faults in the simulator, for MINUTES=10
 
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),$(CURDIR)/target)
@@ -10,9 +11,10 @@ TANDEM := $(TARGET)/release/tandem
 TOOLS  := tests/e2e/tools.sh
 DENY   := $(TARGET)/tools/bin/cargo-deny
 MINUTES := 10
+SECONDS := 60
 export TANDEM
 
-.PHONY: help build run demo test lint unit deny e2e lab load soak
+.PHONY: help build run demo test lint unit deny fuzz e2e lab load soak
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -30,7 +32,7 @@ demo: build
 
 # A run that starts from nothing gains no time from incremental builds, and they take more disk than everything else it builds.
 test: export CARGO_INCREMENTAL := 0
-test: lint unit deny e2e
+test: lint unit deny fuzz e2e
 	@echo "make test: everything passed"
 
 lint:
@@ -51,6 +53,10 @@ $(DENY):
 	@mkdir -p $(dir $@)
 	@if command -v cargo-deny >/dev/null; then ln -sf "$$(command -v cargo-deny)" $@; \
 	else cargo install cargo-deny --version 0.20.2 --locked --root $(TARGET)/tools; fi
+
+fuzz:
+	@sh $(TOOLS) cc g++
+	@sh fuzz/run.sh $(SECONDS)
 
 e2e: build
 	@sh $(TOOLS) sipp python3 baresip rtpengine chromium nft ip unshare openssl

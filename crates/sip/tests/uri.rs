@@ -162,3 +162,10 @@ fn unknown_schemes_compare_as_they_stand() {
     assert!(!equal("urn:service:sos", "urn:service:SOS"));
     assert!(!equal("urn:service:sos", "im:service:sos"));
 }
+
+#[test]
+fn a_uri_with_a_parameter_given_twice_is_equivalent_to_itself() {
+    let uri = Uri::parse(b"sip:a@example.com;x=1;x=2").unwrap();
+    assert!(uri.equivalent(&uri));
+    assert!(!uri.equivalent(&Uri::parse(b"sip:a@example.com;x=2;x=1").unwrap()));
+}

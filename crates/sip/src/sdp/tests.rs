@@ -169,3 +169,10 @@ proptest! {
         prop_assert_eq!(Sdp::parse(&held).map(|sdp| sdp.direction()), Ok(Direction::Inactive));
     }
 }
+
+#[test]
+fn a_text_that_ends_within_a_line_end_is_closed_properly() {
+    let sdp = Sdp::parse(b"v=0\r\no=- 1 1 IN IP4 a\r\nm=audio 9 RTP/AVP 0\r").unwrap();
+    let held = sdp.with_direction(Direction::Inactive);
+    assert!(held.ends_with(b"m=audio 9 RTP/AVP 0\r\na=inactive\r\n"), "{}", held.escape_ascii());
+}

@@ -52,6 +52,8 @@ impl Sdp<'_> {
         let mut in_media = false;
         let close = |out: &mut Vec<u8>| {
             if !out.ends_with(b"\n") {
+                // A text may end within its last line's end.
+                out.truncate(out.strip_suffix(b"\r").unwrap_or(out).len());
                 out.extend_from_slice(b"\r\n");
             }
             out.extend_from_slice(attribute.as_bytes());

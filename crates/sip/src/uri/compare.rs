@@ -7,6 +7,10 @@ use crate::params::Params;
 const SIGNIFICANT: [&[u8]; 5] = [b"user", b"ttl", b"method", b"maddr", b"transport"];
 
 pub(super) fn equivalent(a: &Uri<'_>, b: &Uri<'_>) -> bool {
+    // The same text is the same URI, also one with a parameter given twice, whose values match no other's.
+    if a.raw == b.raw {
+        return true;
+    }
     if a.scheme != b.scheme {
         return false;
     }
