@@ -25,6 +25,7 @@ run losing_b.py kill
 run losing_b.py stop
 run losing_b.py drop
 run softphone.py
+run sipsak.py
 run floor.py
 run floor_calls.py
 run floor_agents.py
