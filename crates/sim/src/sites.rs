@@ -213,6 +213,7 @@ impl Setup {
             tls_client_certificate: false,
             sources: vec![addr.ip().into()],
             credentials: None,
+            identity: tandem_switch::directory::TrunkIdentity::default(),
         }
     }
 
@@ -230,6 +231,7 @@ impl Setup {
             tls_client_certificate: false,
             sources: vec![peer.addr().ip().into()],
             credentials: None,
+            identity: tandem_switch::directory::TrunkIdentity::default(),
         }
     }
 

@@ -90,6 +90,19 @@ pub enum What {
     TookOver(Device),
     /// The party goes to the conference mixer.
     ToMixer(Arc<str>),
+    /// A SUBSCRIBE was refused.
+    NotSubscribed {
+        /// Who wanted to watch.
+        watcher: Device,
+        /// What.
+        package: &'static str,
+        /// The URI that he asked for.
+        entity: Box<str>,
+        /// Status that he was told.
+        status: u16,
+        /// Why.
+        why: &'static str,
+    },
     /// A side's leg ended.
     Ended(Side, EndedBy, EndReason),
 }
@@ -280,6 +293,9 @@ fn render(step: &Step, directory: &Directory) -> view::Step {
         What::TookOver(device) => format!("{} came from another call, by request", name(*device)),
         What::ToMixer(mixer) => format!("the party goes to mixer {mixer}"),
         What::Audited(side) => format!("the {side} leg was audited: its trunk is out of service"),
+        What::NotSubscribed { watcher, package, entity, status, why } => {
+            format!("{} may not subscribe to {package} of {entity}: {status} {why}", name(*watcher))
+        }
         What::Ended(side, by, reason) => format!("the {side} leg ended ({}): {reason}", by.as_str()),
     };
     view::Step { unix_ms: step.unix_ms, text, considered }

@@ -12,6 +12,7 @@ pub mod cdr;
 pub mod cti;
 pub mod directory;
 pub mod event;
+pub mod events;
 pub mod explain;
 pub mod ids;
 mod input;

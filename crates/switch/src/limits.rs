@@ -142,3 +142,23 @@ pub const MAX_MEDIA_NAME: usize = 128;
 pub const MAX_DRAIN_LINES: usize = 200;
 /// Agents that a migration remembers as moved; of more the first may log in again.
 pub const MAX_MIGRATED: usize = 100_000;
+/// Subscriptions at once; a further SUBSCRIBE gets 503 with Retry-After.
+pub const MAX_SUBSCRIPTIONS: usize = 200_000;
+/// The same of one watcher: an attendant's phone with its side cars.
+pub const MAX_SUBSCRIPTIONS_PER_WATCHER: usize = 256;
+/// Shortest subscription, s: a SUBSCRIBE asking for less (but not 0) gets 423.
+pub const MIN_SUBSCRIPTION_S: u32 = 60;
+/// Time between two NOTIFYs to one watcher of one thing (RFC 4235 3.10); what changes meanwhile is told together.
+pub const NOTIFY_INTERVAL: Duration = Duration::from_secs(1);
+/// Subscriptions whose turn is taken at one moment; the others follow in the next, so that calls are not held up.
+pub const MAX_NOTIFIED_AT_ONCE: usize = 1_000;
+/// Longest `id` of an `Event`, bytes; a longer one gets 400.
+pub const MAX_EVENT_ID_BYTES: usize = 64;
+/// Longest URI that is subscribed to, bytes; a longer one gets 414.
+pub const MAX_ENTITY_BYTES: usize = 256;
+/// Calls of one Extension that a watcher is told of; further ones are not shown.
+pub const MAX_LAMPS: usize = 32;
+/// Mailboxes whose summary is kept; that of a further one gets 503.
+pub const MAX_MAILBOXES: usize = 200_000;
+/// Longest message summary, bytes; a longer one gets 413.
+pub const MAX_SUMMARY_BYTES: usize = 2_048;

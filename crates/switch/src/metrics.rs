@@ -53,12 +53,20 @@ pub struct Counters {
     pub cti_refused: u64,
     /// Calls that queues and routing points sent on by themselves.
     pub queue_overflows: u64,
+    /// Subscriptions that were accepted.
+    pub subscribes: u64,
+    /// Subscriptions that were refused to somebody who proved who he is.
+    pub subscribes_refused: u64,
+    /// NOTIFYs sent.
+    pub notifies: u64,
+    /// Subscriptions that ended because a NOTIFY could not be delivered.
+    pub watchers_lost: u64,
 }
 
 impl Counters {
     /// Every counter as `(name, help, value)`, named the Prometheus way.
     #[must_use]
-    pub fn each(&self) -> [(&'static str, &'static str, u64); 25] {
+    pub fn each(&self) -> [(&'static str, &'static str, u64); 29] {
         [
             ("tandem_sip_requests_total", "SIP requests received, retransmissions excluded", self.requests),
             ("tandem_sip_responses_total", "SIP responses that matched a transaction", self.responses),
@@ -120,6 +128,14 @@ impl Counters {
                 "tandem_queue_overflows_total",
                 "Calls that queues and routing points sent on by themselves",
                 self.queue_overflows,
+            ),
+            ("tandem_subscribes_total", "Subscriptions accepted", self.subscribes),
+            ("tandem_subscribes_refused_total", "Subscriptions refused", self.subscribes_refused),
+            ("tandem_notifies_total", "NOTIFY requests sent", self.notifies),
+            (
+                "tandem_watchers_lost_total",
+                "Subscriptions ended because a NOTIFY could not be delivered",
+                self.watchers_lost,
             ),
         ]
     }

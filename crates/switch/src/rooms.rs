@@ -58,6 +58,8 @@ pub enum Use {
     Told(Key, u16),
     /// An OPTIONS probe of a device.
     Probe(Device, ProbeId),
+    /// A NOTIFY to a watcher.
+    Notify(Key),
     /// Nobody waits for the outcome.
     Nobody,
 }
@@ -356,4 +358,5 @@ pub fn own_headers(builder: &mut Builder<'_>, contact: &[u8]) {
 }
 
 /// Methods this server takes.
-pub const ALLOW: &[u8] = b"INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, NOTIFY";
+pub const ALLOW: &[u8] =
+    b"INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, NOTIFY, SUBSCRIBE";

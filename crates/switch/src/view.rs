@@ -27,6 +27,8 @@ pub struct Status {
     pub trunks_out_of_service: Vec<String>,
     /// SIP transactions alive.
     pub transactions: usize,
+    /// Subscriptions, by event package.
+    pub subscriptions: Subscriptions,
     /// Whether it shuts down gracefully.
     pub draining: bool,
     /// What seems to have failed, while the peer is lost; `None` too without `dr-failure-signals`.
@@ -35,6 +37,17 @@ pub struct Status {
     pub migration: Option<String>,
     /// So many of a hundred new calls and agents go to the peer.
     pub migration_percent: u8,
+}
+
+/// Subscriptions (RFC 6665) now.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Subscriptions {
+    /// To the calls of Extensions.
+    pub dialog: usize,
+    /// To the contacts of Extensions.
+    pub reg: usize,
+    /// To their mailboxes.
+    pub message_summary: usize,
 }
 
 /// Why the peer seems to be lost.

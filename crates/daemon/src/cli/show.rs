@@ -122,6 +122,16 @@ pub fn status(answer: &Value, colours: bool) -> String {
         let thought = paint(&text(failure, "text"), Tone::Bad, colours);
         ("peer failure", format!("{thought}  {}", text(failure, "because")))
     });
+    let watching = |package: &str| {
+        let count = answer.get("subscriptions").and_then(|all| all.get(package)).and_then(Value::as_u64);
+        count.unwrap_or(0)
+    };
+    let subscriptions = format!(
+        "{} to calls, {} to contacts, {} to mailboxes",
+        watching("dialog"),
+        watching("reg"),
+        watching("message_summary")
+    );
     let lines = [
         ("server", text(answer, "server")),
         ("switch", text(answer, "switch")),
@@ -137,6 +147,7 @@ pub fn status(answer: &Value, colours: bool) -> String {
         ("bindings", text(answer, "bindings")),
         ("trunks out", paint(&out, out_tone, colours)),
         ("transactions", text(answer, "transactions")),
+        ("subscriptions", subscriptions),
     ];
     lines
         .iter()

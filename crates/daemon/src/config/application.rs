@@ -12,6 +12,7 @@ use tandem_sip::{Host, Timers, Transport};
 use tandem_switch::directory::{AgentOptions, Authenticate, Listen, Options, Server};
 
 use super::agents::{self, Level};
+use super::events;
 use super::fault::At;
 use super::peer_http;
 use super::reader::{Located, Reader, Section};
@@ -44,6 +45,8 @@ pub struct ToPeer {
     pub site_timeout: Option<Located<u64>>,
     /// Where `dr-failure-signals` names `control`.
     pub control: Option<At>,
+    /// `mwi-source`.
+    pub mwi_source: Option<Located<String>>,
 }
 
 /// What `[TServer]` says of agents.
@@ -168,6 +171,7 @@ fn read_tserver(reader: &Reader, mut table: Section<'_>) -> Option<TServer> {
     let port = table.integer("sip-port", 1..=65_535);
     let trunk = table.string("dr-peer-trunk");
     let (dr_failure_signals, control) = peer_http::signals(&mut table);
+    let (events, mwi_source) = events::read(reader, &mut table);
     let min = table.integer("min-expires", 1..=86_400);
     let max = table.integer("max-expires", 1..=86_400);
     let default = table.integer("default-expires", 1..=86_400);
@@ -202,6 +206,7 @@ fn read_tserver(reader: &Reader, mut table: Section<'_>) -> Option<TServer> {
             .integer("why-history", 0..=tandem_switch::limits::MAX_EXPLAINED as u64)
             .and_then(|found| usize::try_from(found.value).ok())
             .unwrap_or(usual.why_history),
+        events,
         timers: Timers {
             t1: milliseconds(&mut table, "timer-t1", usual.timers.t1),
             t2: milliseconds(&mut table, "timer-t2", usual.timers.t2),
@@ -221,7 +226,7 @@ fn read_tserver(reader: &Reader, mut table: Section<'_>) -> Option<TServer> {
     let agents = agent_defaults(&mut table);
     table.finish();
     let port = port.and_then(|found| u16::try_from(found.value).ok()).unwrap_or(5060);
-    let to_peer = ToPeer { trunk, site_timeout: None, control };
+    let to_peer = ToPeer { trunk, site_timeout: None, control, mwi_source };
     Some((address?.value.into(), port, options, to_peer, agents))
 }
 

@@ -12,7 +12,7 @@ use super::fault::At;
 use super::objects::oos;
 use super::reader::{Located, Reader, Section};
 use super::target::Target;
-use super::{contact, numbers};
+use super::{contact, events, numbers};
 use crate::limits::{MAX_EXTENSIONS, MAX_HEADER_VALUE, RING_TIMEOUT_MAX_S};
 
 /// What a table declares.
@@ -186,6 +186,7 @@ pub fn read(reader: &Reader, mut table: Section<'_>, kind: Kind, untimed: u64) -
             .unwrap_or(tandem_switch::limits::MAX_CONTACTS);
         class.agent = agents::read(&mut table, Level::Application, untimed, &mut targets);
         class.answer = answer(&mut table);
+        class.dialog_watchers = events::watchers(reader, &mut table);
     }
     if class.oos.oos_check_s > 0 && class.contact.is_none() && !table.has("contact") {
         let hint = "add `contact`, or remove oos-check: a registered DN is in service while it is registered";

@@ -13,6 +13,7 @@ use super::contact;
 use super::extension::{self, Declared, Kind};
 use super::fault::At;
 use super::floor::{Around, FloorObjects};
+use super::identity;
 use super::reader::{Located, Reader, Section};
 
 /// Objects as they were declared.
@@ -75,7 +76,18 @@ impl Objects {
             }
         }
         let dial_plan: Vec<DialRule> = rules.into_iter().map(|rule| self.dial_rule(reader, rule)).collect();
-        let dns = extension::join(reader, self.extensions, &server.switch, &self.floor.numbers_in_places());
+        let dns = extension::join(
+            reader,
+            std::mem::take(&mut self.extensions),
+            &server.switch,
+            &self.floor.numbers_in_places(),
+        );
+        if let Some(source) = &to_peer.mwi_source {
+            options.events.mwi_source = Some(source.value.as_str().into());
+            if !dns.kinds.contains_key(source.value.as_str()) {
+                self.find(reader, "mwi-source", source);
+            }
+        }
         let around = Around { switch: &server.switch, has_peer, dns: &dns, dial_plan: &dial_plan };
         let floor = self.floor.join(reader, &around, agents);
         if !reader.is_clean() {
@@ -205,6 +217,7 @@ fn trunk(reader: &Reader, mut table: Section<'_>) -> Result<Located<Trunk>, Opti
         let hint = "write both, or neither if the trunk does not ask for credentials";
         reader.fault(table.at(), "`username` and `password` of [[trunk]] go together", hint);
     }
+    let identity = identity::read(&mut table);
     table.finish();
     let (name, at, contact): (_, _, StaticContact) = match (name, contact) {
         (Some(name), Some(contact)) => (name.value, name.at, contact.value),
@@ -220,6 +233,7 @@ fn trunk(reader: &Reader, mut table: Section<'_>) -> Result<Located<Trunk>, Opti
         credentials: username
             .zip(password)
             .map(|(user, password)| (user.value.into(), password.value.into())),
+        identity,
     };
     Ok(Located { value: trunk, at })
 }

@@ -159,6 +159,9 @@ fn status(page: &mut Page, status: &view::Status) {
     page.gauge("tandem_calls", "Calls now", status.calls);
     page.gauge("tandem_bindings", "Registered contacts", status.bindings);
     page.gauge("tandem_transactions", "SIP transactions alive", status.transactions);
+    let subscriptions = &status.subscriptions;
+    let all = subscriptions.dialog + subscriptions.reg + subscriptions.message_summary;
+    page.gauge("tandem_subscriptions", "Subscriptions to calls, contacts and mailboxes", all);
     page.gauge("tandem_extensions", "Extension DNs configured", status.extensions);
     page.gauge("tandem_extensions_in_service", "Extension DNs in service", status.in_service);
     page.gauge("tandem_draining", "1 while the server shuts down gracefully", u8::from(status.draining));
@@ -297,6 +300,7 @@ mod tests {
                 bindings: 5,
                 trunks_out_of_service: Vec::new(),
                 transactions: 2,
+                subscriptions: view::Subscriptions::default(),
                 draining: true,
                 peer_failure: Some(view::PeerFailure {
                     cause: "link-dead",

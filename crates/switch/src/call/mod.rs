@@ -21,6 +21,7 @@
 //! | `session`, `stored` | descriptions of this server's own, and the record of an answered call |
 //! | `teardown`, `closing` | how an answered call ends, and what it then still owes |
 //! | `headers`, `hide` | what is passed from leg to leg and what is not |
+//! | `privacy` | what callers ask not to be told of them |
 //! | `credentials` | a trunk's challenge is answered |
 
 mod arrange;
@@ -44,6 +45,7 @@ mod nailed;
 mod news;
 mod operate;
 mod player;
+mod privacy;
 mod record;
 mod relay;
 mod reply;
@@ -75,7 +77,7 @@ pub use exchange::Exchange;
 pub use headers::{SUPPORTED, has_marker, unsupported};
 pub use hold::Hold;
 pub use incoming::Incoming;
-pub use leg::{Leg, Side, address};
+pub use leg::{Leg, Side, address, behind_nat};
 pub use nailed::{Line, Lines, NailUp};
 pub use news::{Carried, Far, LegNo, News, Ticket};
 pub use record::{EndReason, LegFacts};
@@ -133,6 +135,8 @@ pub struct Call {
     legs: SmallVec<[LegFacts; 2]>,
     /// What it carries to the peer site, if anything.
     carried: Option<Box<Carried>>,
+    /// A party asked not to be named.
+    private: bool,
     /// It is a nailed-up connection.
     nail: Option<Box<resting::Nail>>,
     trace: Trace,
@@ -264,6 +268,12 @@ impl Call {
     #[must_use]
     pub fn is_ending(&self) -> bool {
         matches!(self.phase, Phase::Ending)
+    }
+
+    /// Whether a party asked not to be named to others (RFC 3323).
+    #[must_use]
+    pub fn hides_parties(&self) -> bool {
+        self.private
     }
 
     /// Whether nothing of the call is left.

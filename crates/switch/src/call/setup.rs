@@ -19,6 +19,7 @@ use super::leg::{Leg, Side};
 use super::line::Borrowed;
 use super::make::Wanted;
 use super::news::{Carried, Far, LegNo, News};
+use super::privacy;
 use super::record::{EndReason, LegFacts, LegId};
 use super::reply::print_response;
 use super::waiting::Waiting;
@@ -199,6 +200,7 @@ impl Call {
             legs: smallvec::smallvec![LegFacts::new(origin, LegId::Theirs(call_id))],
             conn: None,
             carried: None,
+            private: false,
             nail: None,
             trace: Trace::default(),
         }
@@ -216,6 +218,7 @@ impl Call {
         rooms.endpoint.attach(txn, Use::Invite(key));
         let carried = carried::read(rooms, &request, origin);
         call.carry(&carried);
+        call.private = privacy::is_private(&request);
         call.tell_opened(rooms, &outcome, carried);
         let way = match outcome {
             Ok(way) => way,

@@ -2,6 +2,8 @@
 //! infallible to use; a reload builds another one and swaps it whole.
 
 pub mod floor;
+mod identity;
+mod watch;
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -13,6 +15,8 @@ use tandem_sip::auth::{Algorithm, Ha1, Offer};
 use tandem_sip::{Builder, HeaderName, Transport};
 
 pub use floor::{AgentOptions, Floor, FloorDn, Mixer};
+pub use identity::TrunkIdentity;
+pub use watch::{EventOptions, Watchers};
 
 /// Index of an Extension DN in one [`Directory`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -98,6 +102,8 @@ pub struct Options {
     /// `why-history`: calls that are over and still explained by `tandem why` (at most
     /// [`crate::limits::MAX_EXPLAINED`]).
     pub why_history: usize,
+    /// Who may watch what.
+    pub events: EventOptions,
     /// RFC 3261 T1, T2, T4.
     pub timers: tandem_sip::Timers,
 }
@@ -122,6 +128,7 @@ impl Default for Options {
             dialog_audit_timeout: Duration::from_secs(5),
             max_calls: crate::limits::MAX_CALLS,
             why_history: 10_000,
+            events: EventOptions::default(),
             timers: tandem_sip::Timers::default(),
         }
     }
@@ -228,6 +235,8 @@ pub struct DnClass {
     pub agent: AgentOptions,
     /// How the phone is made to answer.
     pub answer: AnswerMode,
+    /// `dialog-watchers` at DN level; wins over the Application's.
+    pub dialog_watchers: Option<Watchers>,
     /// Switches that this DN is declared for; empty means every one.
     pub switches: Vec<Box<str>>,
 }
@@ -243,6 +252,7 @@ impl Default for DnClass {
             max_contacts: crate::limits::MAX_CONTACTS,
             agent: AgentOptions::default(),
             answer: AnswerMode::default(),
+            dialog_watchers: None,
             switches: Vec::new(),
         }
     }
@@ -274,6 +284,8 @@ pub struct Trunk {
     pub tls_client_certificate: bool,
     /// User and password with which this server answers the trunk's own challenges.
     pub credentials: Option<(Box<str>, Box<str>)>,
+    /// What it is told, and believed, of who calls.
+    pub identity: TrunkIdentity,
 }
 
 /// One line of the dial plan. The longest matching prefix wins.
@@ -553,6 +565,13 @@ impl Directory {
     pub fn ring_timeout(&self, dn: &str) -> Duration {
         let extension = self.find(dn.as_bytes()).and_then(|id| self.extension(id));
         extension.and_then(|extension| extension.class.ring_timeout).unwrap_or(self.options.ring_timeout)
+    }
+
+    /// Who may watch the calls of an Extension.
+    #[must_use]
+    pub fn dialog_watchers(&self, dn: DnId) -> &Watchers {
+        let own = self.extension(dn).and_then(|extension| extension.class.dialog_watchers.as_ref());
+        own.unwrap_or(&self.options.events.dialog_watchers)
     }
 
     /// The Trunk with this name.

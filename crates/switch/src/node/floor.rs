@@ -50,12 +50,13 @@ macro_rules! desk {
 }
 pub(super) use desk;
 
-/// The T-Library's view of calls with what it may look at: events of a DN are made only if somebody hears them, or if an
-/// agent sits there, whose rings are supervised.
+/// The T-Library's view of calls with what it may look at: events of a DN are made only if somebody hears them or watches
+/// its lamp, or if an agent sits there, whose rings are supervised.
 macro_rules! with_calls {
     ($node:expr, |$tcalls:ident, $desk:ident| $act:expr) => {{
         let $crate::node::floor::Floor { tcalls: $tcalls, sessions, agents, .. } = &mut $node.floor;
-        let watched = |dn: &str| sessions.is_watched(dn) || agents.is_logged_in(dn);
+        let events = &$node.events;
+        let watched = |dn: &str| sessions.is_watched(dn) || agents.is_logged_in(dn) || events.is_watched(dn);
         let $desk = &mut calls::Desk {
             directory: &$node.rooms.directory,
             log: &mut $node.rooms.log,
@@ -170,6 +171,7 @@ impl Node {
     }
 
     fn happening(&mut self, happening: Happening) {
+        self.lamp_changes(&happening);
         match happening {
             Happening::Event { dn, mut event, asked } => {
                 if event.event == EventName::Ringing {

@@ -21,6 +21,7 @@ mod readiness;
 mod register;
 mod requests;
 mod responses;
+mod subscribe;
 mod supervision;
 mod views;
 
@@ -36,6 +37,7 @@ use self::floor::Floor;
 use self::migrate::Migration;
 use crate::call::{CallTimer, Calls};
 use crate::directory::Directory;
+use crate::events::Events;
 use crate::explain::{Archive, Explained};
 use crate::input::Input;
 use crate::metrics::Counters;
@@ -58,6 +60,8 @@ pub struct Node {
     archive: Archive,
     outbox: Outbox,
     floor: Floor,
+    /// Who watches what.
+    events: Events,
     /// The agent's request that is being carried out.
     asking: Option<Asking>,
     /// Graceful shutdown, while it is under way.
@@ -90,6 +94,8 @@ pub enum Reason {
     Migration,
     /// The return of the peer has lasted long enough.
     Recovery,
+    /// A watcher is to be told, or its subscription ends.
+    Watcher,
     /// A trunk's or probed device's own timer.
     Device(tandem_peer::trunk::TrunkTimer),
 }
@@ -102,6 +108,7 @@ impl std::fmt::Display for Reason {
             Self::Expiry => f.write_str("a binding expires"),
             Self::Floor => f.write_str("an agent, a queue or a client"),
             Self::Recovery => f.write_str("the return of the peer"),
+            Self::Watcher => f.write_str("a subscription"),
             Self::Drain => f.write_str("the drain"),
             Self::Migration => f.write_str("the migration"),
             Self::Device(timer) => write!(f, "device timer {timer:?}"),
@@ -125,6 +132,7 @@ impl Node {
             archive: Archive::default(),
             outbox: Outbox::default(),
             floor,
+            events: Events::default(),
             asking: None,
             drain: None,
             migration: None,
@@ -163,6 +171,7 @@ impl Node {
                 self.floor_adopts(&before);
                 self.migration_adopts();
                 self.signals_adopt(&before);
+                self.events_adopt();
             }
             Input::Drain(order) => self.drain_order(order),
             Input::Migrate(order) => self.migrate_order(order),
@@ -216,7 +225,8 @@ impl Node {
         let drain = self.drain_timeout().map(|at| (at, Reason::Drain));
         let migration = self.migration_timeout().map(|at| (at, Reason::Migration));
         let recovery = self.continuity_timeout().map(|at| (at, Reason::Recovery));
-        let all = [transaction, call, expiry, floor, device, drain, migration, recovery];
+        let watcher = self.events.poll_timeout().map(|at| (at, Reason::Watcher));
+        let all = [transaction, call, expiry, floor, device, drain, migration, recovery, watcher];
         all.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
@@ -251,6 +261,7 @@ impl Node {
     fn flush(&mut self) {
         let mut told = std::mem::take(&mut self.told);
         self.settle(&mut told);
+        self.run_events();
         if let Some(batch) = self.rooms.log.take_batch() {
             self.outbox.store(batch);
         }

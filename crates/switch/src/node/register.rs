@@ -36,6 +36,7 @@ impl Node {
         let number = || directory.extension(dn).map(|e| e.number.clone()).unwrap_or_default();
         if done.came_in_service {
             self.phone_seen(&number(), true);
+            self.light_mailbox_lamp(dn);
             self.rooms.report(Event::DnBackInService { dn: number(), reason: "registered".into() });
         }
         if done.went_out_of_service {

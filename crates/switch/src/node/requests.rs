@@ -8,6 +8,7 @@ use tandem_sip::{
 use super::Node;
 use crate::admission::Purpose;
 use crate::call::{Call, Incoming, Opening, SUPPORTED, unsupported};
+use crate::events::ALLOW_EVENTS;
 use crate::explain::KnownBy;
 use crate::ids::Tag;
 use crate::limits::MAX_HELD_OUTPUTS;
@@ -60,17 +61,18 @@ impl Node {
                 self.options(txn, flow, request, env);
                 Ok(())
             }
-            Method::Bye
-            | Method::Update
-            | Method::Prack
-            | Method::Info
-            | Method::Notify
-            | Method::Message => {
+            Method::Subscribe => {
+                check_uri(request)?;
+                check_require(request)?;
+                self.subscribe(txn, flow, request, env)
+            }
+            Method::Notify => self.unsolicited(txn, flow, request, env),
+            Method::Bye | Method::Update | Method::Prack | Method::Info | Method::Message => {
                 // Known methods that mean nothing outside a dialog (RFC 3261 12.2.2).
                 Err(Reject::new(481))
             }
             Method::Ack | Method::Cancel => Ok(()),
-            Method::Subscribe | Method::Refer | Method::Publish | Method::Other => {
+            Method::Refer | Method::Publish | Method::Other => {
                 Err(Reject::new(405).with(HeaderName::Allow, ALLOW))
             }
         }
@@ -84,6 +86,9 @@ impl Node {
         env: &Envelope<'_>,
     ) -> Result<(), Reject> {
         let tag = env.to_tag.and_then(Tag::parse).ok_or_else(|| Reject::new(481))?;
+        if let (Method::Subscribe, Some(key)) = (env.cseq.method, self.events.by_tag(tag)) {
+            return self.resubscribe(key, txn, flow, request, env);
+        }
         let key = self.rooms.tags.get(&tag).copied().ok_or_else(|| Reject::new(481))?;
         check_require(request)?;
         let incoming = Incoming { txn, flow, message: request, env };
@@ -128,7 +133,7 @@ impl Node {
     }
 
     /// Who calls: a trunk by its address, a phone by the flow it registered over, anybody else by credentials.
-    fn origin(
+    pub(super) fn origin(
         &mut self,
         flow: Flow,
         request: &Message,
@@ -174,6 +179,7 @@ impl Node {
         builder
             .header(HeaderName::Contact, lines.contact(flow.transport))
             .header(HeaderName::Allow, ALLOW)
+            .header(HeaderName::AllowEvents, ALLOW_EVENTS)
             .header(HeaderName::Accept, b"application/sdp")
             .header(HeaderName::Supported, SUPPORTED);
         let payload = builder.finish(b"");
@@ -213,6 +219,7 @@ impl Node {
                 | Use::Audit(..)
                 | Use::Told(..)
                 | Use::Probe(..)
+                | Use::Notify(_)
                 | Use::Nobody,
             )
             | None => {}

@@ -49,7 +49,13 @@ impl Node {
             Use::Told(key, id) if code >= 200 => {
                 self.call(key, |call, rooms| call.told(rooms, id, code, message));
             }
-            Use::Bye(..) | Use::Stray(_) | Use::Audit(..) | Use::Probe(..) | Use::Told(..) => {}
+            Use::Notify(key) if code >= 200 => self.notified(key, txn, code, message),
+            Use::Bye(..)
+            | Use::Stray(_)
+            | Use::Audit(..)
+            | Use::Probe(..)
+            | Use::Told(..)
+            | Use::Notify(_) => {}
             Use::Invite(_) | Use::ReinviteFrom(_) | Use::Nobody => {}
         }
     }
@@ -130,6 +136,7 @@ impl Node {
                 let action = self.rooms.trunks.probe_failed(device, probe, self.rooms.now);
                 self.act(device, action);
             }
+            Use::Notify(key) => self.notify_failed(key, txn, how),
             Use::Probe(..) | Use::Invite(_) | Use::ReinviteFrom(_) | Use::Nobody => {}
         }
     }

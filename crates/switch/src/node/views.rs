@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::{Node, floor_views};
 use crate::cti::calls::parse_conn_id;
 use crate::directory::{DnId, TrunkId};
+use crate::events::Package;
 use crate::rooms::{Device, Rooms};
 use crate::routing;
 use crate::share::Share;
@@ -33,6 +34,11 @@ impl Node {
             bindings: self.rooms.registrar.len(),
             trunks_out_of_service: trunks.filter(out).filter_map(name).collect(),
             transactions: self.rooms.endpoint.len(),
+            subscriptions: view::Subscriptions {
+                dialog: self.events.count(Package::Dialog),
+                reg: self.events.count(Package::Reg),
+                message_summary: self.events.count(Package::MessageSummary),
+            },
             draining: self.is_draining(),
             peer_failure: self.failure_view(now),
             migration: self.migration_line(),

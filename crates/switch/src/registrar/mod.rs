@@ -107,6 +107,20 @@ impl Registrar {
         self.store.get(dn).iter().map(|binding| &**binding)
     }
 
+    /// The same with their record numbers, in the order of these.
+    pub fn numbered(&self, dn: DnId) -> impl Iterator<Item = (u64, &Binding)> {
+        let mut bindings: smallvec::SmallVec<[_; 4]> =
+            self.store.get(dn).iter().map(|binding| (binding.key().id, &**binding)).collect();
+        bindings.sort_by_key(|(id, _)| *id);
+        bindings.into_iter()
+    }
+
+    /// A DN whose bindings were made, changed or removed. `wanted`: whether somebody will ask for those that change from
+    /// now on; they are not noted otherwise.
+    pub fn pop_changed(&mut self, wanted: bool) -> Option<DnId> {
+        self.store.pop_changed(wanted)
+    }
+
     /// Whether the DN has a binding.
     #[must_use]
     pub fn registered(&self, dn: DnId) -> bool {

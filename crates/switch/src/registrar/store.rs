@@ -20,6 +20,8 @@ pub(super) struct Store {
     by_expiry: BTreeSet<(Deadline, DnId)>,
     by_connection: BTreeSet<(u64, DnId)>,
     len: usize,
+    /// DNs whose bindings changed, while somebody wants to know.
+    changed: Option<Vec<DnId>>,
 }
 
 /// What the indexes hold of one DN.
@@ -68,6 +70,11 @@ impl Store {
             *slot = Some(aor);
         }
         self.reindex(dn, &before, &after);
+        if let Some(changed) = &mut self.changed
+            && changed.last() != Some(&dn)
+        {
+            changed.push(dn);
+        }
         Some(answer)
     }
 
@@ -87,6 +94,15 @@ impl Store {
     pub fn pop_over(&mut self, conn: u64) -> Option<DnId> {
         let key = *self.by_connection.range((conn, DnId(0))..=(conn, DnId(u32::MAX))).next()?;
         self.by_connection.remove(&key).then_some(key.1)
+    }
+
+    /// A DN whose bindings changed. `wanted`: whether somebody will ask for those that change from now on.
+    pub fn pop_changed(&mut self, wanted: bool) -> Option<DnId> {
+        let dn = self.changed.as_mut().and_then(Vec::pop);
+        if wanted != self.changed.is_some() && dn.is_none() {
+            self.changed = wanted.then(Vec::new);
+        }
+        dn
     }
 
     /// Takes every DN that has bindings out, in order.

@@ -70,6 +70,7 @@ pub fn directory(mixer: bool) -> Directory {
         tls_client_certificate: false,
         sources: vec![],
         credentials: None,
+        identity: tandem_switch::directory::TrunkIdentity::default(),
     };
     let rule = DialRule { prefix: "0".into(), strip: 0, add: "".into(), trunks: vec![TrunkId(0)] };
     let point = RoutingPoint {

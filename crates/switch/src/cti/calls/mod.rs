@@ -9,6 +9,7 @@ mod data;
 mod events;
 mod facts;
 mod happening;
+mod lamps;
 mod news;
 mod order;
 mod party;

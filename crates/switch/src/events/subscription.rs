@@ -1,0 +1,304 @@
+//! One subscription: its dialog, its clock, and what its watcher was told last.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tandem_sip::dialog::ViaLine;
+use tandem_sip::{Envelope, Flow, HeaderName, Message, TxnId, response_to};
+
+use super::dialog_info::Lamp;
+use super::package::{EventType, check_accept, granted};
+use super::reg_info::Contact;
+use crate::arena::Key;
+use crate::call::Leg;
+use crate::ids::Tag;
+use crate::limits::NOTIFY_INTERVAL;
+use crate::reject::Reject;
+use crate::rooms::{Rooms, Use};
+
+/// Why a subscription ends, as `Subscription-State` says it (RFC 6665 4.1.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Its time is over, or its watcher ended it, or asked once only.
+    Timeout,
+    /// What was watched is no more.
+    NoResource,
+    /// The watcher may not watch it any more.
+    Rejected,
+}
+
+impl Ended {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::NoResource => "noresource",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+/// What a watcher was told last.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// Nothing: the next document is a full one, and is sent whatever it says.
+    Nothing,
+    /// Calls.
+    Lamps(Vec<Lamp>),
+    /// Contacts.
+    Contacts(Vec<Contact>),
+    /// A summary; none if the mailbox has said nothing yet.
+    Summary(Option<Bytes>),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Subscription {
+    /// What is subscribed to.
+    pub event: EventType,
+    /// Number of the Extension that is watched.
+    pub watched: Arc<str>,
+    /// The URI that was subscribed to.
+    pub entity: Box<[u8]>,
+    /// Number of the Extension, or name of the Trunk, that watches.
+    pub watcher: Arc<str>,
+    /// The dialog, and where its NOTIFYs go.
+    pub leg: Leg,
+    /// Our tag in it.
+    pub tag: Tag,
+    /// What the watcher was told last.
+    pub told: Told,
+    /// Number of the next document.
+    pub version: u32,
+    /// The end that is to be told; `None` while it lasts.
+    pub ended: Option<Ended>,
+    until: Instant,
+    next_at: Instant,
+    dirty: bool,
+    /// NOTIFY that waits for its answer.
+    sent: Option<TxnId>,
+    /// The connection was replaced since the last NOTIFY that arrived.
+    reconnected: bool,
+}
+
+/// What a SUBSCRIBE asks for, once it was found good.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// What is subscribed to.
+    pub event: EventType,
+    /// For how long, s; 0 ends it, or asks once.
+    pub expires_s: u32,
+}
+
+impl Wanted {
+    /// What a SUBSCRIBE asks for.
+    ///
+    /// # Errors
+    /// 489, 406, 423 and 400: see [`EventType::of`] and the functions beside it.
+    pub fn of(request: &Message) -> Result<Self, Reject> {
+        let event = EventType::of(request)?;
+        check_accept(request, event.package)?;
+        let expires_s = granted(request, event.package)?;
+        Ok(Self { event, expires_s })
+    }
+}
+
+impl Subscription {
+    /// A subscription whose first NOTIFY is due at once. `leg` is the dialog that the SUBSCRIBE opened with `tag`.
+    #[must_use]
+    pub fn new(
+        wanted: Wanted,
+        [watched, watcher]: [Arc<str>; 2],
+        entity: &[u8],
+        leg: Leg,
+        tag: Tag,
+        now: Instant,
+    ) -> Self {
+        let mut subscription = Self {
+            event: wanted.event,
+            watched,
+            entity: entity.into(),
+            watcher,
+            leg,
+            tag,
+            told: Told::Nothing,
+            version: 0,
+            ended: None,
+            until: now,
+            next_at: now,
+            dirty: true,
+            sent: None,
+            reconnected: false,
+        };
+        subscription.lasts(wanted.expires_s, now);
+        subscription
+    }
+
+    /// It lasts for so long from now on; 0 ends it. What is watched is told in full (RFC 6665 4.2.1.2).
+    pub fn lasts(&mut self, seconds: u32, now: Instant) {
+        self.until = now + Duration::from_secs(seconds.into());
+        if seconds == 0 {
+            self.ended = Some(Ended::Timeout);
+        }
+        self.told = Told::Nothing;
+        self.dirty = true;
+        // The answer to a SUBSCRIBE is not held back by the pace of news.
+        self.next_at = now;
+    }
+
+    /// It ends; its watcher is told at once.
+    pub fn end(&mut self, why: Ended, now: Instant) {
+        self.ended.get_or_insert(why);
+        (self.dirty, self.next_at) = (true, now);
+    }
+
+    /// What is watched may have changed.
+    pub fn touch(&mut self) {
+        self.dirty = true;
+    }
+
+    /// Seconds that it still lasts.
+    #[must_use]
+    pub fn left_s(&self, now: Instant) -> u64 {
+        self.until.saturating_duration_since(now).as_secs()
+    }
+
+    /// When its turn comes: not while a NOTIFY waits for its answer.
+    pub(super) fn wake(&self) -> Option<Instant> {
+        if self.sent.is_some() {
+            return None;
+        }
+        Some(if self.dirty { self.next_at.min(self.until) } else { self.until })
+    }
+
+    /// Its time is over: that is told.
+    pub fn expire(&mut self, now: Instant) {
+        if self.until <= now {
+            self.ended.get_or_insert(Ended::Timeout);
+        }
+    }
+
+    /// There was nothing new to tell.
+    pub fn rests(&mut self) {
+        self.dirty = false;
+    }
+
+    /// Whether a NOTIFY may go now. It is asked again when it is not.
+    #[must_use]
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.sent.is_none() && (self.ended.is_some() || (self.dirty && self.next_at <= now))
+    }
+
+    /// Sends a NOTIFY with this body, or without one. False: there is no room for its transaction.
+    pub fn notify(&mut self, rooms: &mut Rooms, key: Key, body: Option<&[u8]>) -> bool {
+        let Some((txn, branch)) = rooms.endpoint.reserve() else { return false };
+        let cseq = self.leg.dialog.next_cseq();
+        let mut flow = self.leg.flow;
+        let mut payload = self.print(rooms, flow, (cseq, branch.as_ref()), body);
+        let wanted = rooms.endpoint.pick_transport(flow, payload.len());
+        if wanted.transport != flow.transport && !self.reconnected {
+            flow = wanted;
+            payload = self.print(rooms, flow, (cseq, branch.as_ref()), body);
+        }
+        rooms.endpoint.start(
+            txn,
+            tandem_sip::Method::Notify,
+            flow,
+            payload,
+            Use::Notify(key),
+            rooms.now.mono,
+        );
+        rooms.counters.notifies += 1;
+        self.sent = Some(txn);
+        self.dirty = false;
+        self.next_at = rooms.now.mono + NOTIFY_INTERVAL;
+        true
+    }
+
+    fn print(
+        &self,
+        rooms: &mut Rooms,
+        flow: Flow,
+        (cseq, branch): (u32, &[u8]),
+        body: Option<&[u8]>,
+    ) -> Bytes {
+        let via = ViaLine { transport: flow.transport, sent_by: rooms.lines.via(flow.transport), branch };
+        let left = self.until.saturating_duration_since(rooms.now.mono).as_secs();
+        let state = match self.ended {
+            None => format!("active;expires={left}"),
+            Some(why) => format!("terminated;reason={}", why.as_str()),
+        };
+        let mut builder = self.leg.dialog.request(&mut rooms.scratch, b"NOTIFY", cseq, via, 70);
+        builder
+            .header(HeaderName::Contact, rooms.lines.contact(flow.transport))
+            .header(HeaderName::Event, &self.event.print())
+            .header(HeaderName::SubscriptionState, state.as_bytes());
+        let Some(body) = body else { return builder.finish(b"") };
+        builder.header(HeaderName::ContentType, self.event.package.content_type().as_bytes());
+        builder.finish(body)
+    }
+
+    /// A NOTIFY was answered. `Err`: the watcher is not there any more, or wants no more (RFC 6665 4.2.2).
+    ///
+    /// # Errors
+    /// See above.
+    pub fn answered(&mut self, txn: TxnId, code: u16, response: &Message, now: Instant) -> Result<(), ()> {
+        if self.sent != Some(txn) {
+            return Ok(());
+        }
+        self.sent = None;
+        if (200..300).contains(&code) {
+            self.reconnected = false;
+            return if self.ended.is_some() { Err(()) } else { Ok(()) };
+        }
+        let later = response.header(HeaderName::RetryAfter);
+        let later = later.and_then(|value| {
+            let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            tandem_sip::lexer::number(value.get(..digits)?)
+        });
+        match later {
+            Some(seconds) if self.ended.is_none() && !matches!(code, 481 | 489) => {
+                self.told = Told::Nothing;
+                self.dirty = true;
+                self.next_at = now + Duration::from_secs(seconds.clamp(1, 3_600));
+                Ok(())
+            }
+            Some(_) | None => Err(()),
+        }
+    }
+
+    /// A NOTIFY could not be sent. True: there is another way, and it goes again.
+    pub fn undelivered(&mut self, txn: TxnId, now_at: Option<Flow>, now: Instant) -> bool {
+        if self.sent != Some(txn) {
+            return true;
+        }
+        self.sent = None;
+        if std::mem::replace(&mut self.reconnected, true) {
+            return false;
+        }
+        let other_way = match now_at.filter(|flow| *flow != self.leg.flow) {
+            Some(flow) => {
+                self.leg.flow = flow;
+                true
+            }
+            // What outgrew UDP goes by UDP now.
+            None => self.leg.reconnect() || !self.leg.flow.transport.is_reliable(),
+        };
+        (self.told, self.dirty, self.next_at) = (Told::Nothing, true, now);
+        other_way
+    }
+
+    /// The 200 to a SUBSCRIBE of this dialog.
+    pub fn accept(&self, rooms: &mut Rooms, txn: TxnId, flow: Flow, request: &Message, env: &Envelope<'_>) {
+        let (tag, source) = (self.tag.text(), Some(flow.remote));
+        let left = self.left_s(rooms.now.mono);
+        let lines = &rooms.lines;
+        let mut builder = response_to(&mut rooms.scratch, request, env, 200, b"OK", Some(&tag), source);
+        builder
+            .copy(request, HeaderName::RecordRoute)
+            .header(HeaderName::Contact, lines.contact(flow.transport))
+            .number(HeaderName::Expires, left);
+        let payload = builder.finish(b"");
+        rooms.endpoint.respond(txn, 200, payload, rooms.now.mono);
+    }
+}
