@@ -180,7 +180,7 @@ class Bed:
         """Starts a process whose output goes to NAME.log, appended."""
         with open(os.path.join(self.folder, f"{name}.log"), "a") as log:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, **options)
+                command, stdout=log, stderr=log, start_new_session=True, **{"stdin": subprocess.DEVNULL, **options})
         self.processes.append(process)
         return process
 
