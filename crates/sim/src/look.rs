@@ -162,6 +162,6 @@ impl Sim {
     #[must_use]
     pub fn counter(&self, id: SiteId, name: &str) -> u64 {
         let Some(node) = self.site(id).and_then(|site| site.node.as_ref()) else { return 0 };
-        node.counters().each().iter().find(|(row, ..)| *row == name).map_or(0, |(.., value)| *value)
+        node.counters().each().find(|(row, ..)| *row == name).map_or(0, |(.., value)| value)
     }
 }

@@ -10,8 +10,8 @@ use tandem_sip::Transport;
 use tandem_switch::Directory;
 use tandem_switch::directory::floor::{AgentOptions, Floor};
 use tandem_switch::directory::{
-    Authenticate, DialRule, DnClass, Extension, Listen, Options, Secret, Server, StaticContact, Trunk,
-    TrunkId,
+    Authenticate, DialRule, DnClass, Extension, Listen, Options, Secret, Server, SessionTimer, StaticContact,
+    Trunk, TrunkId,
 };
 use tandem_switch::limits::MAX_STAGES;
 
@@ -79,6 +79,8 @@ pub struct Setup {
     pub challenge_calls: bool,
     /// `ring-timeout`.
     pub ring_timeout: Duration,
+    /// `session-refresh-interval`, and `min-se`.
+    pub session_interval: Duration,
     /// `dialog-audit-timeout`.
     pub dialog_audit_timeout: Duration,
     /// `max-calls`.
@@ -115,6 +117,7 @@ impl Default for Setup {
             redirect: false,
             challenge_calls: true,
             ring_timeout: secs(60),
+            session_interval: secs(1_800),
             dialog_audit_timeout: secs(5),
             max_calls: 1_000,
             reject_code: 603,
@@ -171,6 +174,11 @@ impl Setup {
             dr_failure_signals: self.failure_signals,
             authenticate: Authenticate { register: true, invite: self.challenge_calls },
             ring_timeout: self.ring_timeout,
+            session_timer: SessionTimer {
+                interval_s: self.session_interval.as_secs().try_into().unwrap_or(u32::MAX),
+                min_se_s: self.session_interval.as_secs().min(90).try_into().unwrap_or(90),
+                ..SessionTimer::default()
+            },
             dialog_audit_timeout: self.dialog_audit_timeout,
             max_calls: self.max_calls,
             shutdown_sip_reject_code: self.reject_code,
@@ -214,6 +222,7 @@ impl Setup {
             sources: vec![addr.ip().into()],
             credentials: None,
             identity: tandem_switch::directory::TrunkIdentity::default(),
+            session_timer: Default::default(),
         }
     }
 
@@ -232,6 +241,7 @@ impl Setup {
             sources: vec![peer.addr().ip().into()],
             credentials: None,
             identity: tandem_switch::directory::TrunkIdentity::default(),
+            session_timer: Default::default(),
         }
     }
 

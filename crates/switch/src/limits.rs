@@ -38,6 +38,9 @@ pub const HELD_ORDER_PATIENCE: Duration = Duration::from_secs(5);
 pub const MAX_DIGITS: usize = 64;
 /// Dialogs remembered of one call that it ended while it went on; a BYE that crosses in an older one gets 481.
 pub const MAX_DEPARTED: usize = 4;
+/// Longest session description that is kept so that a refresh can repeat it, bytes; a leg with a longer one is asked by
+/// OPTIONS whether it lives.
+pub const MAX_KEPT_DESCRIPTION: usize = 4_096;
 /// How often an INVITE of this server's own within a call meets one of the other end before it is given up.
 pub const MAX_GLARES: u8 = 5;
 /// Outputs that may wait for one commit; beyond it new requests get 503 with Retry-After.

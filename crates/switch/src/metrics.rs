@@ -47,6 +47,10 @@ pub struct Counters {
     pub legs_audited: u64,
     /// Legs ended by an audit.
     pub legs_ended_by_audit: u64,
+    /// Refreshes of sessions by this server.
+    pub session_refreshes: u64,
+    /// Calls ended because a session was not refreshed, or its far end was gone.
+    pub sessions_expired: u64,
     /// Requests of CTI clients.
     pub cti_requests: u64,
     /// Of these, refused at once.
@@ -65,8 +69,11 @@ pub struct Counters {
 
 impl Counters {
     /// Every counter as `(name, help, value)`, named the Prometheus way.
-    #[must_use]
-    pub fn each(&self) -> [(&'static str, &'static str, u64); 29] {
+    pub fn each(&self) -> impl Iterator<Item = Counted> {
+        self.of_calls().into_iter().chain(self.of_others())
+    }
+
+    fn of_calls(&self) -> [Counted; 12] {
         [
             ("tandem_sip_requests_total", "SIP requests received, retransmissions excluded", self.requests),
             ("tandem_sip_responses_total", "SIP responses that matched a transaction", self.responses),
@@ -100,6 +107,11 @@ impl Counters {
                 "Forwards that fell back to local delivery",
                 self.forward_fallbacks,
             ),
+        ]
+    }
+
+    fn of_others(&self) -> [Counted; 19] {
+        [
             ("tandem_registers_total", "REGISTER requests accepted", self.registers),
             ("tandem_bindings_expired_total", "Bindings that expired", self.bindings_expired),
             ("tandem_challenges_total", "Digest challenges sent", self.challenges),
@@ -118,6 +130,16 @@ impl Counters {
             ("tandem_mode_changes_total", "Changes of the continuity mode", self.mode_changes),
             ("tandem_legs_audited_total", "Legs audited over a lost peer trunk", self.legs_audited),
             ("tandem_legs_ended_by_audit_total", "Legs ended by an audit", self.legs_ended_by_audit),
+            (
+                "tandem_session_refreshes_total",
+                "Sessions that this server refreshed, or asked whether they live",
+                self.session_refreshes,
+            ),
+            (
+                "tandem_sessions_expired_total",
+                "Calls ended because a far end was silently gone",
+                self.sessions_expired,
+            ),
             ("tandem_cti_requests_total", "Requests of CTI clients", self.cti_requests),
             (
                 "tandem_cti_refused_total",
@@ -140,3 +162,6 @@ impl Counters {
         ]
     }
 }
+
+/// A counter's name, its meaning and its value.
+pub type Counted = (&'static str, &'static str, u64);

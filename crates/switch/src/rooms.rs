@@ -54,6 +54,8 @@ pub enum Use {
     Stray(Key),
     /// The audit of one side's dialog.
     Audit(Key, Side),
+    /// A refresh of the session with a leg.
+    Refresh(Key, crate::call::LegNo),
     /// A request of this server's own to a party; the number names it.
     Told(Key, u16),
     /// An OPTIONS probe of a device.

@@ -16,6 +16,7 @@ use super::events;
 use super::fault::At;
 use super::peer_http;
 use super::reader::{Located, Reader, Section};
+use super::session_timer;
 use super::target::Target;
 use super::{CtiSettings, LogFormat, Settings};
 use crate::limits::{MAX_GRACE_S, MAX_LISTEN, RING_TIMEOUT_MAX_S};
@@ -193,6 +194,7 @@ fn read_tserver(reader: &Reader, mut table: Section<'_>) -> Option<TServer> {
             .unwrap_or(usual.graceful_shutdown_sip_timeout),
         ring_timeout: seconds(&mut table, "ring-timeout", 1, RING_TIMEOUT_MAX_S)
             .unwrap_or(usual.ring_timeout),
+        session_timer: session_timer::read(&mut table).over(usual.session_timer),
         min_expires_s: whole(min.as_ref(), usual.min_expires_s),
         max_expires_s: whole(max.as_ref(), usual.max_expires_s),
         default_expires_s: whole(default.as_ref(), usual.default_expires_s),

@@ -11,6 +11,7 @@ use super::application::{DR_FORWARD, seconds};
 use super::fault::At;
 use super::objects::oos;
 use super::reader::{Located, Reader, Section};
+use super::session_timer;
 use super::target::Target;
 use super::{contact, events, numbers};
 use crate::limits::{MAX_EXTENSIONS, MAX_HEADER_VALUE, RING_TIMEOUT_MAX_S};
@@ -174,6 +175,7 @@ pub fn read(reader: &Reader, mut table: Section<'_>, kind: Kind, untimed: u64) -
         contact: contact.map(|found| found.value),
         oos: oos(reader, &mut table),
         ring_timeout: seconds(&mut table, "ring-timeout", 1, RING_TIMEOUT_MAX_S),
+        session_timer: session_timer::read(&mut table),
         switches: switches(&mut table),
         ..DnClass::default()
     };

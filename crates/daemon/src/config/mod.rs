@@ -18,6 +18,7 @@ mod objects;
 mod peer;
 mod peer_http;
 mod reader;
+mod session_timer;
 mod sip_tls;
 mod source;
 mod stat;

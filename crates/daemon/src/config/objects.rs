@@ -15,6 +15,7 @@ use super::fault::At;
 use super::floor::{Around, FloorObjects};
 use super::identity;
 use super::reader::{Located, Reader, Section};
+use super::session_timer;
 
 /// Objects as they were declared.
 #[derive(Default)]
@@ -210,6 +211,7 @@ fn trunk(reader: &Reader, mut table: Section<'_>) -> Result<Located<Trunk>, Opti
     let oos = oos(reader, &mut table);
     let oosp_transfer_enabled = table.boolean("oosp-transfer-enabled").unwrap_or(false);
     let sources = table.list("sources", "an address or a network such as \"192.0.2.0/24\"", network);
+    let session_timer = session_timer::read(&mut table);
     let tls_client_certificate = table.boolean("tls-client-certificate").unwrap_or(false);
     let username = table.string("username");
     let password = table.string("password");
@@ -234,6 +236,7 @@ fn trunk(reader: &Reader, mut table: Section<'_>) -> Result<Located<Trunk>, Opti
             .zip(password)
             .map(|(user, password)| (user.value.into(), password.value.into())),
         identity,
+        session_timer,
     };
     Ok(Located { value: trunk, at })
 }

@@ -393,6 +393,7 @@ fn setup(dice: &mut Dice, with_floor: bool) -> Setup {
         ring_timeout: dice.between(secs(10), secs(40)),
         ..Setup::default()
     };
+    let setup = Setup { session_interval: setup.ring_timeout * 3, ..setup };
     if with_floor { floor::setup(dice, setup) } else { setup }
 }
 

@@ -32,6 +32,8 @@ pub enum Aim {
     Retrieve(Side),
     /// Media stop at this side, where nobody is connected any more.
     Park,
+    /// The session with this side is refreshed (RFC 4028 7.4).
+    Refresh(Side),
 }
 
 /// One step of it.
@@ -41,6 +43,8 @@ pub(super) enum Move {
     Park(Side),
     /// The two are connected, with this side's offer.
     Connect(Side),
+    /// This side is offered what it was told last.
+    Refresh(Side),
 }
 
 /// See the module.
@@ -123,7 +127,7 @@ impl Call {
         let key = self.key;
         let Phase::Talk(talking) = &mut self.phase else { return false };
         let offer = draft.offer.as_ref().map(|offer| &offer.ok);
-        let Some(invite) = talking.invite(rooms, key, side, offer, Manner::Plain) else {
+        let Some(invite) = talking.invite(rooms, key, (draft.now, side), offer, Manner::Plain) else {
             rooms.counters.refused_full += 1;
             if let Some(offer) = draft.offer {
                 talking.let_go(rooms, &offer);
@@ -149,6 +153,7 @@ impl Call {
             200..300 => self.arranged_ok(rooms, response),
             401 | 407 if self.answer_arranging_challenge(rooms, response) => {}
             491 if may_wait => self.arrange_later(rooms),
+            422 if self.lengthen_arranging(rooms, response) => {}
             _ => self.arranging_refused(rooms, code),
         }
         true
@@ -162,7 +167,12 @@ impl Call {
         };
         let mut arranging = *arranging;
         let Invite { side, txn, cseq, .. } = arranging.invite;
-        talking.talk.update(&mut rooms.log, |talk| talk.leg_mut(side).renew(response));
+        let now = rooms.now.mono;
+        talking.talk.update(&mut rooms.log, |talk| talk.leg_mut(side).confirmed(response, now));
+        if matches!(arranging.now, Move::Refresh(_)) {
+            talking.talk.leg(side).acknowledge(rooms, txn, cseq, None);
+            return self.arrange_next(rooms, arranging, Ok(()));
+        }
         if let Some(offer) = arranging.offer.take() {
             talking.talk.leg(side).acknowledge(rooms, txn, cseq, None);
             let Some(answer) = talking.describe(rooms, offer.side, response) else {
@@ -180,7 +190,8 @@ impl Call {
             let outcome = if talking.let_go(rooms, &offer) { Ok(()) } else { Err(488) };
             return self.arrange_next(rooms, arranging, outcome);
         }
-        match talking.invite(rooms, *key, side.other(), Some(&offer.ok), Manner::Plain) {
+        let step = (arranging.now, side.other());
+        match talking.invite(rooms, *key, step, Some(&offer.ok), Manner::Plain) {
             Some(invite) => {
                 (arranging.invite, arranging.offer) = (invite, Some(offer));
                 talking.exchange = Exchange::Arranging(Box::new(arranging));
@@ -197,7 +208,7 @@ impl Call {
         let Some(next) = arranging.left.pop().filter(|_| outcome.is_ok()) else {
             return self.arranging_over(rooms, &arranging, outcome);
         };
-        let Some(invite) = talking.invite(rooms, *key, next.side(), None, Manner::Plain) else {
+        let Some(invite) = talking.invite(rooms, *key, (next, next.side()), None, Manner::Plain) else {
             return self.arranging_over(rooms, &arranging, Err(503));
         };
         (arranging.now, arranging.invite) = (next, invite);
@@ -210,6 +221,7 @@ impl Call {
         let outcome = match arranging.aim {
             // The other party hears nothing any more: whatever the holder's own phone says, he is held.
             Aim::Hold(side) if parked(side) => Ok(()),
+            Aim::Refresh(side) => return self.refresh_over(rooms, side, outcome),
             Aim::Hold(_) | Aim::Join | Aim::Retrieve(_) | Aim::Park => outcome,
         };
         self.note(rooms, What::Arranged(arranging.aim, outcome.err()));
@@ -220,7 +232,7 @@ impl Call {
                 self.done(rooms, arranging.ticket, outcome);
                 return self.hang_up(rooms, Side::Caller, EndedBy::Server, EndReason::Status(status));
             }
-            (Aim::Join | Aim::Park, _) | (Aim::Hold(_) | Aim::Retrieve(_), Err(_)) => {}
+            (Aim::Join | Aim::Park | Aim::Refresh(_), _) | (Aim::Hold(_) | Aim::Retrieve(_), Err(_)) => {}
         }
         self.done(rooms, arranging.ticket, outcome);
     }
@@ -283,6 +295,15 @@ impl Call {
         self.invite_again(rooms, Manner::Authorized(authorization))
     }
 
+    /// The session interval is too short for somebody on the way: the INVITE goes again with a longer one.
+    fn lengthen_arranging(&mut self, rooms: &mut Rooms, response: &Message) -> bool {
+        let Phase::Talk(talking) = &mut self.phase else { return false };
+        let Exchange::Arranging(arranging) = &talking.exchange else { return false };
+        let side = arranging.invite.side;
+        talking.talk.update(&mut rooms.log, |talk| talk.leg_mut(side).timer.lengthen(response))
+            && self.invite_again(rooms, Manner::Plain)
+    }
+
     fn invite_again(&mut self, rooms: &mut Rooms, manner: Manner) -> bool {
         let Self { phase: Phase::Talk(talking), key, .. } = self else { return false };
         let Exchange::Arranging(mut arranging) = std::mem::replace(&mut talking.exchange, Exchange::Idle)
@@ -291,7 +312,7 @@ impl Call {
         };
         let side = arranging.invite.side;
         let challenged = arranging.invite.challenged | matches!(manner, Manner::Authorized(_));
-        let again = talking.invite(rooms, *key, side, arranging.offer_for(side), manner);
+        let again = talking.invite(rooms, *key, (arranging.now, side), arranging.offer_for(side), manner);
         let sent = again.is_some();
         if let Some(again) = again {
             arranging.invite = Invite { challenged, glares: arranging.invite.glares, ..again };
@@ -360,22 +381,26 @@ enum Manner {
 impl Move {
     fn side(self) -> Side {
         match self {
-            Self::Park(side) | Self::Connect(side) => side,
+            Self::Park(side) | Self::Connect(side) | Self::Refresh(side) => side,
         }
     }
 }
 
 impl Talking {
-    /// Sends an INVITE of this server's own to one side, with the other side's offer or without any.
+    /// Sends an INVITE of this server's own to one side, with the other side's offer, or without any, or with what it was
+    /// told last.
     fn invite(
         &mut self,
         rooms: &mut Rooms,
         key: crate::arena::Key,
-        side: Side,
+        (step, side): (Move, Side),
         offer: Option<&Message>,
         manner: Manner,
     ) -> Option<Invite> {
-        let sdp = offer.and_then(|offer| self.describe(rooms, side, offer));
+        let sdp = match step {
+            Move::Refresh(_) => Some(self.talk.leg(side).timer.said()?.to_vec()),
+            Move::Park(_) | Move::Connect(_) => offer.and_then(|offer| self.describe(rooms, side, offer)),
+        };
         let udp_only = matches!(manner, Manner::UdpOnly);
         let fresh = matches!(manner, Manner::Authorized(_));
         // A new transaction has a new number: the far end may have seen the first one before its connection broke.

@@ -98,10 +98,10 @@ fn rank(status: u16) -> (u16, u16) {
 }
 
 /// What the caller is told when a callee refuses so: a 503 would speak of this server (RFC 3261 16.7), and a challenge
-/// for this server's own credentials is not the caller's to answer.
+/// for this server's own credentials, or the session interval of the callee's leg, is not the caller's to answer.
 pub(super) fn mapped(status: u16) -> u16 {
     match status {
-        401 | 407 | 503 => 500,
+        401 | 407 | 421 | 422 | 503 => 500,
         other => other,
     }
 }

@@ -10,6 +10,7 @@ use super::headers;
 use super::incoming::hops;
 use super::leg::{Ask, Leg};
 use super::news::LegNo;
+use super::timer::Timer;
 use crate::arena::Key;
 use crate::directory::{Directory, DnClass, DnId};
 use crate::ids::{LegCallId, Tag};
@@ -48,6 +49,8 @@ pub struct Branch {
     pub(super) cseq: u32,
     /// What answers the challenge of its first INVITE.
     pub(super) authorization: Option<Box<Authorization>>,
+    /// What session timer its INVITE asks for.
+    pub(super) timer: Timer,
     /// A CANCEL was asked for.
     pub(super) cancelled: bool,
     /// Highest CSeq of a request in its early dialogs, once they are given up: a BYE after a late 2xx goes beyond it.
@@ -84,6 +87,7 @@ impl Branch {
         request: &Message,
     ) -> Option<Self> {
         let (txn, name) = rooms.endpoint.reserve()?;
+        let timer = Timer::new(rooms.directory.session_timer(target.device));
         let mut branch = Self {
             id,
             txn,
@@ -92,6 +96,7 @@ impl Branch {
             target,
             cseq: 1,
             authorization: None,
+            timer,
             cancelled: false,
             spent: 0,
             by_tcp_for_size: false,
@@ -123,6 +128,19 @@ impl Branch {
         };
         self.authorization = Some(Box::new(authorization));
         self.call_again(rooms, key, request, false)
+    }
+
+    /// Sends the INVITE again with the longer session interval that a 422 asks for (RFC 4028 7.3). False: it does not help.
+    pub(super) fn lengthen_session(
+        &mut self,
+        rooms: &mut Rooms,
+        key: Key,
+        request: &Message,
+        response: &Message,
+    ) -> bool {
+        response.code() == Some(422)
+            && self.timer.lengthen(response)
+            && self.call_again(rooms, key, request, false)
     }
 
     fn call_again(&mut self, rooms: &mut Rooms, key: Key, request: &Message, udp_only: bool) -> bool {
@@ -180,6 +198,7 @@ impl Branch {
             class.answer.print(&mut builder);
         }
         headers::relay(&mut builder, request, ours);
+        self.timer.print_opening(&mut builder);
         Some(builder.finish(request.body()))
     }
 

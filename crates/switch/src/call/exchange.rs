@@ -128,6 +128,7 @@ impl Talking {
         let audit = self.audit.iter().flatten().map(|audit| audit.due()).min();
         let audit = audit.map(|at| (at, CallTimer::Audit));
         let alone = self.alone.map(|(_, since)| (since, CallTimer::Alone));
-        [exchange, audit, alone].into_iter().flatten().min_by_key(|(at, _)| *at)
+        let session = self.session_due().map(|at| (at, CallTimer::Session));
+        [exchange, audit, alone, session].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 }

@@ -6,9 +6,8 @@ use tandem_sip::{Builder, Header, HeaderName, Message, NameAddr, Uri};
 use super::hide::{Hosts, hide, hosts_of, names_somebody};
 
 /// Option tags whose meaning survives two dialogs: the parties agree on them end to end.
-const END_TO_END: [&[u8]; 9] = [
+const END_TO_END: [&[u8]; 8] = [
     b"100rel",
-    b"timer",
     b"histinfo",
     b"privacy",
     b"early-session",
@@ -18,7 +17,7 @@ const END_TO_END: [&[u8]; 9] = [
     b"precondition",
 ];
 
-/// The same, as this server tells it of itself.
+/// The same and what this server does itself, leg by leg, as it tells of itself.
 pub const SUPPORTED: &[u8] =
     b"100rel, timer, histinfo, privacy, early-session, uui, answermode, resource-priority, precondition";
 
@@ -53,6 +52,8 @@ fn stays(name: HeaderName) -> bool {
             | HeaderName::RAck
             | HeaderName::Replaces
             | HeaderName::Timestamp
+            | HeaderName::SessionExpires
+            | HeaderName::MinSe
             | HeaderName::XTandemForwarded
             | HeaderName::XTandemDraining
     )
@@ -110,7 +111,10 @@ fn is_end_to_end(tag: &[u8]) -> bool {
 #[must_use]
 pub fn unsupported(message: &Message) -> Option<Vec<u8>> {
     let mut joined: Vec<u8> = Vec::new();
-    for tag in message.values(HeaderName::Require).filter(|tag| !is_end_to_end(tag)) {
+    for tag in message
+        .values(HeaderName::Require)
+        .filter(|tag| !is_end_to_end(tag) && !tag.eq_ignore_ascii_case(b"timer"))
+    {
         if !joined.is_empty() {
             joined.extend_from_slice(b", ");
         }

@@ -45,6 +45,7 @@ impl fmt::Display for Aim {
             Self::Hold(side) => write!(f, "the {side} party holds the other, by request"),
             Self::Retrieve(side) => write!(f, "the {side} party takes the call back, by request"),
             Self::Park => f.write_str("the party that is left waits"),
+            Self::Refresh(side) => write!(f, "the {side} session is refreshed"),
         }
     }
 }

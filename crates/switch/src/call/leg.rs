@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tandem_sip::dialog::{Dialog, ViaLine};
 use tandem_sip::{Flow, HeaderName, Host, Message, NameAddr, TxnId, Uri};
@@ -13,6 +14,7 @@ use super::hold::Hold;
 use super::incoming::hops;
 use super::news::LegNo;
 use super::session::Session;
+use super::timer::Timer;
 use crate::arena::Key;
 use crate::directory::Directory;
 use crate::rooms::{Device, Rooms, Use, own_headers};
@@ -65,6 +67,8 @@ pub struct Leg {
     pub holds: Hold,
     /// The session that this server itself describes to the far end, once it has done so.
     pub session: Option<Session>,
+    /// Its session timer.
+    pub(super) timer: Timer,
     /// The nailed-up connection that it is lent from.
     pub nailed: Option<Key>,
     /// What answered the far end's challenge to the INVITE; its ACK repeats it (RFC 3261 22.1).
@@ -146,6 +150,7 @@ impl Leg {
             nat,
             holds: Hold::No,
             session: None,
+            timer: Timer::default(),
             nailed: None,
             authorization: None,
         };
@@ -209,6 +214,25 @@ impl Leg {
     pub fn renew(&mut self, message: &Message) {
         self.dialog.refresh_target(message);
         self.aim();
+    }
+
+    /// The far end's INVITE is about to be answered with a 2xx that has this body: its session timer begins.
+    pub(super) fn begin_session(
+        &mut self,
+        rooms: &Rooms,
+        directory: &Directory,
+        invite: &Message,
+        answer: &[u8],
+    ) {
+        self.timer = Timer::new(directory.session_timer(self.device));
+        self.timer.accept(invite, rooms.now.mono);
+        self.timer.say(answer);
+    }
+
+    /// A 2xx of the far end to an INVITE or UPDATE of ours within the dialog: target and session timer begin anew.
+    pub fn confirmed(&mut self, ok: &Message, now: Instant) {
+        self.renew(ok);
+        self.timer.accepted(ok, now);
     }
 
     /// Sends a request in the dialog. `None` when the transaction table is full.
@@ -285,11 +309,14 @@ impl Leg {
         if let Some(authorization) = ask.authorization {
             builder.header(authorization.name, &authorization.value);
         }
+        if let Some(like) = ask.like {
+            headers::relay(&mut builder, like, rooms.lines.sent_by.as_bytes());
+        }
+        if matches!(ask.method, b"INVITE" | b"UPDATE") {
+            self.timer.print_request(&mut builder);
+        }
         match (ask.like, ask.sdp) {
-            (Some(like), sdp) => {
-                headers::relay(&mut builder, like, rooms.lines.sent_by.as_bytes());
-                builder.finish(sdp.unwrap_or(like.body()))
-            }
+            (Some(like), sdp) => builder.finish(sdp.unwrap_or(like.body())),
             (None, Some(sdp)) => {
                 builder.header(HeaderName::ContentType, b"application/sdp");
                 builder.finish(sdp)

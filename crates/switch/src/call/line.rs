@@ -16,7 +16,7 @@ use super::make::Wanted;
 use super::nailed::{Back, Errand};
 use super::news::{Far, LegNo, News};
 use super::record::{EndReason, LegFacts, LegId};
-use super::reply::print_response;
+use super::reply::print_answer;
 use super::setup::{Caller, Setup};
 use super::{Call, Phase};
 use crate::cdr::EndedBy;
@@ -185,7 +185,8 @@ impl Call {
 
     fn line_answered(&mut self, rooms: &mut Rooms, setup: Setup, line: Borrowed, code: u16, ok: &Message) {
         let (Some(mut leg), Some(invite)) = (line.leg, line.invite) else { return };
-        leg.renew(ok);
+        leg.confirmed(ok, rooms.now.mono);
+        leg.timer.say(setup.request.body());
         self.note(rooms, What::Answered(line.device));
         rooms.counters.calls_answered += 1;
         self.leg_answered(rooms, line.no, code);
@@ -194,9 +195,10 @@ impl Call {
                 self.leg_answered(rooms, 0, code);
                 self.tell(rooms, News::Answered { leg: line.no });
                 let (txn, cseq) = (invite.txn, invite.cseq);
-                let caller = self.caller_leg(&setup, flow);
-                let ok = print_response(rooms, &setup.request, flow, code, Some(ok), setup.tag);
-                let (Some(caller), Some(ok)) = (caller, ok) else { return };
+                let Some(mut caller) = self.caller_leg(&setup, flow) else { return };
+                caller.begin_session(rooms, &self.directory, &setup.request, ok.body());
+                let ok = print_answer(rooms, &setup.request, flow, code, ok, setup.tag, &caller.timer);
+                let Some(ok) = ok else { return };
                 if !self.tags.contains(&setup.tag) {
                     self.own_tag(rooms, setup.tag);
                 }

@@ -18,6 +18,7 @@
 //! | `nailed`, `line`, `resting` | nailed-up connections: the table's part, the borrowing call's, the lending one's |
 //! | `transfer` | legs that leave one call for another: transfer, conference |
 //! | `relay` | other requests within the dialogs, passed to the other side |
+//! | `timer`, `refresh` | the session timer of each leg (RFC 4028), and what it does |
 //! | `session`, `stored` | descriptions of this server's own, and the record of an answered call |
 //! | `teardown`, `closing` | how an answered call ends, and what it then still owes |
 //! | `headers`, `hide` | what is passed from leg to leg and what is not |
@@ -47,6 +48,7 @@ mod operate;
 mod player;
 mod privacy;
 mod record;
+mod refresh;
 mod relay;
 mod reply;
 mod resting;
@@ -58,6 +60,7 @@ mod table;
 mod talk;
 mod teardown;
 mod telling;
+mod timer;
 mod transfer;
 mod waiting;
 
@@ -219,6 +222,8 @@ pub enum CallTimer {
     Alone,
     /// An audit is due, or stays unanswered.
     Audit,
+    /// A session is refreshed, or was not.
+    Session,
 }
 
 impl Call {

@@ -44,6 +44,8 @@ pub enum EndReason {
     Moved,
     /// `disconnect-nailedup-timeout` was over.
     Idle,
+    /// The session timer ran out: the far end did not refresh, or could not be reached any more (RFC 4028 10).
+    SessionExpired,
 }
 
 impl fmt::Display for EndReason {
@@ -63,6 +65,7 @@ impl fmt::Display for EndReason {
             Self::Request => f.write_str("by request"),
             Self::Moved => f.write_str("went on in another call"),
             Self::Idle => f.write_str("no call came for disconnect-nailedup-timeout"),
+            Self::SessionExpired => f.write_str("the session timer ran out"),
             Self::TakenBack => f.write_str("the offer was taken back"),
             Self::UnusableAnswer => f.write_str("the answer named no usable Contact"),
         }

@@ -109,6 +109,9 @@ impl Call {
             rooms.counters.refused_full += 1;
             return incoming.answer(rooms, &Reject::full());
         }
+        if incoming.env.cseq.method == Method::Update && self.refreshed_by(rooms, side, incoming) {
+            return;
+        }
         if incoming.env.cseq.method == Method::Update
             && self.is_arranging()
             && !incoming.message.body().is_empty()
@@ -185,6 +188,9 @@ impl Call {
             Phase::Talk(talking) => {
                 let cseq = talking.talk.update(&mut rooms.log, |talk| talk.leg_mut(far).dialog.next_cseq());
                 let sdp = talking.redescribe(rooms, far, &pending.request);
+                if matches!(pending.request.method(), Some(Method::Update | Method::Prack)) {
+                    talking.said(rooms, far, sdp.as_deref().unwrap_or(pending.request.body()));
+                }
                 talking.talk.leg(far).ask(rooms, &Ask { cseq, sdp: sdp.as_deref(), ..ask }, used_for)
             }
             Phase::Ending => None,
@@ -240,24 +246,33 @@ impl Call {
         }
         let Some(place) = self.pending.iter().position(|pending| pending.id == id) else { return };
         let pending = self.pending.swap_remove(place);
-        let sdp = match &mut self.phase {
-            Phase::Talk(talking) => talking.redescribe(rooms, pending.from, response),
-            Phase::Setup(_) | Phase::Ending => None,
+        let updates = code < 300 && pending.request.method() == Some(Method::Update);
+        let (sdp, timer) = match &mut self.phase {
+            Phase::Talk(talking) => {
+                let sdp = talking.redescribe(rooms, pending.from, response);
+                if updates {
+                    talking.accepted(rooms, pending.from, &pending.request);
+                    talking.said(rooms, pending.from, sdp.as_deref().unwrap_or(response.body()));
+                }
+                (sdp, Some(&talking.talk.leg(pending.from).timer))
+            }
+            Phase::Setup(_) | Phase::Ending => (None, None),
         };
-        let payload = pass_back(rooms, &pending.request, pending.flow, code, response, sdp.as_deref());
+        let payload = pass_back(rooms, &pending.request, pending.flow, code, response, sdp.as_deref(), timer);
         if let Some(payload) = payload {
             rooms.endpoint.respond(pending.server, mapped(code), payload, rooms.now.mono);
         }
         let (far, method) = (pending.from.other(), pending.request.method().unwrap_or(Method::Other));
         match &mut self.phase {
-            Phase::Talk(talking) if code < 300 && method == Method::Update => {
-                talking.talk.update(&mut rooms.log, |talk| talk.leg_mut(far).renew(response));
+            Phase::Talk(talking) if updates => {
+                let now = rooms.now.mono;
+                talking.talk.update(&mut rooms.log, |talk| talk.leg_mut(far).confirmed(response, now));
                 self.hold_by_phone(rooms, pending.from, &pending.request);
             }
             Phase::Talk(_) if ends_dialog(method, code) => {
                 self.dialog_gone(rooms, far, EndReason::Status(code));
             }
-            Phase::Setup(setup) if code < 300 && method == Method::Update => {
+            Phase::Setup(setup) if updates => {
                 let from_tag = pending.request.envelope().ok().and_then(|env| env.from_tag);
                 if let Some((_, legs)) = setup.early(pending.to, from_tag) {
                     pick(legs, far).renew(response);

@@ -6,6 +6,7 @@ use super::best::Best;
 use super::headers;
 use super::hide::hide;
 use super::setup::Setup;
+use super::timer::Timer;
 use crate::ids::Tag;
 use crate::rooms::{Rooms, own_headers};
 
@@ -47,6 +48,25 @@ pub(super) fn print_response(
     let Some(like) = like else { return Some(builder.finish(b"")) };
     headers::relay(&mut builder, like, lines.sent_by.as_bytes());
     Some(builder.finish(like.body()))
+}
+
+/// The 2xx to the caller's INVITE, with what a callee's `ok` carries passed on.
+pub(super) fn print_answer(
+    rooms: &mut Rooms,
+    request: &Message,
+    flow: Flow,
+    code: u16,
+    ok: &Message,
+    tag: Tag,
+    timer: &Timer,
+) -> Option<bytes::Bytes> {
+    let lines = &rooms.lines;
+    let mut builder = head(&mut rooms.scratch, request, flow, code, Some(ok), tag)?;
+    builder.copy(request, HeaderName::RecordRoute);
+    own_headers(&mut builder, lines.contact(flow.transport));
+    headers::relay(&mut builder, ok, lines.sent_by.as_bytes());
+    timer.print_answer(&mut builder);
+    Some(builder.finish(ok.body()))
 }
 
 /// A provisional response that describes a session of a media server.

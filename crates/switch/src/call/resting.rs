@@ -181,7 +181,7 @@ impl Call {
     fn silenced(&mut self, rooms: &mut Rooms, asked: Asked, ok: &Message) {
         let Ok(env) = ok.envelope() else { return };
         let Some(leg) = self.resting_leg() else { return };
-        leg.renew(ok);
+        leg.confirmed(ok, rooms.now.mono);
         if asked.offered {
             leg.acknowledge(rooms, asked.txn, env.cseq.number, None);
             return self.silence(rooms);

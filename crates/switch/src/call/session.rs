@@ -34,6 +34,7 @@ impl Leg {
     pub fn inactive_answer(&mut self, rooms: &mut Rooms, offer: &Message) -> Option<Vec<u8>> {
         let (session, sdp) = self.parked(rooms, offer)?;
         self.session = Some(session);
+        self.timer.say(&sdp);
         Some(sdp)
     }
 
@@ -88,7 +89,11 @@ impl Talking {
         described: Option<(Session, Vec<u8>)>,
     ) -> Option<Vec<u8>> {
         let (session, sdp) = described?;
-        self.talk.update(&mut rooms.log, |talk| talk.leg_mut(side).session = Some(session));
+        self.talk.update(&mut rooms.log, |talk| {
+            let leg = talk.leg_mut(side);
+            leg.session = Some(session);
+            leg.timer.say(&sdp);
+        });
         Some(sdp)
     }
 }

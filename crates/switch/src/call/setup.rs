@@ -21,7 +21,7 @@ use super::make::Wanted;
 use super::news::{Carried, Far, LegNo, News};
 use super::privacy;
 use super::record::{EndReason, LegFacts, LegId};
-use super::reply::print_response;
+use super::reply::print_answer;
 use super::waiting::Waiting;
 use super::{Call, CallTimer, Phase, branch, carried};
 use crate::arena::Key;
@@ -134,7 +134,11 @@ impl Setup {
         let ring = self.ring_until.map(|at| (at, CallTimer::Ring));
         let again = self.waiting.as_ref().and_then(|waiting| waiting.again_at);
         let again = again.map(|at| (at, CallTimer::Waiting));
-        [ring, again].into_iter().flatten().min_by_key(|(at, _)| *at)
+        let session = match &self.caller {
+            Caller::Leg(_, leg) => leg.timer.due().map(|at| (at, CallTimer::Session)),
+            Caller::Invite(..) | Caller::Nobody(_) => None,
+        };
+        [ring, again, session].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     /// Whether the caller hears and sees nothing of those who are called: a waiting caller has his treatment, which
@@ -371,6 +375,12 @@ impl Call {
     fn refused_by(&mut self, rooms: &mut Rooms, mut setup: Box<Setup>, place: usize, answer: &Answer<'_>) {
         let (code, request) = (answer.code, &setup.request);
         if let Some(branch) = setup.branches.get_mut(place)
+            && branch.lengthen_session(rooms, self.key, request, answer.message)
+        {
+            self.phase = Phase::Setup(setup);
+            return;
+        }
+        if let Some(branch) = setup.branches.get_mut(place)
             && branch.answer_challenge(rooms, &self.directory, self.key, request, answer.message)
         {
             let device = branch.target.device;
@@ -408,6 +418,9 @@ impl Call {
         let _ = callee.dialog.confirm(answer.message);
         callee.aim();
         callee.authorization.clone_from(&branch.authorization);
+        callee.timer = branch.timer.clone();
+        callee.timer.accepted(answer.message, rooms.now.mono);
+        callee.timer.say(setup.request.body());
         self.note(rooms, What::Answered(branch.target.device));
         let now = rooms.now.unix_ms;
         for leg in [Some(0).filter(|_| caller.is_some()), Some(branch.leg())] {
@@ -420,9 +433,11 @@ impl Call {
         self.drop_branches(rooms, &mut setup, EndReason::AnsweredElsewhere, &Why::Ours(ELSEWHERE));
         let Setup { caller: waits, request, .. } = *setup;
         match (waits, caller) {
-            (Caller::Invite(server, flow), Some(caller)) => {
+            (Caller::Invite(server, flow), Some(mut caller)) => {
                 rooms.counters.calls_answered += 1;
-                let Some(ok) = print_response(rooms, &request, flow, answer.code, Some(answer.message), tag)
+                caller.begin_session(rooms, &self.directory, &request, answer.message.body());
+                let Some(ok) =
+                    print_answer(rooms, &request, flow, answer.code, answer.message, tag, &caller.timer)
                 else {
                     return;
                 };

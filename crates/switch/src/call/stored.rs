@@ -10,6 +10,7 @@ use super::hold::Hold;
 use super::leg::Leg;
 use super::session::Session;
 use super::talk::Talk;
+use super::timer::Timer;
 use crate::directory::{Directory, DnId, TrunkId};
 use crate::rooms::Device;
 
@@ -76,6 +77,10 @@ impl Leg {
             out.u64(session.id);
             out.u64(session.version);
         });
+        out.option(self.timer.agreed(), |out, (interval_s, far_refreshes)| {
+            out.u32(interval_s);
+            out.bool(far_refreshes);
+        });
     }
 
     fn decode(fields: &mut Reader<'_>) -> Option<Self> {
@@ -106,6 +111,7 @@ impl Leg {
             nat: fields.bool()?,
             holds: Hold::read(fields.u8()?)?,
             session: fields.option(|fields| Some(Session { id: fields.u64()?, version: fields.u64()? }))?,
+            timer: Timer::restored(fields.option(|fields| Some((fields.u32()?, fields.bool()?)))?),
             nailed: None,
             authorization: None,
         })

@@ -9,6 +9,9 @@ use crate::arena::{Arena, Key};
 use crate::explain::Explained;
 use crate::rooms::Rooms;
 
+/// Entries of `wakes` beyond four for each call from which dead ones are sought.
+const TIDY_FROM: usize = 4_096;
+
 /// See the module.
 #[derive(Debug)]
 pub struct Calls {
@@ -192,8 +195,13 @@ impl Calls {
         }
     }
 
-    /// Drops dead entries from the front, so that [`Calls::poll_timeout`] never names one.
+    /// Drops dead entries from the front, so that [`Calls::poll_timeout`] never names one; and everywhere, once they are
+    /// many: a call that ends leaves the entry of its session timer behind.
     pub fn tidy(&mut self) {
+        if self.wakes.len() > 4 * self.arena.len() + TIDY_FROM {
+            let armed = self.arena.iter().filter_map(|(key, slot)| Some(Reverse((slot.armed?, key))));
+            self.wakes = armed.collect();
+        }
         while let Some(Reverse((at, key))) = self.wakes.peek()
             && self.arena.get(*key).is_none_or(|slot| slot.armed != Some(*at))
         {

@@ -12,6 +12,7 @@ use super::incoming::{Incoming, hops};
 use super::leg::{Ask, Leg, Side};
 use super::news::LegNo;
 use super::record::EndReason;
+use super::timer::Timer;
 use super::{Call, Phase, Talking, headers, mapped};
 use crate::cdr::EndedBy;
 use crate::reject::Reject;
@@ -110,6 +111,7 @@ impl Call {
             Exchange::Relayed(relayed) if relayed.from == side => Some(too_soon(rooms)),
             Exchange::Relayed(_) | Exchange::Answered(_) | Exchange::Arranging(_) => Some(Reject::new(491)),
         };
+        let refusal = refusal.or_else(|| talking.talk.leg(side).timer.refusal(incoming.message));
         if let Some(refusal) = refusal {
             return incoming.answer(rooms, &refusal);
         }
@@ -118,6 +120,7 @@ impl Call {
             talk.leg_mut(side.other()).dialog.next_cseq()
         });
         let sdp = talking.redescribe(rooms, side.other(), incoming.message);
+        talking.said(rooms, side.other(), sdp.as_deref().unwrap_or(incoming.message.body()));
         let ask = Ask {
             like: Some(incoming.message),
             sdp: sdp.as_deref(),
@@ -160,6 +163,9 @@ impl Call {
         if matches!(code, 401 | 407) && self.answer_reinvite_challenge(rooms, response) {
             return true;
         }
+        if code == 422 && self.lengthen_reinvite(rooms, response) {
+            return true;
+        }
         self.reinvite_decided(rooms, code, response);
         true
     }
@@ -170,7 +176,15 @@ impl Call {
         let (from, server, flow, request) =
             (relayed.from, relayed.server, relayed.flow, relayed.request.clone());
         let sdp = talking.redescribe(rooms, from, response);
-        let Some(payload) = pass_back(rooms, &request, flow, code, response, sdp.as_deref()) else { return };
+        if (200..300).contains(&code) {
+            talking.accepted(rooms, from, &request);
+            talking.said(rooms, from, sdp.as_deref().unwrap_or(response.body()));
+        }
+        let timer = &talking.talk.leg(from).timer;
+        let Some(payload) = pass_back(rooms, &request, flow, code, response, sdp.as_deref(), Some(timer))
+        else {
+            return;
+        };
         let Exchange::Relayed(relayed) = &talking.exchange else { return };
         rooms.endpoint.respond(server, mapped(code), payload.clone(), rooms.now.mono);
         if code < 200 {
@@ -180,7 +194,8 @@ impl Call {
         let (client, client_cseq) = (relayed.client, relayed.client_cseq);
         talking.exchange = Exchange::Idle;
         if code < 300 {
-            talking.talk.update(&mut rooms.log, |talk| talk.leg_mut(from.other()).renew(response));
+            let now = rooms.now.mono;
+            talking.talk.update(&mut rooms.log, |talk| talk.leg_mut(from.other()).confirmed(response, now));
             let (again_at, give_up_at) = (rooms.now.mono, rooms.now.mono);
             let answered = Answered {
                 from,
@@ -214,16 +229,30 @@ impl Call {
         let Some(authorization) = Authorization::answering(rooms, &self.directory, challenged) else {
             return false;
         };
-        self.reinvite_again(rooms, Some(authorization))
+        self.reinvite_again(rooms, Some(authorization), false)
+    }
+
+    /// The far leg's session interval is too short for somebody on the way: the re-INVITE goes again with a longer one.
+    fn lengthen_reinvite(&mut self, rooms: &mut Rooms, response: &Message) -> bool {
+        let Phase::Talk(talking) = &mut self.phase else { return false };
+        let Exchange::Relayed(relayed) = &talking.exchange else { return false };
+        let far = relayed.from.other();
+        talking.talk.update(&mut rooms.log, |talk| talk.leg_mut(far).timer.lengthen(response))
+            && self.reinvite_again(rooms, None, false)
     }
 
     /// Passes the re-INVITE on again: with credentials, or by UDP after TCP failed.
-    fn reinvite_again(&mut self, rooms: &mut Rooms, authorization: Option<Authorization>) -> bool {
+    fn reinvite_again(
+        &mut self,
+        rooms: &mut Rooms,
+        authorization: Option<Authorization>,
+        udp_only: bool,
+    ) -> bool {
         let Phase::Talk(talking) = &mut self.phase else { return false };
         let Exchange::Relayed(relayed) = &mut talking.exchange else { return false };
         let far = relayed.from.other();
-        let udp_only = authorization.is_none();
-        relayed.challenged |= !udp_only;
+        let fresh = authorization.is_some();
+        relayed.challenged |= fresh;
         // A new transaction has a new number: the far end may have seen the first one before its connection broke.
         relayed.client_cseq = talking.talk.update(&mut rooms.log, |talk| {
             let leg = talk.leg_mut(far);
@@ -240,7 +269,7 @@ impl Call {
             like: Some(&request),
             sdp: sdp.as_deref(),
             max_forwards: hops(&request),
-            authorization: leg.authorization.as_deref().filter(|_| !udp_only),
+            authorization: leg.authorization.as_deref().filter(|_| fresh),
             udp_only,
             ..Ask::own(b"INVITE", cseq)
         };
@@ -265,7 +294,7 @@ impl Call {
         let (far, for_size) = (relayed.from.other(), relayed.by_tcp_for_size);
         if how == CallFailure::Transport
             && (for_size || self.reconnect(rooms, far))
-            && self.reinvite_again(rooms, None)
+            && self.reinvite_again(rooms, None, true)
         {
             return;
         }
@@ -302,6 +331,7 @@ impl Call {
         }
         let (client, cseq) = (answered.client, answered.client_cseq);
         let sdp = talking.redescribe(rooms, side.other(), ack);
+        talking.said(rooms, side.other(), sdp.as_deref().unwrap_or(ack.body()));
         let far = talking.talk.leg(side.other());
         far.acknowledge_with(rooms, client, cseq, Some(ack), sdp.as_deref());
         talking.exchange = Exchange::Idle;
@@ -334,6 +364,7 @@ impl Call {
         self.alone_timeout(rooms);
         self.arranging_timeout(rooms);
         self.audit_timeout(rooms);
+        self.session_timeout(rooms);
     }
 }
 
@@ -358,6 +389,7 @@ pub(super) fn pass_back(
     code: u16,
     response: &Message,
     sdp: Option<&[u8]>,
+    timer: Option<&Timer>,
 ) -> Option<Bytes> {
     let env = request.envelope().ok()?;
     let told = mapped(code);
@@ -365,10 +397,14 @@ pub(super) fn pass_back(
     let reason = like.and_then(Message::reason).unwrap_or_else(|| crate::rooms::phrase(told).as_bytes());
     let lines = &rooms.lines;
     let mut builder = response_to(&mut rooms.scratch, request, &env, told, reason, None, Some(flow.remote));
-    if code < 300 && matches!(env.cseq.method, Method::Invite | Method::Update) {
+    let refreshes = code < 300 && matches!(env.cseq.method, Method::Invite | Method::Update);
+    if refreshes {
         own_headers(&mut builder, lines.contact(flow.transport));
     }
     let Some(like) = like else { return Some(builder.finish(b"")) };
     headers::relay(&mut builder, like, lines.sent_by.as_bytes());
+    if let Some(timer) = timer.filter(|_| refreshes && code >= 200) {
+        timer.print_answer(&mut builder);
+    }
     Some(builder.finish(sdp.unwrap_or(like.body())))
 }

@@ -173,6 +173,7 @@ impl Call {
             self.tell_treatment(rooms, &mut setup);
             self.phase = Phase::Setup(setup);
         }
+        self.waiting_session_timeout(rooms);
     }
 
     /// A request within a dialog of a set-up whose two sides do not see each other. False: it is none of these, or they
@@ -206,6 +207,7 @@ impl Call {
                 self.caller_hung_up(rooms, incoming);
             }
             Method::Options => incoming.answer(rooms, &Reject::new(200)),
+            Method::Update if from_caller && self.waiting_refreshed_by(rooms, incoming) => {}
             // There is nobody yet whom a change of the session could be agreed with.
             Method::Invite | Method::Update => incoming.answer(rooms, &Reject::new(491)),
             Method::Info | Method::Message | Method::Notify if from_caller => {
@@ -234,20 +236,28 @@ impl Call {
         let Phase::Setup(setup) = &mut self.phase else { return };
         match &setup.caller {
             Caller::Invite(..) => self.cancelled(rooms, Some(bye.message)),
-            Caller::Leg(leg, _) => {
-                let leg = *leg;
-                let Some(mut setup) = self.take_setup() else { return };
-                if let Caller::Leg(_, gone) = &mut setup.caller {
-                    self.lose(rooms, gone, EndedBy::Caller, EndReason::Bye);
-                }
-                self.denail(rooms);
-                let why = super::branch::Why::Ours(GONE);
-                self.drop_branches(rooms, &mut setup, EndReason::CallerGone, &why);
-                self.leg_ended(rooms, usize::from(leg), EndedBy::Caller, EndReason::Bye);
-                self.tell(rooms, News::Ended { leg, by: EndedBy::Caller, reason: EndReason::Bye });
-            }
+            Caller::Leg(..) => self.left_by_waiting(rooms, EndedBy::Caller, EndReason::Bye, false),
             Caller::Nobody(_) => {}
         }
+    }
+
+    /// The party that waits on the line is gone; with `bye` it is told so, should it still be there.
+    pub(super) fn left_by_waiting(&mut self, rooms: &mut Rooms, by: EndedBy, reason: EndReason, bye: bool) {
+        let Some(mut setup) = self.take_setup() else { return };
+        let Caller::Leg(leg, gone) = &mut setup.caller else {
+            self.phase = Phase::Setup(setup);
+            return;
+        };
+        let leg = *leg;
+        self.lose(rooms, gone, by, reason);
+        if bye {
+            self.hang_up_on(rooms, gone);
+        }
+        self.denail(rooms);
+        let why = super::branch::Why::Ours(GONE);
+        self.drop_branches(rooms, &mut setup, EndReason::CallerGone, &why);
+        self.leg_ended(rooms, usize::from(leg), by, reason);
+        self.tell(rooms, News::Ended { leg, by, reason });
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod floor;
 mod identity;
+mod session_timer;
 mod watch;
 
 use std::collections::{HashMap, HashSet};
@@ -14,8 +15,11 @@ use tandem_peer::{DrForward, TrunkOptions, TrunkRole};
 use tandem_sip::auth::{Algorithm, Ha1, Offer};
 use tandem_sip::{Builder, HeaderName, Transport};
 
+use crate::rooms::Device;
+
 pub use floor::{AgentOptions, Floor, FloorDn, Mixer};
 pub use identity::TrunkIdentity;
+pub use session_timer::{OwnSessionTimer, SessionTimer, SessionTimerMode};
 pub use watch::{EventOptions, Watchers};
 
 /// Index of an Extension DN in one [`Directory`].
@@ -89,6 +93,8 @@ pub struct Options {
     pub graceful_shutdown_sip_timeout: Duration,
     /// `ring-timeout`, s: how long a call may ring before the caller gets 480.
     pub ring_timeout: Duration,
+    /// `session-timer` and its fellows.
+    pub session_timer: SessionTimer,
     /// `min-expires`, s: a REGISTER asking for less (but not 0) gets 423.
     pub min_expires_s: u32,
     /// `max-expires`, s: a REGISTER asking for more is granted this.
@@ -122,6 +128,7 @@ impl Default for Options {
             shutdown_sip_reject_code: tandem_peer::drain::DEFAULT_REJECT_CODE,
             graceful_shutdown_sip_timeout: Duration::from_secs(10),
             ring_timeout: Duration::from_secs(180),
+            session_timer: SessionTimer::default(),
             min_expires_s: 10,
             max_expires_s: 3600,
             default_expires_s: 300,
@@ -229,6 +236,8 @@ pub struct DnClass {
     pub oos: TrunkOptions,
     /// `ring-timeout` at DN level.
     pub ring_timeout: Option<Duration>,
+    /// `session-timer` and its fellows at DN level.
+    pub session_timer: OwnSessionTimer,
     /// Contacts this DN may register.
     pub max_contacts: usize,
     /// Options of agents at DN level.
@@ -249,6 +258,7 @@ impl Default for DnClass {
             dr_forward: None,
             oos: TrunkOptions::default(),
             ring_timeout: None,
+            session_timer: OwnSessionTimer::default(),
             max_contacts: crate::limits::MAX_CONTACTS,
             agent: AgentOptions::default(),
             answer: AnswerMode::default(),
@@ -286,6 +296,8 @@ pub struct Trunk {
     pub credentials: Option<(Box<str>, Box<str>)>,
     /// What it is told, and believed, of who calls.
     pub identity: TrunkIdentity,
+    /// `session-timer` and its fellows at DN level.
+    pub session_timer: OwnSessionTimer,
 }
 
 /// One line of the dial plan. The longest matching prefix wins.
@@ -572,6 +584,17 @@ impl Directory {
     pub fn dialog_watchers(&self, dn: DnId) -> &Watchers {
         let own = self.extension(dn).and_then(|extension| extension.class.dialog_watchers.as_ref());
         own.unwrap_or(&self.options.events.dialog_watchers)
+    }
+
+    /// Session timers with a far end.
+    #[must_use]
+    pub fn session_timer(&self, device: Device) -> SessionTimer {
+        let own = match device {
+            Device::Extension(id) => self.extension(id).map(|extension| extension.class.session_timer),
+            Device::Trunk(id) => self.trunk(id).map(|trunk| trunk.session_timer),
+            Device::Mixer => None,
+        };
+        own.unwrap_or_default().over(self.options.session_timer)
     }
 
     /// The Trunk with this name.

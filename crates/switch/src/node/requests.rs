@@ -110,6 +110,9 @@ impl Node {
             return Err(reject);
         }
         let (origin, known_by) = self.origin(flow, request, env)?;
+        if let Some(refusal) = self.rooms.directory.session_timer(origin).refusal(request) {
+            return Err(refusal);
+        }
         self.call_seen(origin);
         if self.calls.is_full() {
             self.rooms.counters.refused_full += 1;
@@ -217,6 +220,7 @@ impl Node {
                 | Use::Bye(..)
                 | Use::Stray(_)
                 | Use::Audit(..)
+                | Use::Refresh(..)
                 | Use::Told(..)
                 | Use::Probe(..)
                 | Use::Notify(_)

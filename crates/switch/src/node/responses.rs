@@ -42,6 +42,9 @@ impl Node {
                 self.call(key, |call, _| call.bye_over());
             }
             Use::Audit(key, side) if code >= 200 => self.audited(key, side, AuditOutcome::Answered(code)),
+            Use::Refresh(key, leg) if code >= 200 => {
+                self.call(key, |call, rooms| call.refresh_answered(rooms, leg, message));
+            }
             Use::Probe(device, probe) if code >= 200 => {
                 let action = self.rooms.trunks.probe_answered(device, probe, code, self.rooms.now);
                 self.act(device, action);
@@ -53,6 +56,7 @@ impl Node {
             Use::Bye(..)
             | Use::Stray(_)
             | Use::Audit(..)
+            | Use::Refresh(..)
             | Use::Probe(..)
             | Use::Told(..)
             | Use::Notify(_) => {}
@@ -132,6 +136,9 @@ impl Node {
                 self.call(key, |call, rooms| call.untold(rooms, id, how));
             }
             Use::Audit(key, side) => self.audited(key, side, AuditOutcome::Unanswered),
+            Use::Refresh(key, leg) => {
+                self.call(key, |call, rooms| call.refresh_unanswered(rooms, leg, how));
+            }
             Use::Probe(device, probe) if how == CallFailure::Transport => {
                 let action = self.rooms.trunks.probe_failed(device, probe, self.rooms.now);
                 self.act(device, action);

@@ -34,6 +34,7 @@ mod records;
 mod refusals;
 mod reinvite;
 mod secure;
+mod session_timer;
 mod setup;
 mod standing;
 mod steered;

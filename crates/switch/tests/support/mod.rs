@@ -72,6 +72,7 @@ pub fn trunk(name: &str, at: &str) -> Trunk {
         sources: Vec::new(),
         credentials: None,
         identity: tandem_switch::directory::TrunkIdentity::default(),
+        session_timer: Default::default(),
     }
 }
 

@@ -71,6 +71,7 @@ pub fn directory(mixer: bool) -> Directory {
         sources: vec![],
         credentials: None,
         identity: tandem_switch::directory::TrunkIdentity::default(),
+        session_timer: Default::default(),
     };
     let rule = DialRule { prefix: "0".into(), strip: 0, add: "".into(), trunks: vec![TrunkId(0)] };
     let point = RoutingPoint {

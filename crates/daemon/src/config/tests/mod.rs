@@ -3,6 +3,7 @@
 mod floor;
 mod peer;
 mod peer_http;
+mod session_timer;
 mod sip_tls;
 
 use std::collections::BTreeSet;
