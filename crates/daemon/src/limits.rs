@@ -165,10 +165,24 @@ pub const PEER_ANSWER_WITHIN: Duration = Duration::from_secs(3);
 pub const CONTROL_ASKED_EVERY: Duration = Duration::from_secs(1);
 /// Largest answer read from it, bytes, room for a million Extensions; a larger one is not read.
 pub const MAX_PEER_ANSWER: usize = 64 * 1024 * 1024;
-/// How often host names of contacts are resolved again.
-pub const RESOLVE_EVERY: Duration = Duration::from_secs(30);
-/// Longest wait for one resolution.
-pub const RESOLVE_WITHIN: Duration = Duration::from_secs(5);
+/// After how long a name that could not be located is looked up again.
+pub const RESOLVE_AGAIN: Duration = Duration::from_secs(10);
+/// Longest wait for all the answers that one name needs; then it cannot be located for now.
+pub const RESOLVE_WITHIN: Duration = Duration::from_secs(10);
+/// Wait for one answer of one name server; then the question is repeated, or another server is asked.
+pub const RESOLVE_ATTEMPT: Duration = Duration::from_millis(1_500);
+/// Rounds of questions that one name may need.
+pub const MAX_LOCATE_STEPS: usize = 8;
+/// Names that are being looked up at once; others wait.
+pub const MAX_LOOKUPS: usize = 16;
+/// What a record's time to live is brought into.
+pub const MIN_TTL: Duration = Duration::from_secs(5);
+/// See [`MIN_TTL`].
+pub const MAX_TTL: Duration = Duration::from_secs(3_600);
+/// Answers of the Domain Name System that are kept for their time; beyond it old ones make room.
+pub const MAX_DNS_CACHE: u64 = 4_096;
+/// Name servers in one configuration; more is a configuration error.
+pub const MAX_DNS_SERVERS: usize = 8;
 /// Largest answer the command line reads from a server, bytes.
 pub const MAX_ANSWER: usize = 256 * 1024 * 1024;
 

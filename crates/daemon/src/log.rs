@@ -36,6 +36,12 @@ pub fn event(event: &Event) {
     match event {
         Event::DnOutOfService { dn, reason } => tracing::warn!(%dn, %reason, "EventDNOutOfService"),
         Event::DnBackInService { dn, reason } => tracing::info!(%dn, %reason, "EventDNBackInService"),
+        Event::TargetOutOfService { dn, target, reason } => {
+            tracing::warn!(%dn, %target, %reason, "a target of the trunk is out of service; it has others");
+        }
+        Event::TargetBackInService { dn, target, reason } => {
+            tracing::info!(%dn, %target, %reason, "a target of the trunk is back in service");
+        }
         Event::DrainStarted { by, calls, agents } => {
             tracing::warn!(%by, calls, agents, "graceful shutdown: no new calls from now on");
         }

@@ -18,11 +18,13 @@ use crate::command::Commands;
 use crate::config::{self, Config, MediaSettings, Origin, Settings};
 use crate::edges::cdr::{CdrCounters, CdrWriter};
 use crate::edges::cti::CtiEdge;
+use crate::edges::dns::Dns;
 use crate::edges::http::{self, Sources};
 use crate::edges::isolation::Isolation;
 use crate::edges::media::MediaEdge;
+use crate::edges::resolve::Resolve;
 use crate::edges::udp::UdpEdge;
-use crate::edges::{resolve, tcp, tls, udp};
+use crate::edges::{tcp, tls, udp};
 use crate::limits::{MAX_COMMANDS, MAX_CONNECTIONS, MAX_CTI_LINKS, MAX_HTTP_REQUESTS, MAX_LISTEN};
 use crate::readiness::{self, Readiness};
 use crate::reload;
@@ -276,8 +278,9 @@ struct Control<'a> {
 
 impl Control<'_> {
     async fn run(mut self, mut signals: Signals, mut ends: Ends) -> Result<()> {
-        let names = Arc::clone(&self.tcp);
-        tokio::spawn(resolve::run(self.commands.clone(), names, self.publish.subscribe()));
+        let dns = Dns::new(&self.settings.dns)?;
+        let names = Resolve::new(dns, self.commands.clone(), Arc::clone(&self.tcp));
+        tokio::spawn(names.run(self.publish.subscribe()));
         if let Some(peer) = self.settings.peer_http.clone() {
             let own = self.directory.server.name.clone();
             tokio::spawn(readiness::control::watch(peer, own, self.commands.clone()));

@@ -38,6 +38,8 @@ impl Sim {
             Event::PeerFailure { rating, seen } => Some(format!("{rating} ({seen})")),
             Event::DnOutOfService { .. }
             | Event::DnBackInService { .. }
+            | Event::TargetOutOfService { .. }
+            | Event::TargetBackInService { .. }
             | Event::DrainStarted { .. }
             | Event::DrainAborted { .. }
             | Event::Drained { .. }

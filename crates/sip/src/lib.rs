@@ -13,6 +13,7 @@ pub mod header_name;
 pub mod host;
 pub mod lexer;
 pub mod limits;
+pub mod locate;
 pub mod message;
 pub mod name_addr;
 pub mod params;

@@ -59,3 +59,9 @@ pub const MAX_ROUTES: usize = 32;
 
 /// Most media of one session description.
 pub const MAX_MEDIA: usize = 32;
+
+/// Servers that are looked at of one service (RFC 2782); those of the highest priority numbers beyond it are not.
+pub const MAX_SERVERS: usize = 16;
+
+/// Places that one name leads to; further ones are not tried.
+pub const MAX_LOCATED: usize = 16;

@@ -21,6 +21,24 @@ pub enum Event {
         /// Why, for a person.
         reason: Box<str>,
     },
+    /// One target of a trunk with several stopped answering; the trunk has others.
+    TargetOutOfService {
+        /// Name of the Trunk.
+        dn: Arc<str>,
+        /// Transport and address.
+        target: Box<str>,
+        /// Why, for a person.
+        reason: Box<str>,
+    },
+    /// It answers again.
+    TargetBackInService {
+        /// Name of the Trunk.
+        dn: Arc<str>,
+        /// Transport and address.
+        target: Box<str>,
+        /// Why, for a person.
+        reason: Box<str>,
+    },
     /// Graceful shutdown has begun.
     DrainStarted {
         /// Who asked.

@@ -133,6 +133,8 @@ pub enum Absent {
     Unresolved,
     /// The call is for a sips: URI, and it is not reached over TLS.
     NotSecure,
+    /// Its 503 asked by Retry-After to be left alone for a while.
+    LeftAlone,
 }
 
 /// One step.
@@ -319,6 +321,7 @@ impl std::fmt::Display for Absent {
             Self::OutOfService => "out of service",
             Self::NotRegistered => "no contact is registered",
             Self::Unresolved => "the name in its contact does not resolve",
+            Self::LeftAlone => "it answered 503 and asked by Retry-After to be left alone for now",
             Self::NotSecure => "the call is for a sips: URI, and this way is without TLS",
         })
     }

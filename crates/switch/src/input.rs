@@ -1,9 +1,9 @@
 //! Everything that can happen to a [`Node`](crate::Node).
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tandem_sip::locate::{Candidate, Wanted};
 use tandem_sip::{Flow, Message};
 
 use crate::cti::CtiInput;
@@ -52,12 +52,12 @@ pub enum Input {
     /// What the peer's administration interface said, asked while [`Node::asks_control`](crate::Node::asks_control). It
     /// explains the loss of the peer and changes nothing.
     PeerControl(tandem_peer::failure::Control),
-    /// The name in a trunk's `contact` now resolves to this address; `None` when it does not resolve.
-    Resolved {
-        /// The trunk's name.
-        trunk: Box<str>,
-        /// The address requests to it go to.
-        addr: Option<SocketAddr>,
+    /// A name leads to these places (RFC 3263).
+    Located {
+        /// What was looked for.
+        wanted: Wanted,
+        /// Where it leads; empty when that cannot be found out, and what was known before stays.
+        found: Vec<Candidate>,
     },
 }
 

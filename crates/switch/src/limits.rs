@@ -165,3 +165,8 @@ pub const MAX_LAMPS: usize = 32;
 pub const MAX_MAILBOXES: usize = 200_000;
 /// Longest message summary, bytes; a longer one gets 413.
 pub const MAX_SUMMARY_BYTES: usize = 2_048;
+/// The longest that a trunk's target is left alone because its 503 said so by Retry-After; a longer wish is cut to it.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
+/// How long a target that took no call is passed over, seconds, when the trunk has others and neither `oos-check` nor
+/// `recovery-timeout` says when to ask again.
+pub const TARGET_REST_S: u32 = 30;

@@ -22,7 +22,7 @@ use crate::metrics::Counters;
 use crate::registrar::Registrar;
 use crate::reject::Reject;
 use crate::time::Now;
-use crate::trunks::Trunks;
+use crate::trunks::{TargetNo, Trunks};
 
 /// The far end of a leg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,7 +59,7 @@ pub enum Use {
     /// A request of this server's own to a party; the number names it.
     Told(Key, u16),
     /// An OPTIONS probe of a device.
-    Probe(Device, ProbeId),
+    Probe(Device, TargetNo, ProbeId),
     /// A NOTIFY to a watcher.
     Notify(Key),
     /// Nobody waits for the outcome.
@@ -69,8 +69,8 @@ pub enum Use {
 /// What a room tells the node after it has handled something.
 #[derive(Debug)]
 pub enum Fact {
-    /// A call attempt to a device failed without an answer.
-    CallFailed(Device, CallFailure),
+    /// A call attempt to a device, by this flow, failed without an answer.
+    CallFailed(Device, Flow, CallFailure),
     /// Something for operators and desktops.
     Event(Event),
     /// A call is over.

@@ -341,20 +341,20 @@ pub fn in_service(rooms: &Rooms, directory: &Directory, dn: DnId) -> bool {
     if is_static { rooms.trunks.extension_answers(dn) != Some(false) } else { rooms.registrar.registered(dn) }
 }
 
-/// Where the INVITEs of one place go.
+/// Where the INVITEs of one place go: those of an Extension all at once, those of a trunk one after the other.
 ///
 /// # Errors
 /// The device that cannot be reached, and why.
 pub fn targets(
-    rooms: &Rooms,
+    rooms: &mut Rooms,
     directory: &Arc<Directory>,
     stage: &Stage,
 ) -> Result<SmallVec<[Target; 2]>, (Device, Absent)> {
     match stage {
         Stage::Extension(dn) => extension_targets(rooms, directory, *dn),
-        Stage::Trunk(id, number) => trunk_target(rooms, directory, *id, number, false),
+        Stage::Trunk(id, number) => trunk_targets(rooms, directory, *id, number, false),
         Stage::Peer(id, number) | Stage::PeerQueue(id, number) => {
-            trunk_target(rooms, directory, *id, number, true)
+            trunk_targets(rooms, directory, *id, number, true)
         }
         Stage::Mixer(conference) => mixer_target(rooms, conference),
         // Nobody is rung: the call waits.
@@ -432,8 +432,8 @@ fn extension_targets(
     if found.is_empty() { Err(absent(Absent::NotRegistered)) } else { Ok(found) }
 }
 
-fn trunk_target(
-    rooms: &Rooms,
+fn trunk_targets(
+    rooms: &mut Rooms,
     directory: &Arc<Directory>,
     id: TrunkId,
     number: &[u8],
@@ -448,10 +448,19 @@ fn trunk_target(
     if !rooms.trunks.in_service(now) {
         return Err((device, Absent::OutOfService));
     }
-    let addr = rooms.trunks.addr(now).ok_or((device, Absent::Unresolved))?;
+    let ids = &mut rooms.ids;
+    let draw = |most: u32| u32::try_from(ids.below(u64::from(most) + 1)).unwrap_or(0);
+    let ways = rooms.trunks.ways(now, rooms.now, draw);
+    if ways.is_empty() {
+        let located = rooms.trunks.targets(now).iter().any(|target| target.at.is_some());
+        return Err((device, if located { Absent::LeftAlone } else { Absent::Unresolved }));
+    }
     let uri = with_user(&trunk.contact.uri, number).into_boxed_slice();
-    let flow = rooms.flow_to(trunk.contact.transport, addr);
-    Ok(smallvec::smallvec![Target { device, uri, flow, nat: false, marked, carried: None, answers: None }])
+    let target = |at: &tandem_sip::locate::Candidate| {
+        let flow = rooms.flow_to(at.transport, at.addr);
+        Target { device, uri: uri.clone(), flow, nat: false, marked, carried: None, answers: None }
+    };
+    Ok(ways.iter().map(target).collect())
 }
 
 /// The URI with another user part.

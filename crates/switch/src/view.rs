@@ -173,12 +173,35 @@ pub struct Trunk {
     pub reason: String,
     /// Seconds since it entered that state.
     pub since_s: u64,
+    /// The places that its contact leads to; none while a name in it has not been located.
+    pub targets: Vec<Target>,
     /// `oos-check`, s.
     pub oos_check_s: u32,
     /// `oos-force`, s.
     pub oos_force_s: u32,
     /// Calls with a leg over it.
     pub calls: usize,
+}
+
+/// One place that a trunk's contact leads to (RFC 3263).
+#[derive(Clone, Debug, Serialize)]
+pub struct Target {
+    /// `UDP`, `TCP` or `TLS`.
+    pub transport: &'static str,
+    /// Address and port.
+    pub addr: String,
+    /// Priority of its SRV record; 0 without one.
+    pub priority: u16,
+    /// Weight of its SRV record; 0 without one.
+    pub weight: u16,
+    /// `in-service`, `probing` or `out-of-service`.
+    pub state: &'static str,
+    /// Why it is in that state.
+    pub reason: String,
+    /// Seconds since it entered that state.
+    pub since_s: u64,
+    /// Seconds for which it asked by Retry-After to be left alone; 0: it takes calls.
+    pub left_alone_s: u64,
 }
 
 /// `tandem agent list`: one agent who is logged in.

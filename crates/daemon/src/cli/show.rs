@@ -190,6 +190,26 @@ pub fn call(answer: &Value, colours: bool) -> String {
     list(&["FROM", "TO", "STATE", "AGE", "DEVICES", "CALL-ID"], &rows, "no call", colours)
 }
 
+/// Where a trunk leads, with what keeps a target from taking calls.
+fn targets(trunk: &Value) -> String {
+    let targets = trunk.get("targets").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let several = targets.len() > 1;
+    let one = |target: &Value| {
+        let place = format!("{} {}", text(target, "transport"), text(target, "addr"));
+        let alone = target.get("left_alone_s").and_then(Value::as_u64).unwrap_or(0);
+        match (text(target, "state").as_str(), alone) {
+            (_, 1..) => format!("{place} (asked to be left alone for {alone} s)"),
+            ("out-of-service", 0) if several => format!("{place} (out: {})", text(target, "reason")),
+            _ => place,
+        }
+    };
+    if targets.is_empty() {
+        "not located yet".to_owned()
+    } else {
+        targets.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// `tandem trunk list`.
 pub fn trunk(answer: &Value, colours: bool) -> String {
     let row = |trunk: &Value| {
@@ -205,11 +225,12 @@ pub fn trunk(answer: &Value, colours: bool) -> String {
             plain(trunk, "calls"),
             (format!("{}+{}", text(trunk, "oos_check_s"), text(trunk, "oos_force_s")), Tone::Plain),
             plain(trunk, "contact"),
+            (targets(trunk), Tone::Plain),
             plain(trunk, "reason"),
         ]
     };
     let rows: Vec<Row> = items(answer).map(row).collect();
-    let heads = ["TRUNK", "ROLE", "STATE", "FOR", "CALLS", "CHECK+FORCE", "CONTACT", "REASON"];
+    let heads = ["TRUNK", "ROLE", "STATE", "FOR", "CALLS", "CHECK+FORCE", "CONTACT", "TARGETS", "REASON"];
     list(&heads, &rows, "no trunk is configured", colours)
 }
 

@@ -91,6 +91,7 @@ pub fn read(reader: &Reader, root: &mut Section<'_>, nonce_secret: [u8; 32]) -> 
         log_level: level.map_or_else(|| "info".to_owned(), |found| found.value),
         log_format: format.unwrap_or(LogFormat::Text),
         sip_tls: None,
+        dns: super::DnsSettings::default(),
         stat: None,
         media: None,
         peer_http: None,
@@ -198,6 +199,8 @@ fn read_tserver(reader: &Reader, mut table: Section<'_>) -> Option<TServer> {
         min_expires_s: whole(min.as_ref(), usual.min_expires_s),
         max_expires_s: whole(max.as_ref(), usual.max_expires_s),
         default_expires_s: whole(default.as_ref(), usual.default_expires_s),
+        trunk_target_timeout: seconds(&mut table, "trunk-target-timeout", 1, 31)
+            .unwrap_or(usual.trunk_target_timeout),
         dialog_audit_timeout: seconds(&mut table, "dialog-audit-timeout", 1, 60)
             .unwrap_or(usual.dialog_audit_timeout),
         max_calls: table

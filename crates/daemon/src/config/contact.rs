@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use tandem_sip::locate::Wanted;
 use tandem_sip::{Host, Scheme, Transport, Uri};
 use tandem_switch::directory::StaticContact;
 
@@ -41,7 +42,7 @@ pub fn read(text: &str) -> Result<StaticContact, String> {
     let (addr, resolve) = match parsed.host {
         Host::V4(ip) => (Some(SocketAddr::new(IpAddr::V4(ip), port)), None),
         Host::V6(ip) => (Some(SocketAddr::new(IpAddr::V6(ip), port)), None),
-        Host::Name(name) => (None, Some((String::from_utf8_lossy(name).into(), port))),
+        Host::Name(_) => (None, Wanted::of(&parsed)),
     };
     // What is asked of this server's own hop is no promise about the others, which a sips: Request-URI would be (RFC 5630).
     let uri = match uri.strip_prefix("sips:") {
@@ -66,7 +67,8 @@ mod tests {
         let bare = read("192.0.2.7").unwrap();
         assert_eq!((&*bare.uri, bare.addr), ("sip:192.0.2.7", Some("192.0.2.7:5060".parse().unwrap())));
         let named = read("sip:{number}@desk.example:5070").unwrap();
-        assert_eq!(named.resolve, Some(("desk.example".into(), 5070)));
+        let wanted = Wanted { host: "desk.example".into(), port: Some(5070), transport: None, secure: false };
+        assert_eq!(named.resolve, Some(wanted));
         assert_eq!(&*named.uri, "sip:{number}@desk.example:5070");
         let six = read("sip:[2001:db8::1]").unwrap();
         assert_eq!(six.addr, Some("[2001:db8::1]:5060".parse().unwrap()));

@@ -7,6 +7,7 @@ mod agents;
 mod application;
 mod closest;
 mod contact;
+mod dns;
 mod events;
 mod extension;
 mod fault;
@@ -34,6 +35,7 @@ use tandem_peer::readiness::Goals;
 use tandem_switch::Directory;
 use toml::de::{DeTable, Error};
 
+pub use dns::DnsSettings;
 pub use fault::ConfigError;
 pub use media::MediaSettings;
 pub use numbers::expand;
@@ -64,6 +66,8 @@ pub struct Settings {
     pub cti: CtiSettings,
     /// Files of SIP over TLS; `None`: SIP is not spoken over TLS.
     pub sip_tls: Option<SipTlsSettings>,
+    /// Who is asked for host names.
+    pub dns: DnsSettings,
     /// Where call records go; `None`: nowhere.
     pub cdr_file: Option<PathBuf>,
     /// Least severe log level, as an `EnvFilter` directive.
@@ -182,6 +186,7 @@ fn join(files: &[SourceFile], reader: &Reader, nonce_secret: [u8; 32]) -> Option
             if let Some(own) = &mut own {
                 own.settings.stat = stat::read(reader, &mut root);
                 own.settings.media = media::read(&mut root);
+                own.settings.dns = dns::read(&mut root);
                 own.settings.sip_tls = sip_tls::read(&mut root);
                 if let (None, Some(at)) = (&own.settings.sip_tls, &own.secure_at) {
                     let text = "`listen` names a transport with TLS, and there is no certificate";

@@ -133,6 +133,16 @@ impl Objects {
                 reader.fault(trunk.at.clone(), text, "give it another name or remove one");
             }
             let transport = trunk.value.contact.transport;
+            if trunk
+                .value
+                .contact
+                .resolve
+                .as_ref()
+                .is_some_and(|wanted| wanted.transport.is_none() && !wanted.secure)
+            {
+                // Its records say how it is reached.
+                continue;
+            }
             if !server.listen.iter().any(|listen| listen.transport == transport) {
                 let text = format!("`contact`: trunk \"{}\" uses {transport}", trunk.value.name);
                 let hint = format!("add a {transport} address to `listen` of [application]");

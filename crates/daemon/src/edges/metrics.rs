@@ -203,6 +203,19 @@ fn trunks(page: &mut Page, trunks: &[view::Trunk]) {
         let labels = [("trunk", &*trunk.name), ("peer", peer)];
         page.labelled("tandem_trunk_in_service", &labels, u8::from(trunk.state != "out-of-service"));
     }
+    page.head(
+        "tandem_trunk_target_in_service",
+        "1 if calls may be sent to this target of the trunk",
+        "gauge",
+    );
+    for trunk in trunks {
+        for target in &trunk.targets {
+            let labels =
+                [("trunk", &*trunk.name), ("transport", target.transport), ("target", &*target.addr)];
+            let takes = target.state != "out-of-service" && target.left_alone_s == 0;
+            page.labelled("tandem_trunk_target_in_service", &labels, u8::from(takes));
+        }
+    }
     page.head("tandem_trunk_calls", "Calls with a leg over the trunk", "gauge");
     for trunk in trunks {
         page.labelled("tandem_trunk_calls", &[("trunk", &trunk.name)], trunk.calls);

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod cdr;
 pub mod cti;
+pub mod dns;
 pub mod http;
 pub mod isolation;
 pub mod media;

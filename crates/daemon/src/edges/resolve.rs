@@ -1,90 +1,158 @@
-//! Host names in trunk contacts: looked up at start, after a reload and every half minute. A name that does not
-//! resolve is no reason to stop; the trunk keeps its last address.
+//! Host names: those in trunk contacts are located at start, after a reload and whenever their records have run out. A
+//! name that cannot be located is no reason to stop: its trunk keeps the places that it has.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
+use tandem_sip::locate::{Candidate, Speaks, Wanted};
 use tandem_switch::{Directory, Input};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
+use super::dns::{Dns, Located};
 use super::tcp::TcpEdge;
 use crate::command::Commands;
-use crate::limits::{RESOLVE_EVERY, RESOLVE_WITHIN};
+use crate::limits::{MAX_LOOKUPS, RESOLVE_AGAIN};
 
-/// One name to look up.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Wanted {
-    trunk: Box<str>,
-    host: Box<str>,
-    port: u16,
-    /// Families that the server can send to.
-    v4: bool,
-    v6: bool,
+/// What is known of one name.
+#[derive(Default)]
+struct Name {
+    /// Where it leads, as the last answer said.
+    found: Vec<Candidate>,
+    /// When it is looked up anew; `None` while a look-up is under way.
+    due: Option<Instant>,
+    /// It cannot be located for the time being: that is said once.
+    lost: bool,
 }
 
-fn wanted(directory: &Directory) -> Vec<Wanted> {
-    let listens = |v4: bool| directory.server.listen.iter().any(|listen| listen.addr.is_ipv4() == v4);
-    let (v4, v6) = (listens(true), listens(false));
-    let trunks = directory.trunks().iter();
-    trunks
-        .filter_map(|trunk| {
-            let (host, port) = trunk.contact.resolve.clone()?;
-            Some(Wanted { trunk: Box::from(&*trunk.name), host, port, v4, v6 })
-        })
-        .collect()
-}
+type Outcome = (Wanted, Result<Located, String>);
 
 /// Looks names up until the server stops.
-pub async fn run(
+pub struct Resolve {
+    dns: Arc<Dns>,
     commands: Commands,
     connections: Arc<TcpEdge>,
-    mut directory: watch::Receiver<Arc<Directory>>,
-) {
-    let mut known: BTreeMap<Wanted, SocketAddr> = BTreeMap::new();
-    loop {
-        let names = wanted(&directory.borrow_and_update());
-        known.retain(|name, _| names.contains(name));
-        // A new directory knows no addresses: those still good come first, before anything is waited for.
-        for (name, addr) in &known {
-            if !tell(&commands, name, Some(*addr)).await {
+    names: BTreeMap<Wanted, Name>,
+    speaks: Speaks,
+    lookups: JoinSet<Outcome>,
+}
+
+impl Resolve {
+    /// Nothing is known yet.
+    pub fn new(dns: Dns, commands: Commands, connections: Arc<TcpEdge>) -> Self {
+        let (names, speaks, lookups) = (BTreeMap::new(), Speaks::default(), JoinSet::new());
+        Self { dns: Arc::new(dns), commands, connections, names, speaks, lookups }
+    }
+
+    /// See the module.
+    pub async fn run(mut self, mut directory: watch::Receiver<Arc<Directory>>) {
+        let first = Arc::clone(&directory.borrow_and_update());
+        self.adopt(&first);
+        loop {
+            self.begin();
+            let due = self.names.values().filter_map(|name| name.due).min();
+            let wait = due.filter(|_| self.lookups.len() < MAX_LOOKUPS);
+            let alive = tokio::select! {
+                Some(Ok((wanted, outcome))) = self.lookups.join_next() => self.ended(wanted, outcome).await,
+                changed = directory.changed() => {
+                    let new = Arc::clone(&directory.borrow_and_update());
+                    self.adopt(&new);
+                    changed.is_ok() && self.tell_all().await
+                }
+                () = tokio::time::sleep_until(wait.unwrap_or_else(Instant::now).into()), if wait.is_some() => true,
+            };
+            if !alive {
                 return;
             }
         }
-        for name in names {
-            let found = lookup(&name).await;
-            report(&name, found, known.get(&name).copied());
-            if let Some(addr) = found {
-                connections.named(&name.host, addr);
-                known.insert(name.clone(), addr);
-            }
-            if !tell(&commands, &name, known.get(&name).copied()).await {
+    }
+
+    /// Names of trunks that are there now; those that were there before are known.
+    fn adopt(&mut self, directory: &Directory) {
+        let listen = directory.server.listen.iter();
+        self.speaks = listen
+            .fold(Speaks::default(), |speaks, listen| speaks.with(listen.transport, listen.addr.is_ipv4()));
+        let trunks = directory.trunks().iter();
+        let wanted: Vec<Wanted> = trunks.filter_map(|trunk| trunk.contact.resolve.clone()).collect();
+        self.names.retain(|name, _| wanted.contains(name));
+        for name in wanted {
+            self.names.entry(name).or_insert_with(|| Name { due: Some(Instant::now()), ..Name::default() });
+        }
+    }
+
+    fn begin(&mut self) {
+        let now = Instant::now();
+        for (wanted, name) in &mut self.names {
+            if self.lookups.len() >= MAX_LOOKUPS {
                 return;
             }
+            if name.due.take_if(|due| *due <= now).is_none() {
+                continue;
+            }
+            let (dns, wanted, speaks) = (Arc::clone(&self.dns), wanted.clone(), self.speaks);
+            self.lookups.spawn(async move {
+                let outcome = dns.find(&wanted, speaks).await;
+                (wanted, outcome)
+            });
         }
-        tokio::select! {
-            changed = directory.changed() => if changed.is_err() { return },
-            () = tokio::time::sleep(RESOLVE_EVERY) => {}
+    }
+
+    /// What a look-up brought. False when the server is stopping.
+    async fn ended(&mut self, wanted: Wanted, outcome: Result<Located, String>) -> bool {
+        let Some(name) = self.names.get_mut(&wanted) else { return true };
+        let outcome = outcome.and_then(|located| {
+            if located.found.is_empty() {
+                Err("there is no such host for this server".to_owned())
+            } else {
+                Ok(located)
+            }
+        });
+        match outcome {
+            Ok(Located { found, holds_for }) => {
+                name.due = Some(Instant::now() + holds_for);
+                if std::mem::take(&mut name.lost) || found != name.found {
+                    let places = listed(&found);
+                    tracing::info!(host = %wanted.host, %places, holds_s = holds_for.as_secs(), "located");
+                }
+                name.found = found;
+                self.tell(&wanted).await
+            }
+            Err(why) => {
+                name.due = Some(Instant::now() + RESOLVE_AGAIN);
+                if !std::mem::replace(&mut name.lost, true) {
+                    let keeps = listed(&name.found);
+                    tracing::warn!(host = %wanted.host, %why, %keeps, "cannot be located; its trunks keep what they have");
+                }
+                true
+            }
         }
+    }
+
+    /// A new directory knows no places: those that are known come before anything is waited for.
+    async fn tell_all(&self) -> bool {
+        for wanted in self.names.keys() {
+            if !self.tell(wanted).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn tell(&self, wanted: &Wanted) -> bool {
+        let found = self.names.get(wanted).map(|name| name.found.clone()).unwrap_or_default();
+        if found.is_empty() {
+            return true;
+        }
+        self.connections.named(&wanted.host, found.iter().map(|candidate| candidate.addr).collect());
+        self.commands.input(Input::Located { wanted: wanted.clone(), found }).await
     }
 }
 
-async fn tell(commands: &Commands, name: &Wanted, addr: Option<SocketAddr>) -> bool {
-    commands.input(Input::Resolved { trunk: name.trunk.clone(), addr }).await
-}
-
-fn report(name: &Wanted, found: Option<SocketAddr>, before: Option<SocketAddr>) {
-    let Wanted { trunk, host, .. } = name;
-    match (found, before) {
-        (Some(addr), before) if before != Some(addr) => tracing::info!(%trunk, %host, %addr, "resolved"),
-        (Some(_), _) => {}
-        (None, Some(addr)) => tracing::warn!(%trunk, %host, %addr, "does not resolve; keeps its address"),
-        (None, None) => tracing::warn!(%trunk, %host, "does not resolve"),
+fn listed(found: &[Candidate]) -> String {
+    if found.is_empty() {
+        return "nothing".to_owned();
     }
-}
-
-async fn lookup(name: &Wanted) -> Option<SocketAddr> {
-    let found = tokio::time::timeout(RESOLVE_WITHIN, tokio::net::lookup_host((&*name.host, name.port))).await;
-    let mut addresses = found.ok()?.ok()?;
-    addresses.find(|addr| if addr.is_ipv4() { name.v4 } else { name.v6 })
+    let places = found.iter().map(|candidate| format!("{} {}", candidate.transport, candidate.addr));
+    places.collect::<Vec<_>>().join(", ")
 }

@@ -67,8 +67,8 @@ pub struct TcpEdge {
     pub(super) commands: Commands,
     directory: watch::Receiver<Arc<Directory>>,
     tls: Option<SipTls>,
-    /// The address that each host name of a trunk was found at.
-    names: DashMap<Box<str>, SocketAddr>,
+    /// The addresses that each host name of a trunk was found at.
+    names: DashMap<Box<str>, Vec<SocketAddr>>,
     /// Address that connections through a listener leave by, by `Flow::local`.
     locals: Vec<(u8, SocketAddr)>,
     writers: DashMap<u64, Writer>,
@@ -118,9 +118,10 @@ impl TcpEdge {
         })
     }
 
-    /// A trunk's host name was found at this address: its certificate must show it.
-    pub fn named(&self, host: &str, addr: SocketAddr) {
-        self.names.insert(host.into(), addr);
+    /// A trunk's host name was found at these addresses: a certificate shown there must show it (RFC 5922 4), not the name
+    /// of the server that an SRV record leads to.
+    pub fn named(&self, host: &str, found: Vec<SocketAddr>) {
+        self.names.insert(host.into(), found);
     }
 
     /// Reads the files of TLS anew; connections that are open go on.
@@ -197,8 +198,9 @@ impl TcpEdge {
         let acceptor = self.tls.as_ref().and_then(SipTls::acceptor).ok_or("[sip-tls] is not configured")?;
         let stream = acceptor.accept(stream).await.map_err(|error| error.to_string())?;
         let shown = stream.get_ref().1.peer_certificates();
-        let found_at =
-            |host: &str, ip: IpAddr| self.names.get(host).is_some_and(|addr| addr.ip().to_canonical() == ip);
+        let found_at = |host: &str, ip: IpAddr| {
+            self.names.get(host).is_some_and(|found| found.iter().any(|addr| addr.ip().to_canonical() == ip))
+        };
         may_come(&self.directory.borrow(), flow.remote, shown, found_at)?;
         Ok(Box::new(stream))
     }
@@ -308,8 +310,12 @@ impl TcpEdge {
         }
         let connector = self.tls.as_ref().and_then(SipTls::connector).ok_or("[sip-tls] is not configured")?;
         // Names that share an address share its certificate.
-        let mut names: Vec<String> =
-            self.names.iter().filter(|name| *name.value() == to).map(|name| name.key().to_string()).collect();
+        let mut names: Vec<String> = self
+            .names
+            .iter()
+            .filter(|name| name.value().contains(&to))
+            .map(|name| name.key().to_string())
+            .collect();
         names.sort_unstable();
         let host = names.into_iter().next();
         let name = name_of(host, to.ip()).ok_or("its host can stand in no certificate")?;

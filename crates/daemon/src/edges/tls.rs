@@ -146,7 +146,7 @@ pub fn may_come(
     let from = |trunk: &&tandem_switch::directory::Trunk| {
         trunk.tls_client_certificate
             && (trunk.contact.addr.is_some_and(|addr| addr.ip().to_canonical() == ip)
-                || trunk.contact.resolve.as_ref().is_some_and(|(host, _)| found_at(host, ip))
+                || trunk.contact.resolve.as_ref().is_some_and(|wanted| found_at(&wanted.host, ip))
                 || trunk.sources.iter().any(|network| network.contains(&ip)))
     };
     for trunk in directory.trunks().iter().filter(from) {

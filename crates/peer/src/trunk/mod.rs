@@ -233,6 +233,16 @@ impl TrunkHealth {
         self.restore(Reason::RequestReceived, now)
     }
 
+    /// The device is reached at another address from now on: one that is probed is asked there at once.
+    pub fn moved(&mut self, now: Instant) {
+        match &mut self.state {
+            State::InService { next_check: Some(next_check) } | State::OutOfService { next_check, .. } => {
+                *next_check = now.min(*next_check);
+            }
+            State::InService { next_check: None } | State::Probing { .. } | State::Resting { .. } => {}
+        }
+    }
+
     /// The configuration changed.
     pub fn options_changed(&mut self, options: TrunkOptions, now: Instant) -> Option<Action> {
         let became_peer = self.options.role == TrunkRole::Other && options.role == TrunkRole::Peer;

@@ -135,7 +135,9 @@ impl TrunkOptions {
         }
     }
 
-    pub(super) fn is_probed(&self) -> bool {
+    /// Whether OPTIONS is sent at all.
+    #[must_use]
+    pub fn is_probed(&self) -> bool {
         self.oos_check_s > 0
     }
 

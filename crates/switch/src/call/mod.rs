@@ -9,6 +9,7 @@
 //! | `make` | a call that a request makes: the caller's own phone first |
 //! | `steer` | what requests do to a call before it is answered |
 //! | `branch` | one INVITE to one possible callee |
+//! | `spare` | the next target of a trunk that has several |
 //! | `carried` | user data and ConnID, to and from the peer site |
 //! | `early` | early dialogs, one of ours for each of theirs |
 //! | `best`, `reply` | which refusal the caller is told, and how |
@@ -54,6 +55,7 @@ mod reply;
 mod resting;
 mod session;
 mod setup;
+mod spare;
 mod steer;
 mod stored;
 mod table;
@@ -210,6 +212,8 @@ struct Pending {
 pub enum CallTimer {
     /// `ring-timeout`.
     Ring,
+    /// A trunk's target has been silent for so long that the next one is tried.
+    NextTarget,
     /// A waiting caller is told again that he waits.
     Waiting,
     /// A 2xx that is not acknowledged is sent again, or given up (RFC 3261 13.3.1.4).

@@ -22,6 +22,7 @@ use super::news::{Carried, Far, LegNo, News};
 use super::privacy;
 use super::record::{EndReason, LegFacts, LegId};
 use super::reply::print_answer;
+use super::spare::Spare;
 use super::waiting::Waiting;
 use super::{Call, CallTimer, Phase, branch, carried};
 use crate::arena::Key;
@@ -94,6 +95,8 @@ pub struct Setup {
     pub(super) waiting: Option<Box<Waiting>>,
     pub(super) stages: VecDeque<Stage>,
     pub(super) current: Option<Stage>,
+    /// Targets of the current trunk that have not been tried.
+    pub(super) spare: Spare,
     pub(super) branches: SmallVec<[Branch; 1]>,
     /// The nailed-up connection over which the call is being connected.
     pub(super) line: Option<Box<Borrowed>>,
@@ -118,6 +121,7 @@ impl Setup {
             waiting: None,
             stages: VecDeque::new(),
             current: None,
+            spare: Spare::default(),
             branches: SmallVec::new(),
             line: None,
             pairs: SmallVec::new(),
@@ -138,7 +142,8 @@ impl Setup {
             Caller::Leg(_, leg) => leg.timer.due().map(|at| (at, CallTimer::Session)),
             Caller::Invite(..) | Caller::Nobody(_) => None,
         };
-        [ring, again, session].into_iter().flatten().min_by_key(|(at, _)| *at)
+        let next = self.spare.due_at().map(|at| (at, CallTimer::NextTarget));
+        [ring, again, session, next].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     /// Whether the caller hears and sees nothing of those who are called: a waiting caller has his treatment, which
@@ -299,7 +304,7 @@ impl Call {
                 }
             };
             let mut unfit = 503;
-            for target in targets {
+            for target in setup.keep_spare(rooms, &self.directory, targets) {
                 if setup.may_go_over(&target) {
                     self.ring(rooms, &mut setup, target);
                 } else {
@@ -391,6 +396,7 @@ impl Call {
         let branch = setup.branches.remove(place);
         self.branch_ended(rooms, &branch, code, EndedBy::Callee, EndReason::Status(code));
         self.note(rooms, What::Refused(branch.target.device, code));
+        self.asked_to_wait(rooms, &branch.target, answer.message);
         setup.offer_best(Best::of(&branch.target, code, answer.message));
         let drain_marked = answer.message.header(HeaderName::XTandemDraining).is_some();
         self.branch_lost(rooms, setup, InPathOutcome::Status { code, drain_marked });
@@ -480,6 +486,10 @@ impl Call {
             let by = if told { EndedBy::Callee } else { EndedBy::Network };
             return self.nobody_took_it(rooms, setup, by);
         }
+        if self.next_target(rooms, &mut setup, outcome) {
+            self.phase = Phase::Setup(setup);
+            return;
+        }
         if matches!(setup.current, Some(Stage::Peer(..) | Stage::PeerQueue(..))) {
             rooms.counters.forward_fallbacks += 1;
             let status = match outcome {
@@ -519,41 +529,9 @@ impl Call {
         };
         self.branch_ended(rooms, &branch, status, EndedBy::Network, reason);
         self.note(rooms, What::Unreachable(device, reason));
-        rooms.facts.push(Fact::CallFailed(device, how));
+        rooms.facts.push(Fact::CallFailed(device, branch.target.flow, how));
         setup.offer_best(Best::own(status));
         self.branch_lost(rooms, setup, outcome);
-    }
-
-    /// A trunk was lost: a call offered to it that has heard nothing is tried at the next place now, instead of after
-    /// Timer B. The unheard INVITE is cancelled as soon as anything is heard of it.
-    pub fn trunk_lost(&mut self, rooms: &mut Rooms, trunk: &str) {
-        self.given_up_at(rooms, trunk, false);
-    }
-
-    /// A trunk has been silent for so long that a phone that rings behind it rings for nobody.
-    pub fn trunk_stays_silent(&mut self, rooms: &mut Rooms, trunk: &str) {
-        self.given_up_at(rooms, trunk, true);
-    }
-
-    /// The branch over a trunk is over, unless it rings; with `ringing` also then.
-    fn given_up_at(&mut self, rooms: &mut Rooms, trunk: &str, ringing: bool) {
-        let Phase::Setup(setup) = &self.phase else { return };
-        let waits_there = ringing || setup.waits_at_peer();
-        let silent = |branch: &Branch| {
-            let device = branch.target.device;
-            matches!(device, Device::Trunk(_))
-                && Rooms::name_of(&self.directory, device) == trunk
-                && (waits_there || rooms.endpoint.is_calling(branch.txn))
-        };
-        let Some(place) = setup.branches.iter().position(silent) else { return };
-        let Some(mut setup) = self.take_setup() else { return };
-        let mut branch = setup.branches.remove(place);
-        branch.cancel(rooms, &setup.request, &Why::Ours(b"SIP;cause=408;text=\"trunk out of service\""));
-        self.branch_ended(rooms, &branch, 408, EndedBy::Network, EndReason::NoResponse);
-        self.note(rooms, What::Unreachable(branch.target.device, EndReason::NoResponse));
-        self.losers.push(branch);
-        setup.offer_best(Best::own(408));
-        self.branch_lost(rooms, setup, InPathOutcome::NoAnswer);
     }
 
     /// `ring-timeout` is over, or the peer is silent about a call that waits there.

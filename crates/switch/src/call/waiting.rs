@@ -167,6 +167,9 @@ impl Call {
             }
             return self.ring_timeout(rooms);
         }
+        if setup.spare.due_at().is_some_and(|at| at <= now) {
+            return self.target_silent(rooms);
+        }
         if setup.waiting.as_ref().and_then(|waiting| waiting.again_at).is_some_and(|at| at <= now)
             && let Some(mut setup) = self.take_setup()
         {

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tandem_peer::{DrForward, TrunkOptions, TrunkRole};
 use tandem_sip::auth::{Algorithm, Ha1, Offer};
+use tandem_sip::locate::Wanted;
 use tandem_sip::{Builder, HeaderName, Transport};
 
 use crate::rooms::Device;
@@ -101,6 +102,8 @@ pub struct Options {
     pub max_expires_s: u32,
     /// `default-expires`, s: granted when a REGISTER names no time.
     pub default_expires_s: u32,
+    /// `trunk-target-timeout`: after how long an INVITE without any answer goes to the trunk's next target, if it has one.
+    pub trunk_target_timeout: Duration,
     /// `dialog-audit-timeout`: how long an audited leg over a lost peer trunk may stay silent before it is ended.
     pub dialog_audit_timeout: Duration,
     /// Calls at once (at most [`crate::limits::MAX_CALLS`]).
@@ -132,6 +135,7 @@ impl Default for Options {
             min_expires_s: 10,
             max_expires_s: 3600,
             default_expires_s: 300,
+            trunk_target_timeout: Duration::from_secs(4),
             dialog_audit_timeout: Duration::from_secs(5),
             max_calls: crate::limits::MAX_CALLS,
             why_history: 10_000,
@@ -167,12 +171,12 @@ impl std::fmt::Debug for Secret {
 pub struct StaticContact {
     /// Request-URI; `{number}` stands for the DN's number in an Extension's contact.
     pub uri: Box<str>,
-    /// Transport of requests to it.
+    /// Transport of requests to it; of a name that is located, what it is without any record that says otherwise.
     pub transport: Transport,
-    /// Address, when the URI's host is one or its name has been resolved.
+    /// Address, when the URI's host is one.
     pub addr: Option<SocketAddr>,
-    /// Host name to resolve, when the URI's host is a name.
-    pub resolve: Option<(Box<str>, u16)>,
+    /// What is to be located (RFC 3263), when the URI's host is a name.
+    pub resolve: Option<Wanted>,
 }
 
 impl StaticContact {
@@ -180,7 +184,7 @@ impl StaticContact {
     #[must_use]
     pub fn host(&self) -> String {
         match (&self.resolve, self.addr) {
-            (Some((name, _)), _) => name.to_string(),
+            (Some(wanted), _) => wanted.host.to_string(),
             (None, Some(addr)) => addr.ip().to_string(),
             (None, None) => String::new(),
         }

@@ -104,9 +104,9 @@ impl Node {
             }
             for fact in facts.drain(..) {
                 match fact {
-                    Fact::CallFailed(device, how) => {
-                        let action = self.rooms.trunks.call_failed(device, how, self.rooms.now);
-                        self.act(device, action);
+                    Fact::CallFailed(device, flow, how) => {
+                        let told = self.rooms.trunks.call_failed(device, flow, how, self.rooms.now);
+                        self.act(device, told);
                     }
                     Fact::Event(event) => {
                         self.device_event(&event);
@@ -498,6 +498,8 @@ impl Node {
             Event::ModeChanged { .. }
             | Event::PeeredAgain { .. }
             | Event::PeerFailure { .. }
+            | Event::TargetOutOfService { .. }
+            | Event::TargetBackInService { .. }
             | Event::DrainStarted { .. }
             | Event::DrainAborted { .. }
             | Event::Migration { .. }

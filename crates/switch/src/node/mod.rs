@@ -179,11 +179,7 @@ impl Node {
                 self.audit_legs(|_, name| devices.iter().any(|device| **device == *name));
             }
             Input::PeerControl(control) => self.control_seen(control),
-            Input::Resolved { trunk, addr } => {
-                if let Some(id) = self.rooms.directory.trunk_named(&trunk) {
-                    self.rooms.trunks.resolved(id, addr);
-                }
-            }
+            Input::Located { wanted, found } => self.located(&wanted, &found),
         }
         self.flush();
     }

@@ -1,44 +1,55 @@
 //! OPTIONS probes of trunks and devices, and what follows when one is lost or comes back.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
 use tandem_peer::audit::{AuditOptions, AuditRound};
-use tandem_peer::trunk::{Action, ProbeId, Reason};
+use tandem_peer::trunk::{ProbeId, Reason};
+use tandem_sip::locate::{Candidate, Wanted};
 use tandem_sip::{Builder, Flow, HeaderName, Method};
 
 use super::Node;
-use crate::directory::StaticContact;
 use crate::limits::AUDITS_PER_SECOND;
 use crate::rooms::{Device, Rooms, Use};
-use crate::trunks::event_of;
+use crate::trunks::{Consequence, TargetNo, event_of};
 
 impl Node {
     pub(super) fn run_devices(&mut self) {
-        let mut actions = Vec::new();
-        self.rooms.trunks.handle_timeout(self.rooms.now, &mut actions);
-        for (device, action) in actions {
-            self.act(device, Some(action));
+        let mut told = Vec::new();
+        self.rooms.trunks.handle_timeout(self.rooms.now, &mut told);
+        for (device, consequence) in told {
+            self.act(device, Some(consequence));
+        }
+    }
+
+    /// A name has been located, or looked for in vain.
+    pub(super) fn located(&mut self, wanted: &Wanted, found: &[Candidate]) {
+        let directory = Arc::clone(&self.rooms.directory);
+        for (id, told) in self.rooms.trunks.located(&directory, wanted, found, self.rooms.now) {
+            self.act(Device::Trunk(id), Some(told));
         }
     }
 
     /// Carries out what a device's state machine asks for.
-    pub(super) fn act(&mut self, device: Device, action: Option<Action>) {
-        let Some(action) = action else { return };
-        match action {
-            Action::SendProbe { probe, max_forwards } => {
-                self.audit_again(device);
-                if let Some(action) = self.probe(device, probe, max_forwards) {
-                    self.act(device, Some(action));
-                }
-                return;
-            }
-            Action::DnOutOfService(_) | Action::DnBackInService(_) => {}
-        }
+    pub(super) fn act(&mut self, device: Device, consequence: Option<Consequence>) {
+        let Some(consequence) = consequence else { return };
         let name = Rooms::name_of(&self.rooms.directory, device).to_owned();
-        self.rooms.facts.extend(event_of(&name, action));
-        let lost = matches!(action, Action::DnOutOfService(_));
-        if lost && matches!(device, Device::Trunk(_)) {
-            for key in self.calls.keys() {
-                self.call(key, |call, rooms| call.trunk_lost(rooms, &name));
+        self.rooms.facts.extend(event_of(&name, consequence));
+        let lost = match consequence {
+            Consequence::Probe { target, probe, max_forwards } => {
+                self.audit_again(device);
+                let failed = self.probe(device, target, probe, max_forwards);
+                return self.act(device, failed);
             }
+            Consequence::TargetBack(..) => return,
+            Consequence::TargetOut(target, _) => {
+                return self.calls_leave(device, &name, Some(target.addr));
+            }
+            Consequence::Out(_) => true,
+            Consequence::Back(_) => false,
+        };
+        if lost {
+            self.calls_leave(device, &name, None);
         }
         let is_peer =
             matches!(device, Device::Trunk(id) if self.rooms.directory.options.dr_peer_trunk == Some(id));
@@ -50,39 +61,55 @@ impl Node {
         }
     }
 
+    /// Calls that were offered to a lost trunk, or to this target of it, are tried elsewhere if nothing was heard of them.
+    fn calls_leave(&mut self, device: Device, name: &str, target: Option<SocketAddr>) {
+        if matches!(device, Device::Trunk(_)) {
+            for key in self.calls.keys() {
+                self.call(key, |call, rooms| call.trunk_lost(rooms, name, target));
+            }
+        }
+    }
+
     /// Sends OPTIONS; where that cannot be done, says so to the state machine.
-    fn probe(&mut self, device: Device, probe: ProbeId, max_forwards: u8) -> Option<Action> {
-        let sent = self.probe_target(device).and_then(|(uri, flow)| {
+    fn probe(
+        &mut self,
+        device: Device,
+        target: TargetNo,
+        probe: ProbeId,
+        max_forwards: u8,
+    ) -> Option<Consequence> {
+        let sent = self.probe_target(device, target).and_then(|(uri, flow)| {
             let (txn, branch) = self.rooms.endpoint.reserve()?;
             let payload = print_probe(&mut self.rooms, &uri, flow, branch.as_ref(), max_forwards);
             let now = self.rooms.now.mono;
-            if let Some(older) = self.rooms.trunks.probing(device, txn) {
+            if let Some(older) = self.rooms.trunks.probing(device, target, txn) {
                 self.rooms.endpoint.abandon(older);
             }
-            self.rooms.endpoint.start(txn, Method::Options, flow, payload, Use::Probe(device, probe), now);
+            let user = Use::Probe(device, target, probe);
+            self.rooms.endpoint.start(txn, Method::Options, flow, payload, user, now);
             Some(())
         });
         match sent {
             Some(()) => None,
-            None => self.rooms.trunks.probe_failed(device, probe, self.rooms.now),
+            None => self.rooms.trunks.probe_failed(device, target, probe, self.rooms.now),
         }
     }
 
-    fn probe_target(&self, device: Device) -> Option<(Box<str>, Flow)> {
+    fn probe_target(&self, device: Device, target: TargetNo) -> Option<(Box<str>, Flow)> {
         let directory = &self.rooms.directory;
-        let (contact, addr): (&StaticContact, _) = match device {
-            Device::Trunk(id) => (&directory.trunk(id)?.contact, self.rooms.trunks.addr(id)?),
-            Device::Extension(id) => {
-                let contact = directory.extension(id)?.class.contact.as_ref()?;
-                (contact, contact.addr?)
+        match device {
+            Device::Trunk(id) => {
+                let at = self.rooms.trunks.target_at(id, target)?;
+                Some((directory.trunk(id)?.contact.uri.clone(), self.rooms.flow_to(at.transport, at.addr)))
             }
-            Device::Mixer => return None,
-        };
-        let uri = match device {
-            Device::Trunk(_) | Device::Mixer => contact.uri.clone(),
-            Device::Extension(id) => contact.uri.replace("{number}", &directory.extension(id)?.number).into(),
-        };
-        Some((uri, self.rooms.flow_to(contact.transport, addr)))
+            Device::Extension(id) => {
+                let extension = directory.extension(id)?;
+                let contact = extension.class.contact.as_ref()?;
+                let uri = contact.uri.replace("{number}", &extension.number).into();
+                Some((uri, self.rooms.flow_to(contact.transport, contact.addr?)))
+            }
+            Device::Mixer => None,
+        }
     }
 
     /// While the peer trunk stays lost, the legs over it are asked anew with each probe, and what still rings there is given

@@ -264,8 +264,8 @@ impl Node {
             return;
         };
         let device = Device::Trunk(id);
-        let action = self.rooms.trunks.request_received(device, self.rooms.now);
-        self.act(device, action);
+        let told = self.rooms.trunks.request_received(device, flow, self.rooms.now);
+        self.act(device, told);
     }
 }
 

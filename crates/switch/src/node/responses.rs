@@ -45,9 +45,9 @@ impl Node {
             Use::Refresh(key, leg) if code >= 200 => {
                 self.call(key, |call, rooms| call.refresh_answered(rooms, leg, message));
             }
-            Use::Probe(device, probe) if code >= 200 => {
-                let action = self.rooms.trunks.probe_answered(device, probe, code, self.rooms.now);
-                self.act(device, action);
+            Use::Probe(device, target, probe) if code >= 200 => {
+                let told = self.rooms.trunks.probe_answered(device, target, probe, code, self.rooms.now);
+                self.act(device, told);
             }
             Use::Told(key, id) if code >= 200 => {
                 self.call(key, |call, rooms| call.told(rooms, id, code, message));
@@ -139,9 +139,9 @@ impl Node {
             Use::Refresh(key, leg) => {
                 self.call(key, |call, rooms| call.refresh_unanswered(rooms, leg, how));
             }
-            Use::Probe(device, probe) if how == CallFailure::Transport => {
-                let action = self.rooms.trunks.probe_failed(device, probe, self.rooms.now);
-                self.act(device, action);
+            Use::Probe(device, target, probe) if how == CallFailure::Transport => {
+                let told = self.rooms.trunks.probe_failed(device, target, probe, self.rooms.now);
+                self.act(device, told);
             }
             Use::Notify(key) => self.notify_failed(key, txn, how),
             Use::Probe(..) | Use::Invite(_) | Use::ReinviteFrom(_) | Use::Nobody => {}

@@ -128,19 +128,32 @@ impl Node {
     #[must_use]
     pub fn trunk_list(&self, now: Now) -> Vec<view::Trunk> {
         let directory = &self.rooms.directory;
+        let since = |at| now.mono.saturating_duration_since(at).as_secs();
+        let target = |target: &crate::trunks::Target| {
+            let at = target.at?;
+            let wait = target.rests_until.map(|until| until.saturating_duration_since(now.mono).as_secs());
+            Some(view::Target {
+                transport: at.transport.as_str(),
+                addr: at.addr.to_string(),
+                priority: at.priority,
+                weight: at.weight,
+                state: state(target.health.phase()),
+                reason: target.health.reason().to_string(),
+                since_s: since(target.health.since()),
+                left_alone_s: wait.unwrap_or(0),
+            })
+        };
+        let targets = |id| self.rooms.trunks.targets(id).iter().filter_map(target).collect();
         let line = |(id, trunk): (u32, &crate::directory::Trunk)| {
             let health = self.rooms.trunks.health(Device::Trunk(TrunkId(id)))?;
             Some(view::Trunk {
                 name: trunk.name.to_string(),
                 contact: trunk.contact.uri.to_string(),
                 peer: directory.options.dr_peer_trunk == Some(TrunkId(id)),
-                state: match health.phase() {
-                    Phase::InService => "in-service",
-                    Phase::Probing => "probing",
-                    Phase::OutOfService => "out-of-service",
-                },
+                state: state(health.phase()),
                 reason: health.reason().to_string(),
-                since_s: now.mono.saturating_duration_since(health.since()).as_secs(),
+                since_s: since(self.rooms.trunks.since(TrunkId(id)).unwrap_or(now.mono)),
+                targets: targets(TrunkId(id)),
                 oos_check_s: trunk.oos.oos_check_s.into(),
                 oos_force_s: trunk.oos.oos_force_s.into(),
                 calls: self.calls.iter().filter(|call| call.uses_trunk(&trunk.name)).count(),
@@ -179,7 +192,9 @@ impl Node {
         let directory = &self.rooms.directory;
         let Some(id) = directory.options.dr_peer_trunk else { return (None, Vec::new()) };
         let networks = directory.trunk(id).map(|trunk| trunk.sources.clone()).unwrap_or_default();
-        (self.rooms.trunks.addr(id), networks)
+        let mut at = self.rooms.trunks.targets(id).iter().filter_map(|target| Some(target.at?.addr));
+        let first = at.next();
+        (first, networks.into_iter().chain(at.map(|addr| addr.ip().into())).collect())
     }
 
     /// Every Extension and Trunk with the address that it is reached at; one with several contacts has as many lines.
@@ -193,7 +208,10 @@ impl Node {
         });
         let trunks = (0u32..)
             .zip(directory.trunks())
-            .filter_map(|(id, trunk)| Some((Box::from(&*trunk.name), self.rooms.trunks.addr(TrunkId(id))?)));
+            .flat_map(|(id, trunk)| {
+                self.rooms.trunks.targets(TrunkId(id)).iter().map(move |at| (trunk, at.at))
+            })
+            .filter_map(|(trunk, at)| Some((Box::from(&*trunk.name), at?.addr)));
         extensions.chain(trunks).collect()
     }
 
@@ -201,5 +219,13 @@ impl Node {
     #[must_use]
     pub fn device_name(&self, device: Device) -> &str {
         Rooms::name_of(&self.rooms.directory, device)
+    }
+}
+
+fn state(phase: Phase) -> &'static str {
+    match phase {
+        Phase::InService => "in-service",
+        Phase::Probing => "probing",
+        Phase::OutOfService => "out-of-service",
     }
 }

@@ -38,6 +38,7 @@ mod session_timer;
 mod setup;
 mod standing;
 mod steered;
+mod targets;
 mod teardown;
 mod transfer;
 mod trunks;
