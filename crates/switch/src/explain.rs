@@ -88,6 +88,12 @@ pub enum What {
     Told(Side, &'static str),
     /// A leg of another call came, over this device.
     TookOver(Device),
+    /// A side's phone transfers the other party to this number.
+    Refers(Side, Box<[u8]>),
+    /// Nobody came in its place: this was why.
+    ReferFailed(u16),
+    /// The party at this side leaves for whoever is called.
+    Replaced(Side),
     /// The party goes to the conference mixer.
     ToMixer(Arc<str>),
     /// A SUBSCRIBE was refused.
@@ -156,6 +162,13 @@ impl Trace {
         if self.steps.len() < MAX_STEPS {
             self.steps.push(Step { unix_ms, what });
         }
+    }
+
+    /// Takes in the steps of another call, in their order.
+    pub fn absorb(&mut self, other: Self) {
+        self.steps.extend(other.steps);
+        self.steps.sort_by_key(|step| step.unix_ms);
+        self.steps.truncate(MAX_STEPS);
     }
 
     /// In words, with what became of the call at queues: of steps of one moment those come after the call's arrival there
@@ -293,6 +306,11 @@ fn render(step: &Step, directory: &Directory) -> view::Step {
         What::HeldByPhone(side, false) => format!("the {side} phone took the other party back"),
         What::Told(side, what) => format!("the {side} phone was sent {what}, by request"),
         What::TookOver(device) => format!("{} came from another call, by request", name(*device)),
+        What::Refers(side, to) => {
+            format!("the {side} phone transfers the call to {} (REFER)", String::from_utf8_lossy(to))
+        }
+        What::ReferFailed(status) => format!("the transfer came to nothing ({status})"),
+        What::Replaced(side) => format!("the {side} party leaves the call to whoever is called"),
         What::ToMixer(mixer) => format!("the party goes to mixer {mixer}"),
         What::Audited(side) => format!("the {side} leg was audited: its trunk is out of service"),
         What::NotSubscribed { watcher, package, entity, status, why } => {

@@ -34,6 +34,10 @@ pub const MAX_HELD_ORDERS: usize = 1_000;
 pub const MAX_HELD_ORDERS_OF_CALL: usize = 4;
 /// How long such an order waits before it is refused: longer than an exchange takes that loses a message or two.
 pub const HELD_ORDER_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a party that was replaced may take to hang up before it is hung up on.
+pub const REFERRER_PATIENCE: Duration = Duration::from_secs(2);
+/// Seconds for which the sender of a REFER is promised word of it: longer than a call rings.
+pub const REFER_EXPIRES_S: u32 = 600;
 /// Digits of one DTMF operation; a longer one gets 413.
 pub const MAX_DIGITS: usize = 64;
 /// Dialogs remembered of one call that it ended while it went on; a BYE that crosses in an older one gets 481.

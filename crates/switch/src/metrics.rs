@@ -37,6 +37,8 @@ pub struct Counters {
     pub authentication_failures: u64,
     /// Requests refused because a table was full.
     pub refused_full: u64,
+    /// REFERs accepted.
+    pub refers: u64,
     /// INVITEs refused or redirected because the server is being drained.
     pub refused_draining: u64,
     /// User data that were too long for the trunk to the peer, or came over it damaged.
@@ -110,12 +112,13 @@ impl Counters {
         ]
     }
 
-    fn of_others(&self) -> [Counted; 19] {
+    fn of_others(&self) -> [Counted; 20] {
         [
             ("tandem_registers_total", "REGISTER requests accepted", self.registers),
             ("tandem_bindings_expired_total", "Bindings that expired", self.bindings_expired),
             ("tandem_challenges_total", "Digest challenges sent", self.challenges),
             ("tandem_authentication_failures_total", "Wrong credentials", self.authentication_failures),
+            ("tandem_refers_total", "Transfers by REFER accepted", self.refers),
             ("tandem_refused_full_total", "Requests refused because a table was full", self.refused_full),
             (
                 "tandem_refused_draining_total",

@@ -75,6 +75,8 @@ pub enum Fact {
     Event(Event),
     /// A call is over.
     Ended(Box<Cdr>),
+    /// A party of a call sent REFER: the way is to be found.
+    Refer(Key, Box<crate::call::Referred>),
     /// A call wants something of a media server.
     Media(crate::media::MediaOrder),
     /// What a call tells the floor.
@@ -356,9 +358,12 @@ pub fn phrase(status: u16) -> &'static str {
 
 /// Writes what every dialog-forming message of ours says about itself.
 pub fn own_headers(builder: &mut Builder<'_>, contact: &[u8]) {
-    builder.header(HeaderName::Contact, contact).header(HeaderName::Allow, ALLOW);
+    builder
+        .header(HeaderName::Contact, contact)
+        .header(HeaderName::Allow, ALLOW)
+        .header(HeaderName::Supported, crate::call::OWN);
 }
 
 /// Methods this server takes.
 pub const ALLOW: &[u8] =
-    b"INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, NOTIFY, SUBSCRIBE";
+    b"INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, NOTIFY, SUBSCRIBE, REFER";

@@ -120,6 +120,43 @@ pub fn onward(
         may_dial_out: true,
     };
     let found = seek(rooms, agents, &seeker);
+    onwards(found, dialled, ring_timeout, carried)
+}
+
+/// Finds where a party sends its call by REFER: as if it had dialled the number itself, so that a trunk reaches DNs of this
+/// switch only. Such a call is never redirected by 302.
+///
+/// # Errors
+/// 404 for a number that leads nowhere.
+pub fn referred(
+    rooms: &mut Rooms,
+    agents: &Agents,
+    origin: Device,
+    dialled: &[u8],
+    caller: &[u8],
+    carried: Carried,
+) -> Result<Onwards, Reject> {
+    let seeker = Seeker {
+        origin,
+        dialled,
+        caller: String::from_utf8_lossy(caller),
+        kind: CallKind::Transfer,
+        originator: Originator::ExternalInPath,
+        marked: false,
+        max_forwards: 70,
+        is_invite: false,
+        may_dial_out: !matches!(origin, Device::Trunk(_)),
+    };
+    let found = seek(rooms, agents, &seeker);
+    onwards(found, dialled, None, carried)
+}
+
+fn onwards(
+    found: Route,
+    dialled: &[u8],
+    ring_timeout: Option<Duration>,
+    carried: Carried,
+) -> Result<Onwards, Reject> {
     Ok(match found.outcome? {
         Way::Wait(number) => Onwards::Park(number),
         Way::Try(stages) => Onwards::To(Onward {
@@ -489,7 +526,7 @@ pub fn escaped(user: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// The dialled number of a Request-URI, without user parameters or the separators of a tel URI.
-fn number(uri: &Uri<'_>) -> Option<Vec<u8>> {
+pub(crate) fn number(uri: &Uri<'_>) -> Option<Vec<u8>> {
     if uri.scheme == tandem_sip::Scheme::Tel {
         return uri.number();
     }

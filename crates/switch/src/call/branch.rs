@@ -191,6 +191,9 @@ impl Branch {
         if self.target.marked {
             builder.header(HeaderName::XTandemForwarded, rooms.directory.server.name.as_bytes());
         }
+        if let Some(replaces) = request.header(HeaderName::Replaces).filter(|_| self.target.marked) {
+            builder.header(HeaderName::Replaces, replaces);
+        }
         if let Some(carried) = &self.target.carried {
             carried.print(&mut builder);
         }

@@ -71,7 +71,7 @@ impl Setup {
                 let dialog = Dialog::uas(&self.request, &asked, &tag.text()).ok()?;
                 Some(Leg::new(dialog, *flow, origin, behind_nat(&asked, flow.remote)))
             }
-            Caller::Leg(..) | Caller::Nobody(_) => None,
+            Caller::Leg(..) | Caller::Nobody(_) | Caller::Aside(_) => None,
         };
         let callee = match Dialog::uac(answer.message, answer.env) {
             Ok(dialog) => dialog,
@@ -110,6 +110,7 @@ impl Call {
         }
         if rings && leg > 0 {
             self.tell(rooms, News::Ringing { leg });
+            self.aside_rings(rooms, setup);
         }
         let Caller::Invite(txn, flow) = &setup.caller else { return };
         let Some(tag) = setup.pairs.get(early).map(|pair| pair.tag).filter(|_| !hidden) else { return };

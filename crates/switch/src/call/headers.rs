@@ -17,9 +17,12 @@ const END_TO_END: [&[u8]; 8] = [
     b"precondition",
 ];
 
+/// Option tags that this server itself honours: calls are joined and left within it (RFC 3891, RFC 4488).
+pub const OWN: &[u8] = b"replaces, norefersub";
+
 /// The same and what this server does itself, leg by leg, as it tells of itself.
 pub const SUPPORTED: &[u8] =
-    b"100rel, timer, histinfo, privacy, early-session, uui, answermode, resource-priority, precondition";
+    b"100rel, timer, histinfo, privacy, early-session, uui, answermode, resource-priority, precondition, replaces, norefersub";
 
 /// URI parameter of a 302's Contact that marks the call as forwarded once (loop guard b).
 pub const MARKER_PARAM: &[u8] = b"x-tandem-forwarded";
@@ -107,13 +110,17 @@ fn is_end_to_end(tag: &[u8]) -> bool {
     END_TO_END.iter().any(|known| known.eq_ignore_ascii_case(tag))
 }
 
+fn is_own(tag: &[u8]) -> bool {
+    OWN.split(|byte| *byte == b',').any(|own| own.trim_ascii().eq_ignore_ascii_case(tag))
+}
+
 /// Option tags in `Require` that this server can neither do nor pass on, joined for `Unsupported` (RFC 3261 8.2.2.3).
 #[must_use]
 pub fn unsupported(message: &Message) -> Option<Vec<u8>> {
     let mut joined: Vec<u8> = Vec::new();
     for tag in message
         .values(HeaderName::Require)
-        .filter(|tag| !is_end_to_end(tag) && !tag.eq_ignore_ascii_case(b"timer"))
+        .filter(|tag| !is_end_to_end(tag) && !is_own(tag) && !tag.eq_ignore_ascii_case(b"timer"))
     {
         if !joined.is_empty() {
             joined.extend_from_slice(b", ");

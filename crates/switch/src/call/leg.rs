@@ -103,8 +103,8 @@ pub struct Ask<'a> {
 /// What a request of this server's own says.
 #[derive(Clone, Copy, Debug)]
 pub struct Own<'a> {
-    /// A header of it.
-    pub header: (HeaderName, &'a [u8]),
+    /// Headers of it.
+    pub headers: &'a [(HeaderName, &'a [u8])],
     /// Its body.
     pub body: &'a [u8],
 }
@@ -297,6 +297,9 @@ impl Leg {
         let via = ViaLine { transport: flow.transport, sent_by: rooms.lines.via(flow.transport), branch };
         let mut builder =
             self.dialog.request(&mut rooms.scratch, ask.method, ask.cseq, via, ask.max_forwards);
+        if ask.method == b"NOTIFY" && ask.like.is_none() {
+            builder.header(HeaderName::Contact, rooms.lines.contact(flow.transport));
+        }
         if matches!(ask.method, b"INVITE" | b"UPDATE") {
             own_headers(&mut builder, rooms.lines.contact(flow.transport));
         }
@@ -323,7 +326,9 @@ impl Leg {
             }
             (None, None) => {
                 let Some(own) = ask.own else { return builder.finish(b"") };
-                builder.header(own.header.0, own.header.1);
+                for (name, value) in own.headers {
+                    builder.header(*name, value);
+                }
                 builder.finish(own.body)
             }
         }

@@ -107,7 +107,7 @@ impl Call {
         }
         match std::mem::replace(&mut setup.caller, Caller::Nobody(Box::default())) {
             Caller::Nobody(wanted) => self.own_line_taken(rooms, leg, *wanted),
-            other @ (Caller::Invite(..) | Caller::Leg(..)) => {
+            other @ (Caller::Invite(..) | Caller::Leg(..) | Caller::Aside(_)) => {
                 setup.caller = other;
                 line.leg = Some(Box::new(leg));
                 self.connect_line(rooms, setup, line);
@@ -221,7 +221,7 @@ impl Call {
                 let waiting = (no, *waiting);
                 self.begin_join(rooms, waiting, (line.no, *leg), ok, invite.txn, invite.cseq);
             }
-            Caller::Nobody(_) => {}
+            Caller::Nobody(_) | Caller::Aside(_) => {}
         }
     }
 

@@ -164,6 +164,45 @@ pub(super) fn invitation(
     to: &[u8],
     own: Option<&Extension>,
 ) -> Option<Message> {
+    print_invitation(rooms, from, to, |builder| {
+        if let Some(extension) = own {
+            extension.class.answer.print(builder);
+        }
+    })
+}
+
+/// What an INVITE of this server's own names besides caller and callee.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Naming<'a> {
+    /// `Referred-By` (RFC 3892).
+    pub referred_by: Option<&'a [u8]>,
+    /// `Replaces` (RFC 3891).
+    pub replaces: Option<&'a [u8]>,
+}
+
+/// The same with what it names.
+pub(super) fn invitation_naming(
+    rooms: &mut Rooms,
+    from: &[u8],
+    to: &[u8],
+    naming: &Naming<'_>,
+) -> Option<Message> {
+    print_invitation(rooms, from, to, |builder| {
+        let lines = [(HeaderName::ReferredBy, naming.referred_by), (HeaderName::Replaces, naming.replaces)];
+        for (name, value) in lines {
+            if let Some(value) = value {
+                builder.header(name, value);
+            }
+        }
+    })
+}
+
+fn print_invitation(
+    rooms: &mut Rooms,
+    from: &[u8],
+    to: &[u8],
+    more: impl FnOnce(&mut Builder<'_>),
+) -> Option<Message> {
     let (tag, call_id) = (rooms.ids.tag().text(), rooms.ids.call_id().text());
     let host = rooms.lines.sent_by.as_bytes();
     let (from, to) = (routing::escaped(from), routing::escaped(to));
@@ -176,8 +215,6 @@ pub(super) fn invitation(
         .parts(HeaderName::To, &[b"<", &uri, b">"])
         .header(HeaderName::CallId, &call_id)
         .cseq(1, b"INVITE");
-    if let Some(extension) = own {
-        extension.class.answer.print(&mut builder);
-    }
+    more(&mut builder);
     Message::parse(builder.finish(b"")).ok()
 }

@@ -18,6 +18,7 @@
 //! | `arrange`, `join`, `hold`, `telling` | INVITEs, INFO and NOTIFY of this server's own within it |
 //! | `nailed`, `line`, `resting` | nailed-up connections: the table's part, the borrowing call's, the lending one's |
 //! | `transfer` | legs that leave one call for another: transfer, conference |
+//! | `refer`, `referred`, `aside` | a party leaves for somebody who is called beside the conversation: REFER, one-step transfer |
 //! | `relay` | other requests within the dialogs, passed to the other side |
 //! | `timer`, `refresh` | the session timer of each leg (RFC 4028), and what it does |
 //! | `session`, `stored` | descriptions of this server's own, and the record of an answered call |
@@ -27,6 +28,7 @@
 //! | `credentials` | a trunk's challenge is answered |
 
 mod arrange;
+mod aside;
 mod best;
 mod branch;
 mod carried;
@@ -49,6 +51,8 @@ mod operate;
 mod player;
 mod privacy;
 mod record;
+mod refer;
+mod referred;
 mod refresh;
 mod relay;
 mod reply;
@@ -75,17 +79,19 @@ use tandem_peer::audit::AuditRound;
 use tandem_sip::{Flow, Message, TxnId};
 
 pub use arrange::Aim;
+pub use aside::Beside;
 use best::mapped;
 pub use branch::{Branch, Stranger, Target};
 use closing::Closing;
 pub use exchange::Exchange;
-pub use headers::{SUPPORTED, has_marker, unsupported};
+pub use headers::{OWN, SUPPORTED, has_marker, unsupported};
 pub use hold::Hold;
 pub use incoming::Incoming;
 pub use leg::{Leg, Side, address, behind_nat};
 pub use nailed::{Line, Lines, NailUp};
 pub use news::{Carried, Far, LegNo, News, Ticket};
 pub use record::{EndReason, LegFacts};
+pub use referred::{ReferTo, Referred, Replaces};
 pub use session::Session;
 pub use setup::{Opening, Stage};
 pub use table::Calls;
@@ -142,6 +148,12 @@ pub struct Call {
     carried: Option<Box<Carried>>,
     /// A party asked not to be named.
     private: bool,
+    /// A party is leaving it for somebody else.
+    referral: Option<Box<refer::Referral>>,
+    /// A party that was replaced, and is expected to hang up.
+    lingering: Option<Box<refer::Lingering>>,
+    /// Whoever is called in it is to join this conversation.
+    aside_of: Option<Key>,
     /// It is a nailed-up connection.
     nail: Option<Box<resting::Nail>>,
     trace: Trace,
@@ -228,6 +240,8 @@ pub enum CallTimer {
     Audit,
     /// A session is refreshed, or was not.
     Session,
+    /// A party that was replaced has not hung up.
+    Referrer,
 }
 
 impl Call {
@@ -240,15 +254,17 @@ impl Call {
     /// The next moment at which [`Call::handle_timeout`] has something to do.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Instant, CallTimer)> {
-        match &self.phase {
+        let own = match &self.phase {
             Phase::Setup(setup) => setup.poll_timeout(),
             Phase::Talk(talking) => talking.poll_timeout(),
             Phase::Ending => self.closing.as_ref().and_then(|closing| closing.poll_timeout()),
-        }
+        };
+        [own, self.lingers_until()].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     /// Runs what is due.
     pub fn handle_timeout(&mut self, rooms: &mut Rooms) {
+        self.lingering_timeout(rooms);
         match &self.phase {
             Phase::Setup(_) => self.setup_timeout(rooms),
             Phase::Talk(_) => self.talk_timeout(rooms),
@@ -311,7 +327,7 @@ impl Call {
     }
 
     fn tell(&self, rooms: &mut Rooms, news: News) {
-        if self.is_mute(&news) {
+        if self.is_mute(&news) || self.is_heard_elsewhere(&news) {
             return;
         }
         match &mut rooms.overheard {
@@ -355,7 +371,10 @@ impl Call {
         let asked = self.asked.take();
         self.done(rooms, asked, Err(0));
         self.tell(rooms, News::Over);
-        rooms.facts.push(Fact::Ended(Box::new(cdr)));
+        // The record of a conversation has the legs that were called beside it.
+        if self.aside_of.is_none() {
+            rooms.facts.push(Fact::Ended(Box::new(cdr)));
+        }
         let call_ids = self.call_ids();
         Explained {
             conn: self.conn,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tandem_sip::TxnId;
 
 use super::Call;
+use super::aside::Left;
 use super::leg::{Ask, Leg};
 use super::news::Ticket;
 use super::record::EndReason;
@@ -49,7 +50,7 @@ pub struct Lines {
     errands: VecDeque<Errand>,
 }
 
-/// A leg on its way between two calls.
+/// A leg or a set-up on its way between two calls, or word of it.
 #[derive(Debug)]
 pub(super) enum Errand {
     /// A call wants it.
@@ -58,6 +59,16 @@ pub(super) enum Errand {
     Home { line: Key, leg: Box<Leg>, back: Back },
     /// It ended while it was lent.
     Lost { line: Key, by: EndedBy, reason: EndReason },
+    /// Whoever is called beside a conversation goes into it.
+    ComeIn { aside: Key, of: Key },
+    /// The same if he has answered.
+    ComeInIfReady { aside: Key, of: Key },
+    /// He rings.
+    Rings { of: Key },
+    /// He does not come.
+    NotComing { of: Key, status: u16, left: Box<Left> },
+    /// Nobody wants him any more.
+    Dismiss { aside: Key },
 }
 
 /// In what state a leg comes back.
@@ -174,6 +185,15 @@ impl Calls {
                 }
                 Errand::Lost { line, by, reason } => {
                     self.touch(rooms, line, |call, rooms| call.line_over(rooms, by, reason));
+                }
+                Errand::ComeIn { aside, of } => self.come_in(rooms, aside, of, false),
+                Errand::ComeInIfReady { aside, of } => self.come_in(rooms, aside, of, true),
+                Errand::Rings { of } => {
+                    self.touch(rooms, of, |call, rooms| call.notify_referrer(rooms, 180));
+                }
+                Errand::NotComing { of, status, left } => self.aside_failed(rooms, of, status, *left),
+                Errand::Dismiss { aside } => {
+                    self.touch(rooms, aside, |call, rooms| call.clear_early(rooms, EndedBy::Caller));
                 }
             }
         }

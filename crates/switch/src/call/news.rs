@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tandem_cti::KvList;
 
 use super::record::EndReason;
+use crate::arena::Key;
 use crate::cdr::EndedBy;
 use crate::directory::Directory;
 use crate::rooms::{Device, Rooms};
@@ -137,6 +138,13 @@ pub enum News {
     TreatmentEnded,
     /// What a waiting caller was to hear is not, or no longer, played: he has ringback instead.
     TreatmentFailed,
+    /// A leg that was called beside the conversation is this leg of it from now on.
+    Moved {
+        /// What it was: the call beside, and its leg there.
+        from: (Key, LegNo),
+        /// The leg.
+        leg: LegNo,
+    },
     /// An operation is finished: `Err` is the SIP status that it met, or 0 if the call ended first.
     Done {
         /// Which.

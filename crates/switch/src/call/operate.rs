@@ -46,6 +46,10 @@ impl Call {
     fn release(&mut self, rooms: &mut Rooms, leg: LegNo) -> Result<Begun, u16> {
         let Phase::Talk(talking) = &self.phase else { return Err(481) };
         let side = talking.talk.side_of(leg).ok_or(481_u16)?;
+        if self.is_referrer(leg) {
+            self.referrer_released(rooms, side);
+            return Ok(Begun::Done);
+        }
         let by = match side {
             Side::Caller => EndedBy::Caller,
             Side::Callee => EndedBy::Callee,

@@ -139,7 +139,7 @@ impl Call {
             }
             Phase::Setup(setup) => match &mut setup.caller {
                 Caller::Leg(own, leg) if *own == no => Some(act(leg)),
-                Caller::Leg(..) | Caller::Invite(..) | Caller::Nobody(_) => None,
+                Caller::Leg(..) | Caller::Invite(..) | Caller::Nobody(_) | Caller::Aside(_) => None,
             },
             Phase::Ending => None,
         }

@@ -20,6 +20,7 @@ impl Call {
     /// A request with a To-tag of ours.
     pub fn request(&mut self, rooms: &mut Rooms, to: Tag, incoming: &Incoming<'_>) {
         if self.is_parting(incoming.env) {
+            self.lingerer_hangs_up(incoming.env);
             return incoming.answer(rooms, &Reject::new(200));
         }
         if matches!(self.phase, Phase::Ending) {
@@ -59,6 +60,7 @@ impl Call {
             }
             Method::Invite if early => incoming.answer(rooms, &Reject::new(491)),
             Method::Invite => self.reinvite(rooms, side, incoming),
+            Method::Refer => self.refer(rooms, side, incoming),
             Method::Update
             | Method::Info
             | Method::Message
@@ -69,7 +71,6 @@ impl Call {
             | Method::Cancel
             | Method::Register
             | Method::Subscribe
-            | Method::Refer
             | Method::Publish
             | Method::Other => {
                 let allow = Reject::new(405).with(HeaderName::Allow, crate::rooms::ALLOW);

@@ -101,7 +101,7 @@ impl Call {
                 rooms.counters.calls_over_nailed += 1;
                 Some(*leg)
             }
-            other @ (Caller::Invite(..) | Caller::Nobody(_)) => {
+            other @ (Caller::Invite(..) | Caller::Nobody(_) | Caller::Aside(_)) => {
                 setup.caller = other;
                 None
             }
@@ -159,7 +159,7 @@ impl Call {
         let Phase::Setup(setup) = &mut self.phase else { return None };
         match &mut setup.caller {
             Caller::Leg(_, leg) => Some(leg),
-            Caller::Invite(..) | Caller::Nobody(_) => None,
+            Caller::Invite(..) | Caller::Nobody(_) | Caller::Aside(_) => None,
         }
     }
 

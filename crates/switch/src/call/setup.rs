@@ -10,6 +10,7 @@ use tandem_peer::continuity::InPathOutcome;
 use tandem_peer::trunk::CallFailure;
 use tandem_sip::{Flow, HeaderName, Message, TxnId};
 
+use super::aside::Aside;
 use super::best::Best;
 use super::branch::{Branch, Stranger, Target, Why};
 use super::early::Early;
@@ -83,6 +84,8 @@ pub(super) enum Caller {
     Leg(LegNo, Box<Leg>),
     /// Nobody yet: his own phone is called first.
     Nobody(Box<Wanted>),
+    /// Somebody in a conversation, whom the one that is called is to join.
+    Aside(Box<Aside>),
 }
 
 /// See the module.
@@ -140,7 +143,7 @@ impl Setup {
         let again = again.map(|at| (at, CallTimer::Waiting));
         let session = match &self.caller {
             Caller::Leg(_, leg) => leg.timer.due().map(|at| (at, CallTimer::Session)),
-            Caller::Invite(..) | Caller::Nobody(_) => None,
+            Caller::Invite(..) | Caller::Nobody(_) | Caller::Aside(_) => None,
         };
         let next = self.spare.due_at().map(|at| (at, CallTimer::NextTarget));
         [ring, again, session, next].into_iter().flatten().min_by_key(|(at, _)| *at)
@@ -210,6 +213,9 @@ impl Call {
             conn: None,
             carried: None,
             private: false,
+            referral: None,
+            lingering: None,
+            aside_of: None,
             nail: None,
             trace: Trace::default(),
         }
@@ -348,6 +354,9 @@ impl Call {
     /// A response to the INVITE of a branch.
     pub fn branch_response(&mut self, rooms: &mut Rooms, txn: TxnId, id: u8, response: &Message, flow: Flow) {
         let Ok(env) = response.envelope() else { return };
+        if self.is_for_the_conversation(rooms, (txn, id), response, flow) {
+            return;
+        }
         let Some(answer) = Answer::new(response, &env, flow) else { return };
         let place = match &self.phase {
             Phase::Setup(setup) => setup.branches.iter().position(|branch| branch.id == id),
@@ -463,11 +472,12 @@ impl Call {
             }
             (Caller::Leg(leg, waiting), _) => {
                 rooms.counters.calls_answered += 1;
+                self.refer_succeeded(rooms);
                 let (waiting, callee) = ((leg, *waiting), (branch.leg(), callee));
                 self.begin_join(rooms, waiting, callee, answer.message, branch.txn, branch.cseq);
             }
             (Caller::Nobody(wanted), _) => self.own_phone_answered(rooms, callee, *wanted, &branch, answer),
-            (Caller::Invite(..), None) => {}
+            (Caller::Invite(..), None) | (Caller::Aside(_), _) => {}
         }
     }
 
@@ -601,13 +611,15 @@ impl Call {
                 0
             }
             Caller::Leg(leg, _) => *leg,
-            Caller::Nobody(_) => 0,
+            Caller::Nobody(_) | Caller::Aside(_) => 0,
         };
         if let Some(leg) = self.legs.get_mut(usize::from(leg)).filter(|leg| leg.answered.is_none()) {
             leg.status = status;
         }
         self.leg_ended(rooms, usize::from(leg), by, reason);
         self.phase = Phase::Ending;
+        self.refer_failed(rooms, status);
+        self.end_aside(rooms, &setup.caller, status);
         if let Caller::Leg(_, mut leg) = setup.caller {
             self.hang_up_on(rooms, &mut leg);
         }

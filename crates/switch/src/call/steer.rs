@@ -71,6 +71,7 @@ impl Call {
         let setup = Setup::new(rooms, Caller::Leg(no, Box::new(leg)), request, ring_timeout);
         self.wait_at(rooms, setup, Arc::clone(&at));
         self.tell(rooms, News::Parked { at });
+        self.refer_succeeded(rooms);
     }
 
     /// No INVITE can be written to a number like that: who waits for it is hung up on.
@@ -134,7 +135,7 @@ impl Call {
         Ok(())
     }
 
-    fn go_on(&mut self, rooms: &mut Rooms, mut setup: Box<Setup>, onward: Onward) {
+    pub(super) fn go_on(&mut self, rooms: &mut Rooms, mut setup: Box<Setup>, onward: Onward) {
         for step in onward.steps {
             self.note(rooms, step);
         }
@@ -208,7 +209,7 @@ impl Call {
     pub(super) fn release_early(&mut self, rooms: &mut Rooms, leg: LegNo) -> Result<(), u16> {
         let Phase::Setup(setup) = &mut self.phase else { return Err(481) };
         let waits = match &setup.caller {
-            Caller::Invite(..) | Caller::Nobody(_) => 0,
+            Caller::Invite(..) | Caller::Nobody(_) | Caller::Aside(_) => 0,
             Caller::Leg(leg, _) => *leg,
         };
         if leg == waits {
@@ -273,7 +274,7 @@ impl Call {
         let early = setup.pairs.iter_mut().find(|pair| own.contains(&pair.branch) && pair.callee.is_some());
         let callee = early.and_then(|pair| pair.callee.as_mut()).ok_or(491u16)?;
         let cseq = callee.dialog.next_cseq();
-        let talk = Own { header: (HeaderName::Event, b"talk"), body: b"" };
+        let talk = Own { headers: &[(HeaderName::Event, b"talk")], body: b"" };
         let ask = Ask { own: Some(talk), ..Ask::own(b"NOTIFY", cseq) };
         callee.ask(rooms, &ask, Use::Nobody).ok_or(503u16)?;
         self.note(rooms, What::AskedToAnswer(Device::Extension(dn)));

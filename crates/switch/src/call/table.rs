@@ -150,6 +150,11 @@ impl Calls {
         Some(outcome)
     }
 
+    /// A call that is changed together with others, without what follows from the change.
+    pub(super) fn in_hand(&mut self, key: Key) -> Option<&mut Call> {
+        self.arena.get_mut(key).map(|slot| &mut *slot.call)
+    }
+
     /// What is left of calls that operations ended.
     pub fn poll_over(&mut self) -> Option<Explained> {
         self.over.pop_front()
@@ -158,9 +163,12 @@ impl Calls {
     fn settle(&mut self, rooms: &mut Rooms, key: Key) -> Option<Explained> {
         let slot = self.arena.get_mut(key)?;
         slot.call.hush(rooms);
+        slot.call.refer_goes_on(rooms);
         if slot.call.is_over() {
             let slot = self.arena.remove(key)?;
-            return Some(slot.call.conclude(rooms));
+            let is_aside = slot.call.is_aside();
+            // What was decided beside a conversation is told with it.
+            return Some(slot.call.conclude(rooms)).filter(|_| !is_aside);
         }
         if let Some((at, _)) = slot.call.poll_timeout()
             && slot.armed.is_none_or(|armed| at < armed)

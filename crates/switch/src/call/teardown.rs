@@ -64,12 +64,18 @@ impl Call {
             Side::Caller => EndedBy::Caller,
             Side::Callee => EndedBy::Callee,
         };
+        if self.departs(rooms, side, by, EndReason::Bye) {
+            return;
+        }
         self.lose_side(rooms, side, by, EndReason::Bye);
         self.close(rooms, by, EndReason::Bye, &[side.other()], Some(bye));
     }
 
     /// The dialog at `side` is gone at its far end (408, 481, silence): the other side is told.
     pub(super) fn dialog_gone(&mut self, rooms: &mut Rooms, side: Side, reason: EndReason) {
+        if self.departs(rooms, side, EndedBy::Network, reason) {
+            return;
+        }
         self.lose_side(rooms, side, EndedBy::Network, reason);
         self.close(rooms, EndedBy::Network, reason, &[side.other(), side], None);
     }
@@ -87,6 +93,7 @@ impl Call {
         to: &[Side],
         like: Option<&Message>,
     ) {
+        self.notify_referrer(rooms, 487);
         let talking = match std::mem::replace(&mut self.phase, Phase::Ending) {
             Phase::Talk(talking) => talking,
             other @ (Phase::Setup(_) | Phase::Ending) => {

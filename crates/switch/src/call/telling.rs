@@ -122,15 +122,18 @@ impl Call {
     ) -> bool {
         let Self { phase: Phase::Talk(talking), key, .. } = self else { return false };
         let side = telling.side;
-        let body;
+        let (body, headers);
         let (method, own): (&[u8], Own<'_>) = match &telling.what {
             Told::Digits(digits) => {
                 let digit = char::from(digits.last().copied().unwrap_or(b'0'));
                 body = format!("Signal={digit}\r\nDuration=160\r\n");
-                let header = (HeaderName::ContentType, &b"application/dtmf-relay"[..]);
-                (b"INFO", Own { header, body: body.as_bytes() })
+                headers = [(HeaderName::ContentType, &b"application/dtmf-relay"[..])];
+                (b"INFO", Own { headers: &headers, body: body.as_bytes() })
             }
-            Told::Event(event) => (b"NOTIFY", Own { header: (HeaderName::Event, event), body: b"" }),
+            Told::Event(event) => {
+                headers = [(HeaderName::Event, *event)];
+                (b"NOTIFY", Own { headers: &headers, body: b"" })
+            }
         };
         let cseq = talking.talk.update(&mut rooms.log, |talk| talk.leg_mut(side).dialog.next_cseq());
         let ask = Ask { own: Some(own), authorization, udp_only, ..Ask::own(method, cseq) };

@@ -33,7 +33,7 @@ struct Given {
 
 /// A call that still rings, with what was known of the legs that ring.
 #[derive(Debug)]
-struct GivenSetup {
+pub(super) struct GivenSetup {
     setup: Box<Setup>,
     facts: Vec<LegFacts>,
     directory: Arc<Directory>,
@@ -127,7 +127,7 @@ impl Call {
         matches!(setup.caller, Caller::Leg(..)) && setup.branches.iter().any(|branch| branch.leg() == leg)
     }
 
-    fn by(side: Side) -> EndedBy {
+    pub(super) fn by(side: Side) -> EndedBy {
         match side {
             Side::Caller => EndedBy::Caller,
             Side::Callee => EndedBy::Callee,
@@ -158,7 +158,7 @@ impl Call {
     }
 
     /// Gives a ringing callee away; the party that waits for him here is released.
-    fn give_setup(&mut self, rooms: &mut Rooms) -> Option<GivenSetup> {
+    pub(super) fn give_setup(&mut self, rooms: &mut Rooms) -> Option<GivenSetup> {
         let mut setup = self.take_setup()?;
         let nobody = Caller::Nobody(Box::default());
         let mut facts = Vec::new();
@@ -208,6 +208,7 @@ impl Call {
             talk.leg_mut(side.other()).holds = super::Hold::No;
         });
         self.let_go_of(rooms, gone, Self::by(side));
+        self.refer_succeeded(rooms);
         if !self.arrange(rooms, Aim::Join, Some(ticket), &[Move::Connect(side)]) {
             self.done(rooms, Some(ticket), Err(503));
             self.hang_up(rooms, side, EndedBy::Server, EndReason::Status(503));
@@ -223,26 +224,34 @@ impl Call {
         moved: LegNo,
         given: GivenSetup,
     ) -> Option<LegNo> {
-        let GivenSetup { mut setup, facts, directory } = given;
         let (waiting, gone) = self.take_apart(rooms, kept)?;
         self.let_go_of(rooms, gone.1, Self::by(gone.0));
-        let mut told = None;
+        let numbers = self.ring_on(rooms, (kept, waiting), given);
+        numbers.into_iter().find(|(was, _)| *was == moved).map(|(_, now)| now)
+    }
+
+    /// Whoever rings in the set-up of another call rings on here, for the leg that waits. Gives the numbers that ringing
+    /// legs had there and have here.
+    pub(super) fn ring_on(
+        &mut self,
+        rooms: &mut Rooms,
+        (kept, waiting): (LegNo, Leg),
+        given: GivenSetup,
+    ) -> Vec<(LegNo, LegNo)> {
+        let GivenSetup { mut setup, facts, directory } = given;
         let key = self.key;
         let mut numbers = Vec::new();
         for (branch, mut facts) in setup.branches.iter_mut().zip(facts) {
             let device = again(facts.device, &directory, &self.directory);
             (facts.device, branch.target.device) = (device, device);
-            let no = self.adopt(rooms, facts, &branch.tag.text())?;
-            if branch.leg() == moved {
-                told = Some(no);
-            }
-            let was = std::mem::replace(&mut branch.id, no.checked_sub(1)?);
-            numbers.push((was, branch.id));
+            let Some(no) = self.adopt(rooms, facts, &branch.tag.text()) else { continue };
+            numbers.push((branch.leg(), no));
+            branch.id = no.saturating_sub(1);
             rooms.endpoint.attach(branch.txn, Use::Branch(key, branch.id));
         }
         for pair in &mut setup.pairs {
-            let now = numbers.iter().find(|(was, _)| *was == pair.branch);
-            pair.branch = now.map_or(pair.branch, |(_, now)| *now);
+            let now = numbers.iter().find(|(was, _)| Some(*was) == pair.branch.checked_add(1));
+            pair.branch = now.map_or(pair.branch, |(_, now)| now.saturating_sub(1));
             if pair.tag != setup.tag {
                 self.own_tag(rooms, pair.tag);
             }
@@ -253,7 +262,7 @@ impl Call {
             setup.stages.clear();
         }
         self.phase = Phase::Setup(setup);
-        told
+        numbers
     }
 
     /// Ends one leg of an answered call; the other one waits for somebody else, or at a queue or routing point.
@@ -280,7 +289,7 @@ impl Call {
     }
 
     /// Undoes an answered call: the leg that is kept, and the other one with its side.
-    fn take_apart(&mut self, rooms: &mut Rooms, kept: LegNo) -> Option<(Leg, (Side, Leg))> {
+    pub(super) fn take_apart(&mut self, rooms: &mut Rooms, kept: LegNo) -> Option<(Leg, (Side, Leg))> {
         self.settle_requests(rooms);
         let Phase::Talk(talking) = std::mem::replace(&mut self.phase, Phase::Ending) else { return None };
         let side = talking.talk.side_of(kept)?;
@@ -294,7 +303,10 @@ impl Call {
     }
 
     /// Releases a leg that has left the call, by request.
-    fn let_go_of(&mut self, rooms: &mut Rooms, mut gone: Leg, by: EndedBy) {
+    pub(super) fn let_go_of(&mut self, rooms: &mut Rooms, mut gone: Leg, by: EndedBy) {
+        if self.is_referrer(gone.no) {
+            return self.referrer_leaves(rooms, gone, by);
+        }
         let (leg, reason) = (gone.no, EndReason::Request);
         self.leg_ended(rooms, usize::from(leg), by, reason);
         self.tell(rooms, News::Ended { leg, by, reason });
@@ -378,7 +390,7 @@ impl Call {
 
     /// Remembers a dialog that this server has ended while the call goes on: a BYE that crosses has nothing to complain
     /// about (RFC 5407 3.2.2).
-    fn depart(&mut self, dialog: Dialog) {
+    pub(super) fn depart(&mut self, dialog: Dialog) {
         if self.departed.len() >= MAX_DEPARTED {
             self.departed.remove(0);
         }

@@ -212,7 +212,7 @@ impl Call {
             Method::Options => incoming.answer(rooms, &Reject::new(200)),
             Method::Update if from_caller && self.waiting_refreshed_by(rooms, incoming) => {}
             // There is nobody yet whom a change of the session could be agreed with.
-            Method::Invite | Method::Update => incoming.answer(rooms, &Reject::new(491)),
+            Method::Invite | Method::Update | Method::Refer => incoming.answer(rooms, &Reject::new(491)),
             Method::Info | Method::Message | Method::Notify if from_caller => {
                 let refusal = too_soon(rooms);
                 incoming.answer(rooms, &refusal);
@@ -224,7 +224,6 @@ impl Call {
             | Method::Cancel
             | Method::Register
             | Method::Subscribe
-            | Method::Refer
             | Method::Publish
             | Method::Other => {
                 let allow = Reject::new(405).with(HeaderName::Allow, crate::rooms::ALLOW);
@@ -240,7 +239,7 @@ impl Call {
         match &setup.caller {
             Caller::Invite(..) => self.cancelled(rooms, Some(bye.message)),
             Caller::Leg(..) => self.left_by_waiting(rooms, EndedBy::Caller, EndReason::Bye, false),
-            Caller::Nobody(_) => {}
+            Caller::Nobody(_) | Caller::Aside(_) => {}
         }
     }
 

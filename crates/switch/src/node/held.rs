@@ -73,7 +73,10 @@ impl Node {
             let unwanted = waiting.ticket != NOBODY && !self.floor.tcalls.awaits(waiting.ticket);
             let free = |key: &Key| !before.contains(key) && self.calls.is_at_rest(*key);
             if unwanted {
-                self.floor.held.orders.remove(place);
+                let dropped = self.floor.held.orders.remove(place);
+                if let Some(Waiting { order: Order::Transfer { key, .. }, .. }) = dropped {
+                    self.calls.refer_failed(&mut self.rooms, key, 481);
+                }
                 continue;
             }
             if over || waiting.keys.iter().all(free) {

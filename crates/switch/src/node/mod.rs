@@ -18,6 +18,7 @@ mod nailed;
 mod orders;
 mod probes;
 mod readiness;
+mod refer;
 mod register;
 mod requests;
 mod responses;

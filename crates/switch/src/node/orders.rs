@@ -134,6 +134,10 @@ impl Node {
         moved: (Key, LegNo),
     ) -> Result<Begun, Refusal> {
         let done = self.calls.transfer(&mut self.rooms, ticket, kept, moved);
+        if let Err(status) = done {
+            // A phone that asked for it by REFER is told.
+            self.calls.refer_failed(&mut self.rooms, kept.0, status);
+        }
         let (begun, leg) = done.map_err(refusal)?;
         with_calls!(self, |tcalls, desk| tcalls.moved(desk, moved, (kept.0, leg)));
         Ok(begun)
@@ -141,7 +145,9 @@ impl Node {
 
     fn replace(&mut self, ticket: Ticket, key: Key, leg: LegNo, to: &str) -> Result<Begun, Refusal> {
         let onwards = self.sent_on(key, to, CallKind::Transfer).map_err(refusal)?;
-        self.simply(key, ticket, Operation::Replace(leg, onwards))
+        let aside = self.calls.leave_for(&mut self.rooms, (key, leg), ticket, onwards).map_err(refusal)?;
+        self.leaves((key, leg), to, aside);
+        Ok(Begun::Later)
     }
 
     /// Where a ringing or waiting call goes on to.

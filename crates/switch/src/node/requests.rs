@@ -72,9 +72,12 @@ impl Node {
                 Err(Reject::new(481))
             }
             Method::Ack | Method::Cancel => Ok(()),
-            Method::Refer | Method::Publish | Method::Other => {
-                Err(Reject::new(405).with(HeaderName::Allow, ALLOW))
+            Method::Refer => {
+                check_uri(request)?;
+                check_require(request)?;
+                self.refer_outside(txn, flow, request, env)
             }
+            Method::Publish | Method::Other => Err(Reject::new(405).with(HeaderName::Allow, ALLOW)),
         }
     }
 

@@ -111,7 +111,7 @@ impl Node {
         let options = self.rooms.directory.agent_options(dn, &agent.agent_id);
         self.floor.agents.no_answer(&mut desk!(self, agent), dn);
         self.settle_agents();
-        let Some(key) = self.floor.tcalls.key_of(conn) else { return };
+        let Some((key, _)) = self.floor.tcalls.reached_at(conn, dn) else { return };
         for step in options.agent_no_answer_overflow {
             match step {
                 NoAnswerOverflow::None => return,

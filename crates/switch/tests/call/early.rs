@@ -16,7 +16,7 @@ fn reliable(bed: &mut Bed) -> (Message, Message) {
     bed.receive(CALLER, &offer);
     bed.take(CALLER);
     let offered = bed.one(CALLEE);
-    assert_eq!(header(&offered, HeaderName::Supported), "100rel", "replaces is not end to end");
+    assert!(offered.has_token(HeaderName::Supported, b"100rel"));
     let early = with(&answer(&offered, 183, "callee", CALLEE, "early"), "Require: 100rel\nRSeq: 701");
     bed.receive(CALLEE, &early);
     (bed.one(CALLER), offered)

@@ -31,6 +31,7 @@ mod news;
 mod onward;
 mod player;
 mod records;
+mod refer;
 mod refusals;
 mod reinvite;
 mod secure;

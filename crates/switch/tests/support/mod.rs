@@ -283,6 +283,13 @@ impl Bed {
         assert_eq!(self.cdrs.len() as u64, self.node.counters().calls, "records");
     }
 
+    /// The same once this has arrived.
+    #[track_caller]
+    pub fn nothing_stays_after(&mut self, from: &str, text: &str) {
+        self.receive(from, text);
+        self.nothing_stays();
+    }
+
     /// Sending to an address fails.
     pub fn refuse(&mut self, to: &str, transport: Transport) {
         let flow = Flow { transport, ..flow(to) };

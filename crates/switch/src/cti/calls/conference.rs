@@ -111,7 +111,7 @@ impl TCalls {
 }
 
 impl TCall {
-    fn know(&mut self, key: Key) {
+    pub(super) fn know(&mut self, key: Key) {
         if !self.keys.iter().any(|(known, _)| *known == key) {
             self.keys.push((key, 0));
         }

@@ -206,7 +206,9 @@ impl TCall {
             return self.given_up(out, sight, RELEASED);
         }
         if out.asks(self.conn, &name, |work| matches!(work, Work::SingleStep)) {
-            self.mover = Some(name);
+            self.mover = Some(Arc::clone(&name));
+        }
+        if self.mover.as_ref() == Some(&name) {
             return self.leave(out, sight, place, (EventName::Released, CallState::Transferred));
         }
         self.leave(out, sight, place, RELEASED);
@@ -290,6 +292,7 @@ impl TCall {
         for party in &mut self.parties {
             party.legs.retain(|leg| leg.at != Some(key));
         }
+        self.stays();
         while let Some(place) = self.parties.iter().position(|party| party.legs.is_empty()) {
             if self.dialling() == Some(place) {
                 self.given_up(out, sight, RELEASED);

@@ -10,6 +10,7 @@ mod events;
 mod facts;
 mod happening;
 mod lamps;
+mod leaving;
 mod news;
 mod order;
 mod party;

@@ -40,6 +40,7 @@ impl TCalls {
                     self.parked(desk, conn, &at);
                 }
             }
+            News::Moved { from, leg } => self.moved(desk, from, (key, leg)),
             News::TreatmentEnded => self.treatment_over(desk, key, EventName::TreatmentEnd),
             News::TreatmentFailed => self.treatment_over(desk, key, EventName::TreatmentNotApplied),
             News::Over => self.over(desk, key),
@@ -75,6 +76,7 @@ impl TCalls {
             News::Failed { status } => call.fail(out, sight, key, status),
             News::Opened { .. }
             | News::Parked { .. }
+            | News::Moved { .. }
             | News::TreatmentEnded
             | News::TreatmentFailed
             | News::Done { .. }
@@ -274,6 +276,7 @@ fn concerns(call: &TCall, key: Key, news: &News) -> bool {
         News::Unplaced { .. } | News::Failed { .. } => true,
         News::Opened { .. }
         | News::Parked { .. }
+        | News::Moved { .. }
         | News::TreatmentEnded
         | News::TreatmentFailed
         | News::Done { .. }

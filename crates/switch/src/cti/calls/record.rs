@@ -72,9 +72,8 @@ impl TCall {
     /// The other party of one: none in a conference of more than two.
     #[must_use]
     pub fn other(&self, than: usize) -> Option<&Party> {
-        let mut others = self.parties.iter().enumerate().filter(|(place, _)| *place != than).map(|(_, p)| p);
-        let last = others.next_back()?;
-        (!self.conference || others.next_back().is_none()).then_some(last)
+        let last = self.counterpart(than)?;
+        (!self.conference || self.parties.len() <= 2).then_some(last)
     }
 
     /// The one who called, while he waits to be answered.
