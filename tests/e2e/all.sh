@@ -34,6 +34,7 @@ run floor_edges.py
 run floor_sites.py
 run floor_tls.py
 run sip_tls.py
+run targets.py
 run treatment.py
 run drain.py
 run drill.py
