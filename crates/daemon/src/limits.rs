@@ -29,6 +29,10 @@ pub const MAX_QUEUE_PRIORITY: u64 = 1_000_000;
 pub const ROUTER_TIMEOUT_MAX_S: u64 = 3_600;
 /// Longest `logout-on-disconnect-grace`, s; more is a configuration error.
 pub const MAX_GRACE_S: u64 = 3_600;
+/// Longest `lockout-time` and `lockout-window`, s; more is a configuration error.
+pub const MAX_LOCKOUT_S: u64 = 604_800;
+/// Networks in one list; more is a configuration error.
+pub const MAX_NETWORKS: usize = 256;
 
 /// Kernel buffer asked for on each UDP socket, bytes; the kernel may grant less.
 pub const UDP_BUFFER: usize = 4 * 1024 * 1024;

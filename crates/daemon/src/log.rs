@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use tandem_peer::continuity::Mode;
 use tandem_switch::Event;
 use tandem_switch::cdr::{Cdr, EndedBy, LegRecord};
+use tandem_switch::guard::Incident;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::LogFormat;
@@ -66,11 +67,34 @@ pub fn event(event: &Event) {
         Event::PeerFailure { rating, seen } => {
             tracing::warn!(because = %seen, "why the peer seems to be lost: {rating}");
         }
+        Event::Guard(incident) => guard(incident),
+        Event::TollBarred { dn, dialled, rule } => {
+            tracing::warn!(%dn, ?dialled, limit = %rule, "an external call was refused: a limit of the Extension");
+        }
+        Event::EmergencyCall { from, number } => tracing::warn!(?from, %number, "emergency call"),
         Event::ModeChanged { from, to } => match to {
             Mode::SingleSite => tracing::warn!(%from, %to, "continuity mode changed: the peer site is lost"),
             Mode::Peered | Mode::StandAlone => tracing::info!(%from, %to, "continuity mode changed"),
         },
     }
+}
+
+/// packaging/fail2ban reads these lines. What a stranger wrote stands behind the source, in quotes, and is escaped: nobody
+/// can have another's address banned.
+fn guard(incident: &Incident) {
+    let Incident { offence, source, transport, user, method, agent, unlogged } = incident;
+    tracing::warn!(
+        source = %source.ip(),
+        port = source.port(),
+        %transport,
+        ?user,
+        ?method,
+        ?agent,
+        detail = %offence.detail(),
+        unlogged,
+        "guard: {}",
+        offence.words()
+    );
 }
 
 /// What is bad about a call that is over, and the leg that tells it.

@@ -34,18 +34,9 @@ impl Sim {
     /// What the site has thought so far of why its peer was lost, and from what.
     #[must_use]
     pub fn ratings(&self, id: SiteId) -> Vec<String> {
-        let rating = |event: &Event| match event {
-            Event::PeerFailure { rating, seen } => Some(format!("{rating} ({seen})")),
-            Event::DnOutOfService { .. }
-            | Event::DnBackInService { .. }
-            | Event::TargetOutOfService { .. }
-            | Event::TargetBackInService { .. }
-            | Event::DrainStarted { .. }
-            | Event::DrainAborted { .. }
-            | Event::Drained { .. }
-            | Event::Migration { .. }
-            | Event::PeeredAgain { .. }
-            | Event::ModeChanged { .. } => None,
+        let rating = |event: &Event| {
+            let Event::PeerFailure { rating, seen } = event else { return None };
+            Some(format!("{rating} ({seen})"))
         };
         let events = self.site(id).into_iter().flat_map(|site| &site.events);
         events.filter_map(|(_, event)| rating(event)).collect()

@@ -86,6 +86,24 @@ pub enum Event {
         /// What it is judged from.
         seen: tandem_peer::failure::Seen,
     },
+    /// A source misbehaves: a line that fail2ban reads.
+    Guard(Box<crate::guard::Incident>),
+    /// An Extension may make no further external call for now.
+    TollBarred {
+        /// Its number.
+        dn: Arc<str>,
+        /// What was dialled.
+        dialled: Box<str>,
+        /// The limit.
+        rule: crate::guard::TollRule,
+    },
+    /// Somebody calls for help.
+    EmergencyCall {
+        /// Who.
+        from: Box<str>,
+        /// The number that is sent to the emergency trunks.
+        number: Box<str>,
+    },
     /// The continuity mode of this server changed.
     ModeChanged {
         /// Mode until now.

@@ -27,6 +27,12 @@ pub enum What {
     IsExtension(Device),
     /// The dialled number matched the dial rule at this place of the plan.
     MatchedRule(usize),
+    /// The call leaves the switch, on the account of this Extension.
+    External(Arc<str>),
+    /// It may not, because of this limit of the Extension.
+    TollBarred(Arc<str>, crate::guard::TollRule),
+    /// An emergency call, sent to the emergency trunks with this number.
+    Emergency(Box<str>),
     /// Deliver here or at the peer.
     Continuity {
         /// The decision.
@@ -126,6 +132,8 @@ pub enum KnownBy {
     Credentials,
     /// Authentication is off for calls.
     Trust,
+    /// He asks for help, and `without-credentials` of `[emergency]` says that he is believed.
+    Emergency,
 }
 
 /// Why a device could not be offered the call.
@@ -271,6 +279,9 @@ fn render(step: &Step, directory: &Directory) -> view::Step {
                 .collect();
             format!("{decision} (mode {mode}, dr-forward {dr_forward})")
         }
+        What::External(dn) => format!("an external call, on the account of Extension {dn}"),
+        What::TollBarred(dn, rule) => format!("Extension {dn} may not call there now: {rule}"),
+        What::Emergency(number) => format!("an emergency call: {number} at the emergency trunks"),
         What::Migrates(turn) => turn.to_string(),
         What::PassedOver(device, absent) => format!("{} passed over: {absent}", name(*device)),
         What::Offered(device) => format!("offered to {}", name(*device)),
@@ -329,6 +340,9 @@ impl std::fmt::Display for KnownBy {
             Self::Registration => "its registered contact",
             Self::Credentials => "its credentials",
             Self::Trust => "its From header (authenticate-requests does not name invite)",
+            Self::Emergency => {
+                "its From header, as it is an emergency call ([emergency] without-credentials)"
+            }
         })
     }
 }

@@ -14,6 +14,7 @@ pub mod directory;
 pub mod event;
 pub mod events;
 pub mod explain;
+pub mod guard;
 pub mod ids;
 mod input;
 pub mod limits;

@@ -174,3 +174,17 @@ pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// How long a target that took no call is passed over, seconds, when the trunk has others and neither `oos-check` nor
 /// `recovery-timeout` says when to ask again.
 pub const TARGET_REST_S: u32 = 30;
+/// Sources and users whose wrong credentials are remembered; beyond it the one that would be forgotten first is.
+pub const MAX_LOCKS: usize = 65_536;
+/// Sources in each of the two tables of request rates; beyond it those that have been silent longest begin anew.
+pub const MAX_SOURCES: usize = 65_536;
+/// Lines logged about one source at once, then one a second; the others are counted in the next.
+pub const SOURCE_LINES: u32 = 10;
+/// Longest text of the wire in such a line, bytes; the rest is left out.
+pub const MAX_INCIDENT_TEXT: usize = 64;
+/// Highest `external-calls-per-minute`.
+pub const MAX_TOLL_PER_MINUTE: usize = 1_000;
+/// Emergency numbers; more is a configuration error.
+pub const MAX_EMERGENCY_NUMBERS: usize = 32;
+/// Calls beyond `max-calls` that are kept for emergency calls.
+pub const EMERGENCY_CALLS: usize = 64;

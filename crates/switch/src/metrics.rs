@@ -41,6 +41,20 @@ pub struct Counters {
     pub refers: u64,
     /// INVITEs refused or redirected because the server is being drained.
     pub refused_draining: u64,
+    /// Users and sources locked out.
+    pub locked_out: u64,
+    /// Requests turned away because their user or source is locked out.
+    pub refused_locked_out: u64,
+    /// Requests turned away because their source comes too fast.
+    pub refused_too_fast: u64,
+    /// Requests turned away because of the network that they come from.
+    pub refused_networks: u64,
+    /// Requests taken for a scanner's.
+    pub scanners: u64,
+    /// External calls refused because of a limit of the Extension.
+    pub toll_barred: u64,
+    /// Emergency calls.
+    pub emergency_calls: u64,
     /// User data that were too long for the trunk to the peer, or came over it damaged.
     pub user_data_dropped: u64,
     /// Changes of the continuity mode.
@@ -72,7 +86,35 @@ pub struct Counters {
 impl Counters {
     /// Every counter as `(name, help, value)`, named the Prometheus way.
     pub fn each(&self) -> impl Iterator<Item = Counted> {
-        self.of_calls().into_iter().chain(self.of_others())
+        self.of_calls().into_iter().chain(self.of_others()).chain(self.of_the_door())
+    }
+
+    fn of_the_door(&self) -> [Counted; 7] {
+        [
+            (
+                "tandem_locked_out_total",
+                "Users and sources locked out after wrong credentials",
+                self.locked_out,
+            ),
+            (
+                "tandem_refused_locked_out_total",
+                "Requests turned away because their source is locked out",
+                self.refused_locked_out,
+            ),
+            (
+                "tandem_refused_too_fast_total",
+                "Requests turned away by requests-per-second",
+                self.refused_too_fast,
+            ),
+            (
+                "tandem_refused_networks_total",
+                "Requests turned away because of their network",
+                self.refused_networks,
+            ),
+            ("tandem_scanners_total", "Requests taken for a scanner's", self.scanners),
+            ("tandem_toll_barred_total", "External calls refused by a limit", self.toll_barred),
+            ("tandem_emergency_calls_total", "Emergency calls", self.emergency_calls),
+        ]
     }
 
     fn of_calls(&self) -> [Counted; 12] {

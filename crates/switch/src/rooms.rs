@@ -17,6 +17,7 @@ use crate::call::Side;
 use crate::cdr::Cdr;
 use crate::directory::{Directory, DnId, TrunkId};
 use crate::event::Event;
+use crate::guard::{Guard, Ledger};
 use crate::ids::{Ids, Tag};
 use crate::metrics::Counters;
 use crate::registrar::Registrar;
@@ -161,6 +162,10 @@ pub struct Rooms {
     pub registrar: Registrar,
     /// Who proves who he is.
     pub admission: Admission,
+    /// What is remembered of sources that misbehave.
+    pub guard: Guard,
+    /// External calls on somebody's account, and emergency calls.
+    pub ledger: Ledger,
     /// What is believed about trunks and probed devices.
     pub trunks: Trunks,
     /// Randomness.
@@ -203,6 +208,8 @@ impl Rooms {
             lines: Lines::of(&directory),
             registrar: Registrar::new(&directory),
             admission: Admission::new(directory.server.nonce_secret),
+            guard: Guard::default(),
+            ledger: Ledger::default(),
             trunks: Trunks::new(&directory, now),
             ids,
             share: None,
@@ -262,18 +269,31 @@ impl Rooms {
         self.endpoint.respond(txn, reject.status, payload, self.now.mono);
     }
 
-    /// Refuses a request. A challenge leaves no transaction behind: until somebody has proven who he is, nothing of
-    /// what he sends may cost memory (RFC 3261 8.2.7). Its To-tag is the same for a retransmission.
+    /// Refuses a request. A challenge leaves no transaction behind, nor does the refusal of a stranger's INVITE, which
+    /// would be sent again and again to an address that he may have made up: until somebody has proven who he is, nothing
+    /// of what he sends may cost memory or bring more than he sent (RFC 3261 8.2.7).
     pub fn refuse(&mut self, txn: TxnId, flow: Flow, request: &Message, env: &Envelope<'_>, reject: &Reject) {
-        if reject.status == 401 {
-            let tag = Tag(self.tag_key.hash_one((env.via.branch(), env.call_id, env.cseq.number)));
-            let payload = self.print_reject(flow, request, env, reject, tag);
-            self.endpoint.respond_and_forget(txn, payload);
+        if reject.status == 401 || self.is_strangers_invite(flow, request, env) {
+            self.refuse_and_forget(txn, flow, request, env, reject);
         } else {
             let tag = self.ids.tag();
             let payload = self.print_reject(flow, request, env, reject, tag);
             self.endpoint.respond(txn, reject.status, payload, self.now.mono);
         }
+    }
+
+    /// Refuses a request and forgets it. The To-tag is the same for a retransmission.
+    pub fn refuse_and_forget(
+        &mut self,
+        txn: TxnId,
+        flow: Flow,
+        request: &Message,
+        env: &Envelope<'_>,
+        reject: &Reject,
+    ) {
+        let tag = Tag(self.tag_key.hash_one((env.via.branch(), env.call_id, env.cseq.number)));
+        let payload = self.print_reject(flow, request, env, reject, tag);
+        self.endpoint.respond_and_forget(txn, payload);
     }
 
     /// Answers a request that has no transaction.

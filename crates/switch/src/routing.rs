@@ -12,6 +12,7 @@ use crate::agent::Agents;
 use crate::call::control::Onward;
 use crate::call::{Carried, Stage, Target, address, has_marker};
 use crate::directory::{Directory, DnId, FloorDn, Trunk, TrunkId};
+use crate::event::Event;
 use crate::explain::{Absent, What};
 use crate::limits::MAX_BRANCHES;
 use crate::reject::Reject;
@@ -60,6 +61,8 @@ struct Seeker<'a> {
     is_invite: bool,
     /// It may go where the dial plan leads.
     may_dial_out: bool,
+    /// On whose account it leaves the switch.
+    payer: Option<DnId>,
 }
 
 /// Finds where a call from `origin` goes.
@@ -71,7 +74,11 @@ pub fn route(
     request: &Message,
     env: &Envelope<'_>,
 ) -> Route {
-    let Some(dialled) = dialled(request) else {
+    let asked = request.request_uri().unwrap_or_default();
+    let dialled = dialled(request);
+    let emergency = rooms.directory.options.emergency.asked(asked, dialled.as_deref());
+    let help = emergency.map(|number| number.dialled.as_bytes().to_vec());
+    let Some(dialled) = help.or(dialled) else {
         let ring_timeout = rooms.directory.options.ring_timeout;
         return Route { outcome: Err(Reject::new(484)), steps: Vec::new(), ring_timeout };
     };
@@ -86,17 +93,18 @@ pub fn route(
         max_forwards: env.max_forwards.unwrap_or(70),
         is_invite: true,
         may_dial_out: !is_trunk,
+        payer: extension_of(origin),
     };
     seek(rooms, agents, &seeker)
 }
 
 /// Finds where a request sends a call of `origin` and `caller`: one that it makes, a consultation, a transferred or
 /// waiting one. Such a call is never redirected by 302: it has no INVITE, or one that has been told of progress. Only
-/// requests for DNs of this switch come here, so the dial plan holds whoever the caller is. `ring_timeout` replaces
-/// the DN's own.
+/// requests for DNs of this switch come here, so the dial plan holds whoever the caller is. `payer` is the Extension that
+/// sends the call on, if it is not the caller himself; `ring_timeout` replaces the DN's own.
 ///
 /// # Errors
-/// 404 for a number that leads nowhere.
+/// 404 for a number that leads nowhere, 403 for one that a limit of the payer bars.
 #[expect(clippy::too_many_arguments, reason = "each is a fact of its own, and callers differ in all of them")]
 pub fn onward(
     rooms: &mut Rooms,
@@ -105,6 +113,7 @@ pub fn onward(
     dialled: &[u8],
     caller: &[u8],
     kind: CallKind,
+    payer: Option<DnId>,
     ring_timeout: Option<Duration>,
     carried: Carried,
 ) -> Result<Onwards, Reject> {
@@ -118,6 +127,7 @@ pub fn onward(
         max_forwards: 70,
         is_invite: false,
         may_dial_out: true,
+        payer: payer.or(extension_of(origin)),
     };
     let found = seek(rooms, agents, &seeker);
     onwards(found, dialled, ring_timeout, carried)
@@ -146,6 +156,7 @@ pub fn referred(
         max_forwards: 70,
         is_invite: false,
         may_dial_out: !matches!(origin, Device::Trunk(_)),
+        payer: extension_of(origin),
     };
     let found = seek(rooms, agents, &seeker);
     onwards(found, dialled, None, carried)
@@ -172,6 +183,9 @@ fn onwards(
 fn seek(rooms: &mut Rooms, agents: &Agents, seeker: &Seeker<'_>) -> Route {
     let directory = Arc::clone(&rooms.directory);
     let ring_timeout = directory.options.ring_timeout;
+    if let Some(route) = to_help(&directory, seeker) {
+        return route;
+    }
     if let Some(dn) = directory.find(seeker.dialled) {
         let ring_timeout = directory.extension(dn).and_then(|e| e.class.ring_timeout).unwrap_or(ring_timeout);
         let (outcome, steps) = to_extension(rooms, agents, &directory, dn, seeker);
@@ -194,10 +208,62 @@ fn seek(rooms: &mut Rooms, agents: &Agents, seeker: &Seeker<'_>) -> Route {
         let refusal = Reject::because(404, "Not Found (a trunk reaches DNs of this switch only)");
         return Route { outcome: Err(refusal), steps: Vec::new(), ring_timeout };
     }
+    let mut steps = vec![What::MatchedRule(place)];
+    if let Err(refusal) = on_account(rooms, &directory, seeker, &mut steps) {
+        return Route { outcome: Err(refusal), steps, ring_timeout };
+    }
     let mut out = rule.add.as_bytes().to_vec();
     out.extend_from_slice(seeker.dialled.get(rule.strip..).unwrap_or_default());
     let stages = rule.trunks.iter().map(|trunk| Stage::Trunk(*trunk, out.as_slice().into())).collect();
-    Route { outcome: Ok(Way::Try(stages)), steps: vec![What::MatchedRule(place)], ring_timeout }
+    Route { outcome: Ok(Way::Try(stages)), steps, ring_timeout }
+}
+
+/// The way of an emergency call of this switch, or of one that the peer site passes on: the emergency trunks in order.
+fn to_help(directory: &Directory, seeker: &Seeker<'_>) -> Option<Route> {
+    let emergency = &directory.options.emergency;
+    let number = emergency.dialled(seeker.dialled)?;
+    if !seeker.may_dial_out && !is_peer(directory, seeker.origin) {
+        return None;
+    }
+    let stage = |trunk: &TrunkId| Stage::Trunk(*trunk, number.sent.as_bytes().into());
+    Some(Route {
+        outcome: Ok(Way::Try(emergency.trunks.iter().map(stage).collect())),
+        steps: vec![What::Emergency(number.sent.clone())],
+        ring_timeout: directory.options.ring_timeout,
+    })
+}
+
+/// A call that leaves the switch, on the account of whoever causes it.
+fn on_account(
+    rooms: &mut Rooms,
+    directory: &Directory,
+    seeker: &Seeker<'_>,
+    steps: &mut Vec<What>,
+) -> Result<(), Reject> {
+    let Some(payer) = seeker.payer.and_then(|dn| directory.extension(dn)) else { return Ok(()) };
+    let limits = payer.class.toll.or(&directory.options.toll);
+    let dn = &payer.number;
+    if let Err(rule) = rooms.ledger.admit(dn, &limits, seeker.dialled, rooms.now) {
+        rooms.counters.toll_barred += 1;
+        let dialled = crate::guard::incident::readable(seeker.dialled);
+        rooms.report(Event::TollBarred { dn: Arc::clone(dn), dialled, rule });
+        steps.push(What::TollBarred(Arc::clone(dn), rule));
+        let text = format!("SIP;cause=403;text=\"{rule}\"");
+        return Err(
+            Reject::because(403, "Forbidden (limit of external calls)").with(HeaderName::Reason, text)
+        );
+    }
+    if limits.counts() {
+        steps.push(What::External(Arc::clone(dn)));
+    }
+    Ok(())
+}
+
+fn extension_of(device: Device) -> Option<DnId> {
+    match device {
+        Device::Extension(dn) => Some(dn),
+        Device::Trunk(_) | Device::Mixer => None,
+    }
 }
 
 /// A call for a queue or routing point waits here, unless graceful migration sends it to the peer: a new call, once, and
@@ -482,7 +548,9 @@ fn trunk_targets(
         Some(Device::Trunk(now)) => now,
         Some(Device::Extension(_) | Device::Mixer) | None => return Err((device, Absent::OutOfService)),
     };
-    if !rooms.trunks.in_service(now) {
+    // Help is called for over a trunk that is believed lost, too: nothing is lost by asking it.
+    let for_help = !marked && directory.options.emergency.trunks.contains(&id) && is_help(directory, number);
+    if !for_help && !rooms.trunks.in_service(now) {
         return Err((device, Absent::OutOfService));
     }
     let ids = &mut rooms.ids;
@@ -498,6 +566,10 @@ fn trunk_targets(
         Target { device, uri: uri.clone(), flow, nat: false, marked, carried: None, answers: None }
     };
     Ok(ways.iter().map(target).collect())
+}
+
+fn is_help(directory: &Directory, number: &[u8]) -> bool {
+    directory.options.emergency.numbers.iter().any(|known| known.sent.as_bytes() == number)
 }
 
 /// The URI with another user part.

@@ -29,6 +29,8 @@ pub struct Status {
     pub transactions: usize,
     /// Subscriptions, by event package.
     pub subscriptions: Subscriptions,
+    /// Who is kept out, and who always gets through.
+    pub guard: Guard,
     /// Whether it shuts down gracefully.
     pub draining: bool,
     /// What seems to have failed, while the peer is lost; `None` too without `dr-failure-signals`.
@@ -48,6 +50,30 @@ pub struct Subscriptions {
     pub reg: usize,
     /// To their mailboxes.
     pub message_summary: usize,
+}
+
+/// Who is kept out, and who always gets through.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Guard {
+    /// Emergency calls now.
+    pub emergency_calls: usize,
+    /// External calls now that a limit counts.
+    pub external_calls: usize,
+    /// Users and sources locked out now.
+    pub locked_out: usize,
+}
+
+/// `tandem guard list`: one lock-out.
+#[derive(Clone, Debug, Serialize)]
+pub struct LockOut {
+    /// The source: an IPv4 address, or the /64 of an IPv6 address.
+    pub source: String,
+    /// The user; `None`: all of them.
+    pub user: Option<String>,
+    /// Wrong credentials until now.
+    pub failures: u32,
+    /// How long it still lasts, s.
+    pub for_s: u64,
 }
 
 /// Why the peer seems to be lost.

@@ -147,6 +147,7 @@ pub fn status(answer: &Value, colours: bool) -> String {
         ("bindings", text(answer, "bindings")),
         ("trunks out", paint(&out, out_tone, colours)),
         ("transactions", text(answer, "transactions")),
+        ("guard", guard(answer, colours)),
         ("subscriptions", subscriptions),
     ];
     lines
@@ -155,6 +156,21 @@ pub fn status(answer: &Value, colours: bool) -> String {
         .chain(&drill)
         .map(|(name, value)| format!("{name:<13} {}\n", value.trim_end()))
         .collect()
+}
+
+/// Who is kept out now, and who calls for help.
+fn guard(answer: &Value, colours: bool) -> String {
+    let guard = answer.get("guard");
+    let number = |field| guard.and_then(|guard| guard.get(field)).and_then(Value::as_u64).unwrap_or(0);
+    let locked = match number("locked_out") {
+        0 => "nobody locked out".to_owned(),
+        n => format!("{}: `tandem guard list`", paint(&format!("{n} locked out"), Tone::Bad, colours)),
+    };
+    let help = match number("emergency_calls") {
+        0 => String::new(),
+        n => format!("; {}", paint(&format!("{n} emergency calls"), Tone::Bad, colours)),
+    };
+    format!("{locked}; {} external calls on accounts{help}", number("external_calls"))
 }
 
 /// `tandem dn list`.

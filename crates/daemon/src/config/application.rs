@@ -14,6 +14,7 @@ use tandem_switch::directory::{AgentOptions, Authenticate, Listen, Options, Serv
 use super::agents::{self, Level};
 use super::events;
 use super::fault::At;
+use super::guard;
 use super::peer_http;
 use super::reader::{Located, Reader, Section};
 use super::session_timer;
@@ -212,6 +213,9 @@ fn read_tserver(reader: &Reader, mut table: Section<'_>) -> Option<TServer> {
             .and_then(|found| usize::try_from(found.value).ok())
             .unwrap_or(usual.why_history),
         events,
+        guard: usual.guard,
+        emergency: usual.emergency,
+        toll: guard::toll(&mut table),
         timers: Timers {
             t1: milliseconds(&mut table, "timer-t1", usual.timers.t1),
             t2: milliseconds(&mut table, "timer-t2", usual.timers.t2),
@@ -284,7 +288,8 @@ fn algorithms(table: &mut Section<'_>) -> Option<Vec<Algorithm>> {
     (!found.is_empty()).then_some(found)
 }
 
-fn listen(text: &str) -> Result<Listen, String> {
+/// `transport:address:port`.
+pub fn listen(text: &str) -> Result<Listen, String> {
     let wrong = || format!("\"{text}\" is not transport:address:port");
     let (transport, addr) = text.split_once(':').ok_or_else(wrong)?;
     let transport = Transport::parse(transport.as_bytes())

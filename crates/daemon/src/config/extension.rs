@@ -13,7 +13,7 @@ use super::objects::oos;
 use super::reader::{Located, Reader, Section};
 use super::session_timer;
 use super::target::Target;
-use super::{contact, events, numbers};
+use super::{contact, events, guard, numbers};
 use crate::limits::{MAX_EXTENSIONS, MAX_HEADER_VALUE, RING_TIMEOUT_MAX_S};
 
 /// What a table declares.
@@ -189,6 +189,8 @@ pub fn read(reader: &Reader, mut table: Section<'_>, kind: Kind, untimed: u64) -
         class.agent = agents::read(&mut table, Level::Application, untimed, &mut targets);
         class.answer = answer(&mut table);
         class.dialog_watchers = events::watchers(reader, &mut table);
+        class.allow_from = guard::networks(&mut table, "allow-from");
+        class.toll = guard::toll(&mut table);
     }
     if class.oos.oos_check_s > 0 && class.contact.is_none() && !table.has("contact") {
         let hint = "add `contact`, or remove oos-check: a registered DN is in service while it is registered";

@@ -12,6 +12,7 @@ mod events;
 mod extension;
 mod fault;
 mod floor;
+mod guard;
 mod identity;
 mod media;
 mod numbers;
@@ -176,6 +177,7 @@ fn join(files: &[SourceFile], reader: &Reader, nonce_secret: [u8; 32]) -> Option
         return None;
     }
     let mut own = None;
+    let mut help = None;
     let mut objects = objects::Objects::default();
     let mut untimed = agents::UNTIMED_WRAP_UP;
     for (file, (document, _)) in documents.iter().enumerate() {
@@ -185,6 +187,8 @@ fn join(files: &[SourceFile], reader: &Reader, nonce_secret: [u8; 32]) -> Option
             own = application::read(reader, &mut root, nonce_secret);
             if let Some(own) = &mut own {
                 own.settings.stat = stat::read(reader, &mut root);
+                own.options.guard = guard::read(reader, &mut root, &own.server);
+                help = guard::help(reader, &mut root);
                 own.settings.media = media::read(&mut root);
                 own.settings.dns = dns::read(&mut root);
                 own.settings.sip_tls = sip_tls::read(&mut root);
@@ -201,9 +205,13 @@ fn join(files: &[SourceFile], reader: &Reader, nonce_secret: [u8; 32]) -> Option
         objects.read(reader, &mut root, untimed);
         root.finish();
     }
-    let own = own?;
+    let mut own = own?;
+    if let Some(help) = &help {
+        own.options.emergency = help.join(reader, &objects);
+    }
     objects.check_tls(reader, own.settings.sip_tls.as_ref());
     let directory = objects.build(reader, own.server, own.options, &own.to_peer, own.agents)?;
+    help.inspect(|help| help.check(reader, &directory));
     let mut settings = own.settings;
     settings.cti.default_to_closed(directory.floor().persons.is_empty());
     Some(Config { directory, settings })

@@ -251,7 +251,7 @@ fn trunk(reader: &Reader, mut table: Section<'_>) -> Result<Located<Trunk>, Opti
     Ok(Located { value: trunk, at })
 }
 
-fn network(text: &str) -> Result<IpNet, String> {
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
     text.parse::<IpNet>()
         .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
         .map_err(|_| format!("\"{text}\" is not one"))

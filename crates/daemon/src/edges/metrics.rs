@@ -162,6 +162,13 @@ fn status(page: &mut Page, status: &view::Status) {
     let subscriptions = &status.subscriptions;
     let all = subscriptions.dialog + subscriptions.reg + subscriptions.message_summary;
     page.gauge("tandem_subscriptions", "Subscriptions to calls, contacts and mailboxes", all);
+    page.gauge("tandem_emergency_calls", "Emergency calls now", status.guard.emergency_calls);
+    page.gauge(
+        "tandem_external_calls",
+        "External calls now that a limit counts",
+        status.guard.external_calls,
+    );
+    page.gauge("tandem_locked_out", "Users and sources locked out now", status.guard.locked_out);
     page.gauge("tandem_extensions", "Extension DNs configured", status.extensions);
     page.gauge("tandem_extensions_in_service", "Extension DNs in service", status.in_service);
     page.gauge("tandem_draining", "1 while the server shuts down gracefully", u8::from(status.draining));
@@ -314,6 +321,7 @@ mod tests {
                 trunks_out_of_service: Vec::new(),
                 transactions: 2,
                 subscriptions: view::Subscriptions::default(),
+                guard: view::Guard::default(),
                 draining: true,
                 peer_failure: Some(view::PeerFailure {
                     cause: "link-dead",

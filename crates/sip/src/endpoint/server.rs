@@ -64,6 +64,13 @@ impl<U: Copy> Endpoint<U> {
         self.send(flow, payload);
     }
 
+    /// Forgets a request that nobody answers: a retransmission comes as a new request.
+    pub fn forget(&mut self, txn: TxnId) {
+        if self.table.get(txn).is_some_and(|entry| !entry.machine.is_client()) {
+            self.table.remove(txn.slot);
+        }
+    }
+
     /// Sends a response outside any transaction.
     pub fn reply_stateless(&mut self, flow: Flow, payload: Bytes) {
         self.send(flow, payload);

@@ -40,9 +40,7 @@ impl Call {
         let Make { ticket, from, to, stages, park, steps, ring_timeout, carried } = make;
         let wanted = Wanted { to, stages, ring_timeout, park };
         let mut call = Self::call_phone(rooms, key, from, wanted)?;
-        for step in steps {
-            call.note(rooms, step);
-        }
+        call.note_way(rooms, steps);
         call.carry(&carried);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into();
         let (uuid, from, to) = (call.uuid, text(&call.from), text(&call.to));

@@ -326,6 +326,23 @@ impl Call {
             && self.legs.iter().any(|leg| leg.ended.is_none() && is(leg.device))
     }
 
+    /// The Extension of a leg, if that is still called so.
+    #[must_use]
+    pub fn extension_at(&self, leg: LegNo) -> Option<DnId> {
+        let device = self.legs.get(usize::from(leg))?.device;
+        if let Device::Extension(dn) = device { Some(dn) } else { None }
+    }
+
+    /// The Extension that rings, or rang last.
+    #[must_use]
+    pub fn rings_at(&self) -> Option<DnId> {
+        let called = self.legs.iter().skip(1).rev();
+        called.map(|leg| leg.device).find_map(|device| match device {
+            Device::Extension(dn) => Some(dn),
+            Device::Trunk(_) | Device::Mixer => None,
+        })
+    }
+
     fn tell(&self, rooms: &mut Rooms, news: News) {
         if self.is_mute(&news) || self.is_heard_elsewhere(&news) {
             return;
@@ -340,6 +357,18 @@ impl Call {
         self.trace.note(rooms.now.unix_ms, what);
     }
 
+    /// Notes how the call's way was found, and puts it on the account that it says.
+    fn note_way(&mut self, rooms: &mut Rooms, steps: Vec<What>) {
+        for step in steps {
+            if let What::External(dn) = &step {
+                rooms.ledger.charge(self.uuid, dn, rooms.now);
+            } else if let What::Emergency(number) = &step {
+                rooms.help_is_called(self.uuid, &self.from, number);
+            }
+            self.note(rooms, step);
+        }
+    }
+
     fn leg_ended(&mut self, rooms: &Rooms, place: usize, by: EndedBy, reason: EndReason) {
         let side = if place == 0 { Side::Caller } else { Side::Callee };
         let Some(leg) = self.legs.get_mut(place) else { return };
@@ -352,6 +381,8 @@ impl Call {
     /// Everything that stays of it: its record, and why it went where it went.
     pub fn conclude(mut self, rooms: &mut Rooms) -> Explained {
         self.denail(rooms);
+        let answered = self.legs.first().and_then(|leg| leg.answered);
+        rooms.ledger.ended(self.uuid, answered, rooms.now);
         for tag in &self.tags {
             rooms.tags.remove(tag);
         }

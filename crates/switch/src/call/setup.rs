@@ -226,9 +226,7 @@ impl Call {
         let Opening { txn, flow, request, origin, known_by, outcome, steps, ring_timeout } = opening;
         let mut call = Self::blank(rooms, key, origin, names(&request));
         call.note(rooms, What::Arrived { origin, known_by });
-        for step in steps {
-            call.note(rooms, step);
-        }
+        call.note_way(rooms, steps);
         rooms.counters.calls += 1;
         rooms.endpoint.attach(txn, Use::Invite(key));
         let carried = carried::read(rooms, &request, origin);

@@ -136,9 +136,7 @@ impl Call {
     }
 
     pub(super) fn go_on(&mut self, rooms: &mut Rooms, mut setup: Box<Setup>, onward: Onward) {
-        for step in onward.steps {
-            self.note(rooms, step);
-        }
+        self.note_way(rooms, onward.steps);
         self.carry(&onward.carried);
         setup.stages = onward.stages.into();
         self.advance(rooms, setup);

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::{Call, CallTimer, Opening};
 use crate::arena::{Arena, Key};
 use crate::explain::Explained;
+use crate::limits::EMERGENCY_CALLS;
 use crate::rooms::Rooms;
 
 /// Entries of `wakes` beyond four for each call from which dead ones are sought.
@@ -16,6 +17,7 @@ const TIDY_FROM: usize = 4_096;
 #[derive(Debug)]
 pub struct Calls {
     arena: Arena<Slot>,
+    bound: usize,
     wakes: BinaryHeap<Reverse<(Instant, Key)>>,
     /// What is left of calls that operations ended; taken after each of them.
     over: VecDeque<Explained>,
@@ -29,10 +31,15 @@ struct Slot {
 }
 
 impl Calls {
-    /// A table for at most `bound` calls.
+    /// A table for at most `bound` calls, and [`EMERGENCY_CALLS`] beyond them for those who call for help.
     #[must_use]
     pub fn new(bound: usize) -> Self {
-        Self { arena: Arena::new(bound), wakes: BinaryHeap::new(), over: VecDeque::new() }
+        Self {
+            arena: Arena::new(bound + EMERGENCY_CALLS),
+            bound,
+            wakes: BinaryHeap::new(),
+            over: VecDeque::new(),
+        }
     }
 
     /// Calls now.
@@ -50,6 +57,12 @@ impl Calls {
     /// Whether no further call fits.
     #[must_use]
     pub fn is_full(&self) -> bool {
+        self.arena.len() >= self.bound
+    }
+
+    /// Whether not even an emergency call does.
+    #[must_use]
+    pub fn is_full_for_help(&self) -> bool {
         self.arena.is_full()
     }
 

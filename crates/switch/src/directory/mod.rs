@@ -113,6 +113,12 @@ pub struct Options {
     pub why_history: usize,
     /// Who may watch what.
     pub events: EventOptions,
+    /// `[guard]`.
+    pub guard: crate::guard::Policy,
+    /// `[emergency]`.
+    pub emergency: crate::guard::Emergency,
+    /// `external-calls` and its fellows at the server.
+    pub toll: crate::guard::TollLimits,
     /// RFC 3261 T1, T2, T4.
     pub timers: tandem_sip::Timers,
 }
@@ -140,6 +146,9 @@ impl Default for Options {
             max_calls: crate::limits::MAX_CALLS,
             why_history: 10_000,
             events: EventOptions::default(),
+            guard: crate::guard::Policy::default(),
+            emergency: crate::guard::Emergency::default(),
+            toll: crate::guard::TollLimits::default(),
             timers: tandem_sip::Timers::default(),
         }
     }
@@ -252,6 +261,10 @@ pub struct DnClass {
     pub dialog_watchers: Option<Watchers>,
     /// Switches that this DN is declared for; empty means every one.
     pub switches: Vec<Box<str>>,
+    /// `allow-from`: networks that it may register and call from; empty means everywhere.
+    pub allow_from: Vec<ipnet::IpNet>,
+    /// `external-calls` and its fellows at DN level; they win over the server's.
+    pub toll: crate::guard::TollLimits,
 }
 
 impl Default for DnClass {
@@ -268,6 +281,8 @@ impl Default for DnClass {
             answer: AnswerMode::default(),
             dialog_watchers: None,
             switches: Vec::new(),
+            allow_from: Vec::new(),
+            toll: crate::guard::TollLimits::default(),
         }
     }
 }

@@ -173,7 +173,13 @@ impl Node {
 
     /// What a request is told that would begin a call, or an agent's work.
     pub(super) fn drain_refuses(&self, request: &Request) -> Result<(), Refusal> {
-        if begins_something(request) { self.may_begin() } else { Ok(()) }
+        if begins_something(request) && !self.calls_for_help(request) { self.may_begin() } else { Ok(()) }
+    }
+
+    /// Whether a request makes an emergency call: that one is made to the last.
+    fn calls_for_help(&self, request: &Request) -> bool {
+        let emergency = &self.rooms.directory.options.emergency;
+        matches!(request, Request::TMakeCall(make) if emergency.dialled(make.other_dn.as_bytes()).is_some())
     }
 
     /// Whether something new may begin. It is asked again when the call is made: a consultation may have waited for its

@@ -504,6 +504,9 @@ impl Node {
             | Event::DrainStarted { .. }
             | Event::DrainAborted { .. }
             | Event::Migration { .. }
+            | Event::Guard(_)
+            | Event::TollBarred { .. }
+            | Event::EmergencyCall { .. }
             | Event::Drained { .. } => return,
         };
         let name = if in_service { EventName::DnBackInService } else { EventName::DnOutOfService };

@@ -7,6 +7,7 @@ mod conference;
 mod continuity;
 mod control;
 mod cti;
+mod door;
 mod drain;
 mod failure;
 mod floor;

@@ -9,9 +9,10 @@ use super::Node;
 use super::floor::with_calls;
 use crate::arena::Key;
 use crate::call::control::{Begun, Make, Onward, Operation};
-use crate::call::{Carried, LegNo, Ticket};
+use crate::call::{Call, Carried, LegNo, Ticket};
 use crate::cti::calls;
 use crate::cti::calls::Order;
+use crate::directory::DnId;
 use crate::rooms::Device;
 use crate::routing::{self, Onwards};
 
@@ -89,8 +90,10 @@ impl Node {
     }
 
     fn make(&mut self, ticket: Ticket, from: &str, to: &str, consult: bool) -> Result<Begun, Refusal> {
-        self.may_begin()?;
         let directory = Arc::clone(&self.rooms.directory);
+        if directory.options.emergency.dialled(to.as_bytes()).is_none() {
+            self.may_begin()?;
+        }
         let dn = directory.find(from.as_bytes()).ok_or(ErrorCode::NotConfigured)?;
         if !routing::in_service(&self.rooms, &directory, dn) {
             return Err(ErrorCode::OutOfService.into());
@@ -101,7 +104,7 @@ impl Node {
         let kind = if consult { CallKind::Consult } else { CallKind::ThirdParty };
         let carried = self.floor.tcalls.carried_by(ticket);
         let origin = Device::Extension(dn);
-        let onward = self.onwards(origin, to, from.as_bytes(), kind, carried).map_err(refusal)?;
+        let onward = self.onwards(origin, to, from.as_bytes(), kind, Some(dn), carried).map_err(refusal)?;
         let make = match onward {
             Onwards::To(onward) => Make {
                 ticket,
@@ -144,7 +147,8 @@ impl Node {
     }
 
     fn replace(&mut self, ticket: Ticket, key: Key, leg: LegNo, to: &str) -> Result<Begun, Refusal> {
-        let onwards = self.sent_on(key, to, CallKind::Transfer).map_err(refusal)?;
+        let payer = self.payer(key, |call| call.extension_at(leg));
+        let onwards = self.sent_on(key, to, CallKind::Transfer, payer).map_err(refusal)?;
         let aside = self.calls.leave_for(&mut self.rooms, (key, leg), ticket, onwards).map_err(refusal)?;
         self.leaves((key, leg), to, aside);
         Ok(Begun::Later)
@@ -152,16 +156,27 @@ impl Node {
 
     /// Where a ringing or waiting call goes on to.
     pub(super) fn onward_for(&mut self, key: Key, to: &str) -> Result<Operation, u16> {
-        self.sent_on(key, to, CallKind::Transfer).map(redirect)
+        let payer = self.payer(key, Call::rings_at);
+        self.sent_on(key, to, CallKind::Transfer, payer).map(redirect)
     }
 
     fn routed(&mut self, key: Key, to: &str) -> Result<Operation, u16> {
         let local = self.floor.agents.is_logged_in(to);
-        self.sent_on(key, to, if local { CallKind::RoutedToAgent } else { CallKind::RoutedWithoutAgent })
-            .map(redirect)
+        let kind = if local { CallKind::RoutedToAgent } else { CallKind::RoutedWithoutAgent };
+        self.sent_on(key, to, kind, None).map(redirect)
     }
 
-    fn sent_on(&mut self, key: Key, to: &str, kind: CallKind) -> Result<Onwards, u16> {
+    /// What an Extension of the call is called now.
+    fn payer(&self, key: Key, of: impl Fn(&Call) -> Option<DnId>) -> Option<DnId> {
+        let call = self.calls.get(key)?;
+        match self.rooms.now_called(&call.caller().1.directory, Device::Extension(of(call)?))? {
+            Device::Extension(dn) => Some(dn),
+            Device::Trunk(_) | Device::Mixer => None,
+        }
+    }
+
+    /// `payer`: the Extension that sends the call on, if it is not the caller.
+    fn sent_on(&mut self, key: Key, to: &str, kind: CallKind, payer: Option<DnId>) -> Result<Onwards, u16> {
         // Nobody is connected with himself.
         if self.floor.tcalls.has_talker(key, to) {
             return Err(486);
@@ -170,13 +185,13 @@ impl Node {
         let origin = self.rooms.now_called(&caller.directory, device).ok_or(480u16)?;
         let conn = self.floor.tcalls.conn_of(key).unwrap_or_default();
         let carried = Carried { user_data: self.floor.tcalls.user_data(conn), conn_id: Some(conn) };
-        self.onwards(origin, to, &caller.number, kind, carried)
+        self.onwards(origin, to, &caller.number, kind, payer, carried)
     }
 
     /// The way of a queue's offer: to the agent's own phone here, whatever the continuity rules say.
     pub(super) fn onward_to_agent(&mut self, conn: u64, dn: &str) -> Result<Onward, u16> {
         let key = self.floor.tcalls.key_of(conn).ok_or(481u16)?;
-        match self.sent_on(key, dn, CallKind::RoutedToAgent)? {
+        match self.sent_on(key, dn, CallKind::RoutedToAgent, None)? {
             Onwards::To(onward) => Ok(onward),
             Onwards::Park(_) => Err(480),
         }
@@ -188,10 +203,11 @@ impl Node {
         to: &str,
         caller: &[u8],
         kind: CallKind,
+        payer: Option<DnId>,
         carried: Carried,
     ) -> Result<Onwards, u16> {
         let agents = &self.floor.agents;
-        routing::onward(&mut self.rooms, agents, origin, to.as_bytes(), caller, kind, None, carried)
+        routing::onward(&mut self.rooms, agents, origin, to.as_bytes(), caller, kind, payer, None, carried)
             .map_err(|reject| reject.status)
     }
 }

@@ -26,9 +26,10 @@ impl Node {
         let aor: Uri<'_> = env.to.uri().map_err(|_| Reject::because(400, "Bad To"))?;
         let dn = aor.user_unescaped().and_then(|user| rooms.directory.find(&user));
         if rooms.directory.options.authenticate.register {
-            rooms.admission.check(request, env, &rooms.directory, dn, Purpose::Register, rooms.now)?;
+            rooms.prove(flow, request, env, dn, Purpose::Register)?;
         }
         let dn = dn.ok_or_else(|| Reject::new(404))?;
+        rooms.may_come_from_there(dn, flow, request, env)?;
         let directory = std::sync::Arc::clone(&rooms.directory);
         let done = rooms.registrar.register(dn, request, env, flow, &directory, &mut rooms.log, rooms.now)?;
         rooms.counters.registers += 1;

@@ -6,10 +6,13 @@ use tandem_sip::{
 };
 
 use super::Node;
+use super::door::Door;
 use crate::admission::Purpose;
 use crate::call::{Call, Incoming, Opening, SUPPORTED, unsupported};
+use crate::directory::TrunkId;
 use crate::events::ALLOW_EVENTS;
 use crate::explain::KnownBy;
+use crate::guard::Offence;
 use crate::ids::Tag;
 use crate::limits::MAX_HELD_OUTPUTS;
 use crate::reject::Reject;
@@ -20,7 +23,16 @@ impl Node {
     pub(super) fn request(&mut self, txn: TxnId, flow: Flow, request: &Message) {
         self.rooms.counters.requests += 1;
         let Ok(env) = request.envelope() else { return };
-        self.came_from_a_trunk(flow);
+        let trunk = self.came_from_a_trunk(flow);
+        if env.to_tag.is_none() {
+            match self.door(flow, trunk, request, &env) {
+                Door::Open => {}
+                Door::Refused(reject) => {
+                    return self.rooms.refuse_and_forget(txn, flow, request, &env, &reject);
+                }
+                Door::Unheard => return self.rooms.endpoint.forget(txn),
+            }
+        }
         if let Err(reject) = self.dispatch(txn, flow, request, &env) {
             self.rooms.refuse(txn, flow, request, &env, &reject);
         }
@@ -45,7 +57,9 @@ impl Node {
         }
         match env.cseq.method {
             Method::Invite => {
-                check_uri(request)?;
+                if !self.rooms.asks_for_help(request) {
+                    check_uri(request)?;
+                }
                 check_require(request)?;
                 self.invite(txn, flow, request, env)
             }
@@ -109,15 +123,17 @@ impl Node {
         request: &Message,
         env: &Envelope<'_>,
     ) -> Result<(), Reject> {
-        if let Some(reject) = self.drain_answer(flow, request) {
+        let for_help = self.rooms.asks_for_help(request);
+        if !for_help && let Some(reject) = self.drain_answer(flow, request) {
             return Err(reject);
         }
         let (origin, known_by) = self.origin(flow, request, env)?;
-        if let Some(refusal) = self.rooms.directory.session_timer(origin).refusal(request) {
+        let refusal = self.rooms.directory.session_timer(origin).refusal(request);
+        if let Some(refusal) = refusal.filter(|_| !for_help) {
             return Err(refusal);
         }
         self.call_seen(origin);
-        if self.calls.is_full() {
+        if if for_help { self.calls.is_full_for_help() } else { self.calls.is_full() } {
             self.rooms.counters.refused_full += 1;
             return Err(Reject::full());
         }
@@ -146,6 +162,7 @@ impl Node {
         env: &Envelope<'_>,
     ) -> Result<(Device, KnownBy), Reject> {
         let rooms = &mut self.rooms;
+        let for_help = env.cseq.method == Method::Invite && rooms.asks_for_help(request);
         let trunk = rooms.trunks.identify(&rooms.directory, flow);
         if let Some((id, KnownBy::TrunkAddress)) = trunk {
             return Ok((Device::Trunk(id), KnownBy::TrunkAddress));
@@ -156,13 +173,21 @@ impl Node {
         if let (None, Some((id, known_by))) = (registered, trunk) {
             return Ok((Device::Trunk(id), known_by));
         }
+        if let Some(believed) = rooms.believed_in_need(registered, dn, for_help) {
+            return Ok(believed);
+        }
         if rooms.directory.options.authenticate.invite {
-            rooms.admission.check(request, env, &rooms.directory, dn, Purpose::Invite, rooms.now)?;
+            rooms.prove(flow, request, env, dn, Purpose::Invite)?;
             let dn = dn.ok_or_else(|| Reject::new(403))?;
+            rooms.may_come_from_there(dn, flow, request, env)?;
             return Ok((Device::Extension(dn), KnownBy::Credentials));
         }
         let known_by = if registered.is_some() { KnownBy::Registration } else { KnownBy::Trust };
-        let dn = dn.ok_or_else(|| Reject::because(403, "Unknown Caller"))?;
+        let Some(dn) = dn else {
+            rooms.incident(Offence::UnknownCaller, flow, request, env);
+            return Err(Reject::because(403, "Unknown Caller"));
+        };
+        rooms.may_come_from_there(dn, flow, request, env)?;
         Ok((Device::Extension(dn), known_by))
     }
 
@@ -261,14 +286,14 @@ impl Node {
     }
 
     /// A trunk that sends requests is alive; that brings back every trunk but the peer's.
-    fn came_from_a_trunk(&mut self, flow: Flow) {
-        let Some((id, KnownBy::TrunkAddress)) = self.rooms.trunks.identify(&self.rooms.directory, flow)
-        else {
-            return;
-        };
-        let device = Device::Trunk(id);
-        let told = self.rooms.trunks.request_received(device, flow, self.rooms.now);
-        self.act(device, told);
+    fn came_from_a_trunk(&mut self, flow: Flow) -> Option<TrunkId> {
+        let (id, known_by) = self.rooms.trunks.identify(&self.rooms.directory, flow)?;
+        if known_by == KnownBy::TrunkAddress {
+            let device = Device::Trunk(id);
+            let told = self.rooms.trunks.request_received(device, flow, self.rooms.now);
+            self.act(device, told);
+        }
+        Some(id)
     }
 }
 

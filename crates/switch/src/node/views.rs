@@ -39,6 +39,7 @@ impl Node {
                 reg: self.events.count(Package::Reg),
                 message_summary: self.events.count(Package::MessageSummary),
             },
+            guard: self.guard_view(now),
             draining: self.is_draining(),
             peer_failure: self.failure_view(now),
             migration: self.migration_line(),

@@ -50,7 +50,7 @@ fn sent(bed: &mut Bed, seated: bool, origin: Device, to: &str, kind: CallKind) -
         if seated {
             seat(rooms, &mut agents);
         }
-        onward(rooms, &agents, origin, to.as_bytes(), b"0301", kind, None, Carried::default())
+        onward(rooms, &agents, origin, to.as_bytes(), b"0301", kind, None, None, Carried::default())
     })
 }
 

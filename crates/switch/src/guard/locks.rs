@@ -1,0 +1,223 @@
+//! Lock-outs: a source that gives wrong credentials too often is not listened to for a while, with the one user, or with
+//! any.
+//!
+//! The user counts as he is named, whether there is such a number or not, so that a lock-out tells nobody which numbers
+//! exist. What is remembered is bounded: beyond it whatever would be forgotten first is forgotten now.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::policy::Policy;
+use crate::limits::MAX_LOCKS;
+
+/// A source with one user, or with any (`None`).
+pub type Who = (IpAddr, Option<Arc<str>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Count {
+    failures: u32,
+    locked: bool,
+    /// Forgotten then.
+    ends: Instant,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Locks {
+    counts: BTreeMap<Who, Count>,
+    ends: BTreeSet<(Instant, Who)>,
+    locked: usize,
+}
+
+/// What followed from a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// Failures of this user from this source.
+    pub failures: u32,
+    /// This one locked the user out at this source.
+    pub user_locked: bool,
+    /// This one locked the source out.
+    pub source_locked: bool,
+}
+
+impl Locks {
+    /// Whether this user may not try from this source (see [`source_of`](super::source_of)) now.
+    #[must_use]
+    pub fn holds(&self, source: IpAddr, user: &str, now: Instant) -> bool {
+        let locked = |who: &Who| self.counts.get(who).is_some_and(|count| count.locked && count.ends > now);
+        self.locked > 0 && (locked(&(source, None)) || locked(&(source, Some(user.into()))))
+    }
+
+    /// Notes wrong credentials.
+    pub fn failed(&mut self, source: IpAddr, user: &str, policy: &Policy, now: Instant) -> Failed {
+        self.forget(now);
+        let (failures, user_locked) =
+            self.count((source, Some(user.into())), policy.lockout_after, policy, now);
+        let (_, source_locked) = self.count((source, None), policy.lockout_source_after, policy, now);
+        Failed { failures, user_locked, source_locked }
+    }
+
+    /// The number of failures, and whether this one locks.
+    fn count(&mut self, who: Who, limit: u32, policy: &Policy, now: Instant) -> (u32, bool) {
+        let before = self.take(&who);
+        let failures = before.map_or(0, |count| count.failures).saturating_add(1);
+        let was = before.is_some_and(|count| count.locked);
+        let locked = was || (limit > 0 && failures >= limit);
+        let ends = match before.filter(|_| was) {
+            Some(count) => count.ends,
+            None => now + if locked { policy.lockout_time } else { policy.lockout_window },
+        };
+        self.put(who, Count { failures, locked, ends });
+        (failures, locked && !was)
+    }
+
+    /// The right credentials: the count of this user begins anew.
+    pub fn succeeded(&mut self, source: IpAddr, user: &str) {
+        if !self.counts.is_empty() {
+            self.take(&(source, Some(user.into())));
+        }
+    }
+
+    /// Lets a source try again, with all its users: how many lock-outs that ended.
+    pub fn release(&mut self, source: IpAddr) -> usize {
+        let mine: Vec<Who> = self
+            .counts
+            .range((source, None)..)
+            .take_while(|(who, _)| who.0 == source)
+            .map(|(who, _)| who.clone())
+            .collect();
+        mine.iter().filter_map(|who| self.take(who)).filter(|count| count.locked).count()
+    }
+
+    /// Those locked out now, how often they failed and how long it still lasts, in order of their addresses.
+    pub fn list(&self, now: Instant) -> impl Iterator<Item = (&Who, u32, Duration)> {
+        let held = self.counts.iter().filter(move |(_, count)| count.locked && count.ends > now);
+        held.map(move |(who, count)| (who, count.failures, count.ends.saturating_duration_since(now)))
+    }
+
+    /// Those locked out.
+    #[must_use]
+    pub fn len(&self, now: Instant) -> usize {
+        if self.locked == 0 { 0 } else { self.list(now).count() }
+    }
+
+    /// Whether nobody is locked out.
+    #[must_use]
+    pub fn is_empty(&self, now: Instant) -> bool {
+        self.len(now) == 0
+    }
+
+    fn put(&mut self, who: Who, count: Count) {
+        while self.counts.len() >= MAX_LOCKS {
+            let Some((_, oldest)) = self.ends.pop_first() else { break };
+            self.take(&oldest);
+        }
+        self.locked += usize::from(count.locked);
+        self.ends.insert((count.ends, who.clone()));
+        self.counts.insert(who, count);
+    }
+
+    fn take(&mut self, who: &Who) -> Option<Count> {
+        let (who, count) = self.counts.remove_entry(who)?;
+        self.locked -= usize::from(count.locked);
+        self.ends.remove(&(count.ends, who));
+        Some(count)
+    }
+
+    fn forget(&mut self, now: Instant) {
+        while let Some((_, who)) = self.ends.first().filter(|(at, _)| *at <= now).cloned() {
+            self.take(&who);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "no other origin for a monotonic clock")]
+mod tests {
+    use super::*;
+
+    const WINDOW: Duration = Duration::from_secs(60);
+    const TIME: Duration = Duration::from_secs(300);
+
+    fn policy() -> Policy {
+        Policy {
+            lockout_after: 3,
+            lockout_source_after: 5,
+            lockout_window: WINDOW,
+            lockout_time: TIME,
+            ..Policy::default()
+        }
+    }
+
+    fn ip(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    #[test]
+    fn a_user_is_locked_out_at_his_source_alone_and_for_its_time_alone() {
+        let (mut locks, start) = (Locks::default(), Instant::now());
+        for failures in 1..=3 {
+            assert!(!locks.holds(ip(1), "1001", start));
+            let failed = locks.failed(ip(1), "1001", &policy(), start);
+            assert_eq!(failed, Failed { failures, user_locked: failures == 3, source_locked: false });
+        }
+        assert!(locks.holds(ip(1), "1001", start));
+        assert!(!locks.holds(ip(1), "1002", start), "another user there");
+        assert!(!locks.holds(ip(2), "1001", start), "he himself elsewhere");
+        assert!(locks.holds(ip(1), "1001", start + TIME - Duration::from_millis(1)));
+        assert!(!locks.holds(ip(1), "1001", start + TIME));
+        assert_eq!(locks.failed(ip(1), "1001", &policy(), start + TIME).failures, 1, "it begins anew");
+    }
+
+    #[test]
+    fn a_source_is_locked_out_whoever_it_claims_to_be() {
+        let (mut locks, now) = (Locks::default(), Instant::now());
+        let failed: Vec<bool> = ["1", "2", "3", "4", "5", "6"]
+            .map(|user| locks.failed(ip(1), user, &policy(), now).source_locked)
+            .into();
+        assert_eq!(failed, [false, false, false, false, true, false], "said once");
+        assert!(locks.holds(ip(1), "1001", now) && !locks.holds(ip(2), "1001", now));
+        assert_eq!(locks.release(ip(1)), 1);
+        assert!(!locks.holds(ip(1), "1001", now));
+    }
+
+    #[test]
+    fn the_right_password_and_time_clear_the_count() {
+        let (mut locks, start) = (Locks::default(), Instant::now());
+        locks.failed(ip(1), "1001", &policy(), start);
+        locks.failed(ip(1), "1001", &policy(), start);
+        locks.succeeded(ip(1), "1001");
+        assert_eq!(locks.failed(ip(1), "1001", &policy(), start).failures, 1);
+        assert_eq!(locks.failed(ip(1), "1001", &policy(), start + WINDOW).failures, 1);
+    }
+
+    #[test]
+    fn a_limit_of_zero_locks_nobody_out() {
+        let (mut locks, now) = (Locks::default(), Instant::now());
+        let never = Policy { lockout_after: 0, lockout_source_after: 0, ..policy() };
+        for _ in 0..1_000 {
+            locks.failed(ip(1), "1001", &never, now);
+        }
+        assert!(!locks.holds(ip(1), "1001", now));
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_the_first_to_end_goes_first() {
+        let (mut locks, start) = (Locks::default(), Instant::now());
+        for _ in 0..3 {
+            locks.failed(ip(1), "held", &policy(), start);
+        }
+        for n in 0..MAX_LOCKS as u32 {
+            locks.failed(
+                IpAddr::from(n.to_be_bytes()),
+                "x",
+                &policy(),
+                start + Duration::from_micros(n.into()),
+            );
+        }
+        assert!(locks.counts.len() <= MAX_LOCKS && locks.ends.len() == locks.counts.len());
+        assert!(locks.holds(ip(1), "held", start), "what ends late is kept");
+    }
+}
