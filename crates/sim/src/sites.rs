@@ -221,7 +221,7 @@ impl Setup {
             tls_client_certificate: false,
             sources: vec![addr.ip().into()],
             credentials: None,
-            identity: tandem_switch::directory::TrunkIdentity::default(),
+            identity: Arc::default(),
             session_timer: Default::default(),
         }
     }
@@ -240,7 +240,7 @@ impl Setup {
             tls_client_certificate: false,
             sources: vec![peer.addr().ip().into()],
             credentials: None,
-            identity: tandem_switch::directory::TrunkIdentity::default(),
+            identity: Arc::default(),
             session_timer: Default::default(),
         }
     }

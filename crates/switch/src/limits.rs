@@ -12,6 +12,10 @@ pub const MAX_LEGS: u8 = 239;
 /// Longest user data that a call carries to the peer or is believed from there, bytes as printed; longer ones stay
 /// behind and are counted.
 pub const MAX_CARRIED_BYTES: usize = 8_192;
+/// Longest User-to-User header that passes, bytes; a longer one stays behind.
+pub const MAX_USER_TO_USER_BYTES: usize = 2_048;
+/// Numbers that a call was sent on from of which those who are called next are told; further ones are not.
+pub const MAX_SENT_ON: usize = 5;
 /// Early dialogs of one call; a provisional response that would open one more is not passed on.
 pub const MAX_PAIRS: usize = 16;
 /// Places one call is tried in turn (trunks of a rule, then local delivery).

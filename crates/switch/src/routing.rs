@@ -479,6 +479,7 @@ fn mixer_target(rooms: &Rooms, conference: &str) -> Result<SmallVec<[Target; 2]>
         nat: false,
         marked: false,
         carried: None,
+        presented: None,
         answers: None
     }])
 }
@@ -509,6 +510,7 @@ fn extension_targets(
             nat: false,
             marked: false,
             carried: None,
+            presented: None,
             answers: None
         }]);
     }
@@ -522,6 +524,7 @@ fn extension_targets(
             nat: named != Some(flow.remote),
             marked: false,
             carried: None,
+            presented: None,
             answers: None,
         }
     };
@@ -563,7 +566,8 @@ fn trunk_targets(
     let uri = with_user(&trunk.contact.uri, number).into_boxed_slice();
     let target = |at: &tandem_sip::locate::Candidate| {
         let flow = rooms.flow_to(at.transport, at.addr);
-        Target { device, uri: uri.clone(), flow, nat: false, marked, carried: None, answers: None }
+        let uri = uri.clone();
+        Target { device, uri, flow, nat: false, marked, carried: None, presented: None, answers: None }
     };
     Ok(ways.iter().map(target).collect())
 }

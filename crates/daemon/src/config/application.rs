@@ -15,6 +15,7 @@ use super::agents::{self, Level};
 use super::events;
 use super::fault::At;
 use super::guard;
+use super::identity;
 use super::peer_http;
 use super::reader::{Located, Reader, Section};
 use super::session_timer;
@@ -216,6 +217,7 @@ fn read_tserver(reader: &Reader, mut table: Section<'_>) -> Option<TServer> {
         guard: usual.guard,
         emergency: usual.emergency,
         toll: guard::toll(&mut table),
+        forwarding: identity::forwarding(&mut table).unwrap_or(usual.forwarding),
         timers: Timers {
             t1: milliseconds(&mut table, "timer-t1", usual.timers.t1),
             t2: milliseconds(&mut table, "timer-t2", usual.timers.t2),

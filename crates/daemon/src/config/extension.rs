@@ -13,7 +13,7 @@ use super::objects::oos;
 use super::reader::{Located, Reader, Section};
 use super::session_timer;
 use super::target::Target;
-use super::{contact, events, guard, numbers};
+use super::{contact, events, guard, identity, numbers};
 use crate::limits::{MAX_EXTENSIONS, MAX_HEADER_VALUE, RING_TIMEOUT_MAX_S};
 
 /// What a table declares.
@@ -191,6 +191,7 @@ pub fn read(reader: &Reader, mut table: Section<'_>, kind: Kind, untimed: u64) -
         class.dialog_watchers = events::watchers(reader, &mut table);
         class.allow_from = guard::networks(&mut table, "allow-from");
         class.toll = guard::toll(&mut table);
+        class.presentation = identity::presentation(&mut table);
     }
     if class.oos.oos_check_s > 0 && class.contact.is_none() && !table.has("contact") {
         let hint = "add `contact`, or remove oos-check: a registered DN is in service while it is registered";

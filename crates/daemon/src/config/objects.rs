@@ -229,7 +229,7 @@ fn trunk(reader: &Reader, mut table: Section<'_>) -> Result<Located<Trunk>, Opti
         let hint = "write both, or neither if the trunk does not ask for credentials";
         reader.fault(table.at(), "`username` and `password` of [[trunk]] go together", hint);
     }
-    let identity = identity::read(&mut table);
+    let identity = identity::read(reader, &mut table);
     table.finish();
     let (name, at, contact): (_, _, StaticContact) = match (name, contact) {
         (Some(name), Some(contact)) => (name.value, name.at, contact.value),
@@ -245,7 +245,7 @@ fn trunk(reader: &Reader, mut table: Section<'_>) -> Result<Located<Trunk>, Opti
         credentials: username
             .zip(password)
             .map(|(user, password)| (user.value.into(), password.value.into())),
-        identity,
+        identity: identity.into(),
         session_timer,
     };
     Ok(Located { value: trunk, at })

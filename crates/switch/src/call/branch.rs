@@ -10,6 +10,8 @@ use super::headers;
 use super::incoming::hops;
 use super::leg::{Ask, Leg};
 use super::news::LegNo;
+use super::passage::Passage;
+use super::presented::{self, Presented};
 use super::timer::Timer;
 use crate::arena::Key;
 use crate::directory::{Directory, DnClass, DnId};
@@ -32,6 +34,8 @@ pub struct Target {
     pub marked: bool,
     /// What the call carries, printed: for the peer only.
     pub carried: Option<Box<Printed>>,
+    /// Who calls, as this far end is told, where the caller's own words are not enough.
+    pub presented: Option<Box<Presented>>,
     /// The phone is to answer by itself: its Alert-Info and Call-Info say so.
     pub answers: Option<Arc<DnClass>>,
 }
@@ -200,7 +204,12 @@ impl Branch {
         if let Some(class) = &self.target.answers {
             class.answer.print(&mut builder);
         }
-        headers::relay(&mut builder, request, ours);
+        let inside = Passage::default();
+        let presented = self.target.presented.as_deref();
+        if let Some(presented) = presented {
+            presented.print(&mut builder);
+        }
+        headers::relay(&mut builder, request, ours, presented.map_or(&inside, |p| &p.passage));
         self.timer.print_opening(&mut builder);
         Some(builder.finish(request.body()))
     }
@@ -208,7 +217,7 @@ impl Branch {
     /// From, To and Call-ID of this branch's dialog, the same in its INVITE and its CANCEL.
     fn identity(&self, builder: &mut tandem_sip::Builder<'_>, request: &Message, host: &[u8]) {
         let Ok(env) = request.envelope() else { return };
-        headers::print_from(builder, &env.from, host, &self.tag.text());
+        presented::print_from(builder, self.target.presented.as_deref(), request, host, &self.tag.text());
         let dialled = env.to.uri().ok().and_then(|uri| uri.user()).unwrap_or_default();
         if dialled.is_empty() {
             builder.parts(HeaderName::To, &[b"<", &self.target.uri, b">"]);

@@ -114,7 +114,8 @@ impl Call {
         }
         let Caller::Invite(txn, flow) = &setup.caller else { return };
         let Some(tag) = setup.pairs.get(early).map(|pair| pair.tag).filter(|_| !hidden) else { return };
-        let payload = print_response(rooms, &setup.request, *flow, answer.code, Some(answer.message), tag);
+        let like = Some((answer.message, &self.passage_back(leg)));
+        let payload = print_response(rooms, &setup.request, *flow, answer.code, like, tag);
         if let Some(payload) = payload {
             rooms.endpoint.respond(*txn, answer.code, payload, rooms.now.mono);
         }

@@ -4,6 +4,7 @@
 use tandem_sip::{Builder, Header, HeaderName, Message, NameAddr, Uri};
 
 use super::hide::{Hosts, hide, hosts_of, names_somebody};
+use super::passage::Passage;
 
 /// Option tags whose meaning survives two dialogs: the parties agree on them end to end.
 const END_TO_END: [&[u8]; 8] = [
@@ -71,11 +72,11 @@ const OTHERS_THAT_STAY: [&[u8]; 4] = [
 ];
 
 /// Passes the headers of `message` on, into a request or response of the other leg. `ours` takes the place of the
-/// sender's own addresses in headers that name somebody.
-pub fn relay(builder: &mut Builder<'_>, message: &Message, ours: &[u8]) {
+/// sender's own addresses in headers that name somebody; `passage` says what passes between the two.
+pub fn relay(builder: &mut Builder<'_>, message: &Message, ours: &[u8], passage: &Passage) {
     let mut hosts: Option<Hosts> = None;
     for header in message.headers() {
-        if stays(header.name) || is_other_that_stays(&header) {
+        if stays(header.name) || is_other_that_stays(&header) || !passage.admits(&header) {
             continue;
         }
         if names_somebody(&header) {

@@ -13,6 +13,7 @@ use super::headers;
 use super::hold::Hold;
 use super::incoming::hops;
 use super::news::LegNo;
+use super::passage::Passage;
 use super::session::Session;
 use super::timer::Timer;
 use crate::arena::Key;
@@ -96,6 +97,8 @@ pub struct Ask<'a> {
     pub reason: Option<&'a [u8]>,
     /// The answer to the challenge that the request met before.
     pub authorization: Option<&'a Authorization>,
+    /// Who sent `like` is believed in what he says of persons.
+    pub believed: bool,
     /// Stay with UDP however long it is: TCP was tried in vain (RFC 3261 18.1.1).
     pub udp_only: bool,
 }
@@ -132,6 +135,7 @@ impl<'a> Ask<'a> {
             rack: None,
             reason: None,
             authorization: None,
+            believed: false,
             udp_only: false,
         }
     }
@@ -313,7 +317,8 @@ impl Leg {
             builder.header(authorization.name, &authorization.value);
         }
         if let Some(like) = ask.like {
-            headers::relay(&mut builder, like, rooms.lines.sent_by.as_bytes());
+            let passage = Passage::to(&rooms.directory, self.name.as_deref(), ask.believed);
+            headers::relay(&mut builder, like, rooms.lines.sent_by.as_bytes(), &passage);
         }
         if matches!(ask.method, b"INVITE" | b"UPDATE") {
             self.timer.print_request(&mut builder);

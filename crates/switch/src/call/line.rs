@@ -197,7 +197,8 @@ impl Call {
                 let (txn, cseq) = (invite.txn, invite.cseq);
                 let Some(mut caller) = self.caller_leg(&setup, flow) else { return };
                 caller.begin_session(rooms, &self.directory, &setup.request, ok.body());
-                let ok = print_answer(rooms, &setup.request, flow, code, ok, setup.tag, &caller.timer);
+                let like = (ok, &self.passage_back(line.no));
+                let ok = print_answer(rooms, &setup.request, flow, code, like, setup.tag, &caller.timer);
                 let Some(ok) = ok else { return };
                 if !self.tags.contains(&setup.tag) {
                     self.own_tag(rooms, setup.tag);

@@ -24,7 +24,7 @@
 //! | `session`, `stored` | descriptions of this server's own, and the record of an answered call |
 //! | `teardown`, `closing` | how an answered call ends, and what it then still owes |
 //! | `headers`, `hide` | what is passed from leg to leg and what is not |
-//! | `privacy` | what callers ask not to be told of them |
+//! | `presented`, `privacy`, `passage` | who calls, as each callee is told; what of his words passes to whom |
 //! | `credentials` | a trunk's challenge is answered |
 
 mod arrange;
@@ -48,7 +48,9 @@ mod make;
 mod nailed;
 mod news;
 mod operate;
+mod passage;
 mod player;
+mod presented;
 mod privacy;
 mod record;
 mod refer;
@@ -90,6 +92,8 @@ pub use incoming::Incoming;
 pub use leg::{Leg, Side, address, behind_nat};
 pub use nailed::{Line, Lines, NailUp};
 pub use news::{Carried, Far, LegNo, News, Ticket};
+pub use presented::{Presented, SentOn, WhySentOn};
+pub use privacy::{Privacy, is_private};
 pub use record::{EndReason, LegFacts};
 pub use referred::{ReferTo, Referred, Replaces};
 pub use session::Session;
@@ -154,6 +158,8 @@ pub struct Call {
     lingering: Option<Box<refer::Lingering>>,
     /// Whoever is called in it is to join this conversation.
     aside_of: Option<Key>,
+    /// Numbers that it was sent on from, oldest first.
+    sent_on: Vec<SentOn>,
     /// It is a nailed-up connection.
     nail: Option<Box<resting::Nail>>,
     trace: Trace,

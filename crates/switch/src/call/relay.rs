@@ -8,6 +8,7 @@ use super::credentials::{Authorization, Challenged};
 use super::exchange::Exchange;
 use super::incoming::{Incoming, hops};
 use super::leg::{Ask, Leg, Side};
+use super::passage::believes;
 use super::record::EndReason;
 use super::talk::{ends_dialog, pass_back, too_soon};
 use super::{Call, Pending, Phase, mapped};
@@ -166,10 +167,15 @@ impl Call {
     /// Sends a waiting request to the other side; with the answer to a challenge if that is why it goes again, or by
     /// UDP if it went by TCP in vain. False: it could not be sent.
     fn pass_on(&mut self, rooms: &mut Rooms, id: u16, authorization: Option<&Authorization>) -> bool {
-        let Self { pending, phase, key, .. } = self;
+        let Self { pending, phase, key, directory, .. } = self;
         let Some(pending) = pending.iter_mut().find(|pending| pending.id == id) else { return false };
+        let believed = match phase {
+            Phase::Talk(talking) => believes(directory, talking.talk.leg(pending.from).device),
+            Phase::Setup(_) | Phase::Ending => false,
+        };
         let ask = Ask {
             like: Some(&pending.request),
+            believed,
             max_forwards: hops(&pending.request),
             rack: pending.rack.as_deref(),
             authorization,
@@ -248,18 +254,21 @@ impl Call {
         let Some(place) = self.pending.iter().position(|pending| pending.id == id) else { return };
         let pending = self.pending.swap_remove(place);
         let updates = code < 300 && pending.request.method() == Some(Method::Update);
-        let (sdp, timer) = match &mut self.phase {
+        let refusal = self.passage_of_refusal();
+        let (sdp, timer, passage) = match &mut self.phase {
             Phase::Talk(talking) => {
                 let sdp = talking.redescribe(rooms, pending.from, response);
                 if updates {
                     talking.accepted(rooms, pending.from, &pending.request);
                     talking.said(rooms, pending.from, sdp.as_deref().unwrap_or(response.body()));
                 }
-                (sdp, Some(&talking.talk.leg(pending.from).timer))
+                let passage = talking.passage_to(&self.directory, pending.from);
+                (sdp, Some(&talking.talk.leg(pending.from).timer), passage)
             }
-            Phase::Setup(_) | Phase::Ending => (None, None),
+            Phase::Setup(_) | Phase::Ending => (None, None, refusal),
         };
-        let payload = pass_back(rooms, &pending.request, pending.flow, code, response, sdp.as_deref(), timer);
+        let like = (response, &passage);
+        let payload = pass_back(rooms, &pending.request, pending.flow, code, like, sdp.as_deref(), timer);
         if let Some(payload) = payload {
             rooms.endpoint.respond(pending.server, mapped(code), payload, rooms.now.mono);
         }

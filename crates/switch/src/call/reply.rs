@@ -5,6 +5,7 @@ use tandem_sip::{Builder, Flow, HeaderName, Message, response_to};
 use super::best::Best;
 use super::headers;
 use super::hide::hide;
+use super::passage::Passage;
 use super::setup::Setup;
 use super::timer::Timer;
 use crate::ids::Tag;
@@ -12,7 +13,13 @@ use crate::rooms::{Rooms, own_headers};
 
 impl Setup {
     /// The final response to the caller's INVITE when nobody answers.
-    pub(super) fn print_refusal(&self, rooms: &mut Rooms, best: &Best, flow: Flow) -> Option<bytes::Bytes> {
+    pub(super) fn print_refusal(
+        &self,
+        rooms: &mut Rooms,
+        best: &Best,
+        flow: Flow,
+        passage: &Passage,
+    ) -> Option<bytes::Bytes> {
         let ours = rooms.lines.sent_by.as_bytes();
         let code = best.told();
         // What was mapped spoke of the callee's own affairs, its headers and body too.
@@ -22,7 +29,7 @@ impl Setup {
             builder.header(HeaderName::Contact, contact);
         }
         let Some(like) = like else { return Some(builder.finish(b"")) };
-        headers::relay(&mut builder, like, ours);
+        headers::relay(&mut builder, like, ours, passage);
         if (300..400).contains(&code) {
             for contact in like.lines(HeaderName::Contact) {
                 builder.header(HeaderName::Contact, &hide(contact, &best.hosts, ours));
@@ -38,15 +45,16 @@ pub(super) fn print_response(
     request: &Message,
     flow: Flow,
     code: u16,
-    like: Option<&Message>,
+    like: Option<(&Message, &Passage)>,
     tag: Tag,
 ) -> Option<bytes::Bytes> {
     let lines = &rooms.lines;
-    let mut builder = head(&mut rooms.scratch, request, flow, code, like, tag)?;
+    let message = like.map(|(message, _)| message);
+    let mut builder = head(&mut rooms.scratch, request, flow, code, message, tag)?;
     builder.copy(request, HeaderName::RecordRoute);
     own_headers(&mut builder, lines.contact(flow.transport));
-    let Some(like) = like else { return Some(builder.finish(b"")) };
-    headers::relay(&mut builder, like, lines.sent_by.as_bytes());
+    let Some((like, passage)) = like else { return Some(builder.finish(b"")) };
+    headers::relay(&mut builder, like, lines.sent_by.as_bytes(), passage);
     Some(builder.finish(like.body()))
 }
 
@@ -56,7 +64,7 @@ pub(super) fn print_answer(
     request: &Message,
     flow: Flow,
     code: u16,
-    ok: &Message,
+    (ok, passage): (&Message, &Passage),
     tag: Tag,
     timer: &Timer,
 ) -> Option<bytes::Bytes> {
@@ -64,7 +72,7 @@ pub(super) fn print_answer(
     let mut builder = head(&mut rooms.scratch, request, flow, code, Some(ok), tag)?;
     builder.copy(request, HeaderName::RecordRoute);
     own_headers(&mut builder, lines.contact(flow.transport));
-    headers::relay(&mut builder, ok, lines.sent_by.as_bytes());
+    headers::relay(&mut builder, ok, lines.sent_by.as_bytes(), passage);
     timer.print_answer(&mut builder);
     Some(builder.finish(ok.body()))
 }

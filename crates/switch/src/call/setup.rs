@@ -20,7 +20,6 @@ use super::leg::{Leg, Side};
 use super::line::Borrowed;
 use super::make::Wanted;
 use super::news::{Carried, Far, LegNo, News};
-use super::privacy;
 use super::record::{EndReason, LegFacts, LegId};
 use super::reply::print_answer;
 use super::spare::Spare;
@@ -216,6 +215,7 @@ impl Call {
             referral: None,
             lingering: None,
             aside_of: None,
+            sent_on: Vec::new(),
             nail: None,
             trace: Trace::default(),
         }
@@ -231,7 +231,7 @@ impl Call {
         rooms.endpoint.attach(txn, Use::Invite(key));
         let carried = carried::read(rooms, &request, origin);
         call.carry(&carried);
-        call.private = privacy::is_private(&request);
+        call.private = super::is_private(&request);
         call.tell_opened(rooms, &outcome, carried);
         let way = match outcome {
             Ok(way) => way,
@@ -333,6 +333,7 @@ impl Call {
         }
         let device = target.device;
         target.carried = self.carried_to(rooms, device);
+        target.presented = self.presented_to(rooms, setup, device);
         let Some(branch) = Branch::call(rooms, self.key, id, target, &setup.request) else {
             rooms.counters.refused_full += 1;
             return;
@@ -449,8 +450,8 @@ impl Call {
             (Caller::Invite(server, flow), Some(mut caller)) => {
                 rooms.counters.calls_answered += 1;
                 caller.begin_session(rooms, &self.directory, &request, answer.message.body());
-                let Some(ok) =
-                    print_answer(rooms, &request, flow, answer.code, answer.message, tag, &caller.timer)
+                let like = (answer.message, &self.passage_back(branch.leg()));
+                let Some(ok) = print_answer(rooms, &request, flow, answer.code, like, tag, &caller.timer)
                 else {
                     return;
                 };
@@ -603,7 +604,7 @@ impl Call {
         let status = best.told();
         let leg = match &setup.caller {
             Caller::Invite(txn, flow) => {
-                if let Some(payload) = setup.print_refusal(rooms, best, *flow) {
+                if let Some(payload) = setup.print_refusal(rooms, best, *flow, &self.passage_of_refusal()) {
                     rooms.endpoint.respond(*txn, status, payload, rooms.now.mono);
                 }
                 0

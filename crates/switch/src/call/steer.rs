@@ -12,6 +12,7 @@ use super::control::{Onward, Operation};
 use super::leg::{Ask, Leg, Own};
 use super::make::invitation;
 use super::news::{LegNo, News};
+use super::presented::WhySentOn;
 use super::record::EndReason;
 use super::setup::{Caller, Setup};
 use super::{Call, Phase};
@@ -100,6 +101,9 @@ impl Call {
         }
         let mut setup = self.take_setup().ok_or(501u16)?;
         setup.rest();
+        if let Some(at) = setup.waits_at() {
+            self.redirected(Arc::clone(at).as_bytes(), WhySentOn::Unconditional);
+        }
         self.go_on(rooms, setup, onward);
         Ok(())
     }
@@ -123,6 +127,11 @@ impl Call {
     /// Sends a ringing or waiting call on, for good.
     pub(super) fn redirect(&mut self, rooms: &mut Rooms, onward: Onward) -> Result<(), u16> {
         let mut setup = self.take_steerable()?;
+        let why = if setup.rang { WhySentOn::NoAnswer } else { WhySentOn::Unconditional };
+        match setup.waits_at() {
+            Some(at) => self.redirected(Arc::clone(at).as_bytes(), WhySentOn::Unconditional),
+            None => self.redirected(&self.to.clone(), why),
+        }
         self.drop_branches(rooms, &mut setup, EndReason::TakenBack, &TAKEN_BACK);
         setup.waiting = None;
         setup.rest();

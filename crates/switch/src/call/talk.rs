@@ -11,6 +11,7 @@ use super::hold::Hold;
 use super::incoming::{Incoming, hops};
 use super::leg::{Ask, Leg, Side};
 use super::news::LegNo;
+use super::passage::{Passage, believes};
 use super::record::EndReason;
 use super::timer::Timer;
 use super::{Call, Phase, Talking, headers, mapped};
@@ -123,6 +124,7 @@ impl Call {
         talking.said(rooms, side.other(), sdp.as_deref().unwrap_or(incoming.message.body()));
         let ask = Ask {
             like: Some(incoming.message),
+            believed: believes(&self.directory, talking.talk.leg(side).device),
             sdp: sdp.as_deref(),
             max_forwards: hops(incoming.message),
             ..Ask::own(b"INVITE", cseq)
@@ -180,9 +182,10 @@ impl Call {
             talking.accepted(rooms, from, &request);
             talking.said(rooms, from, sdp.as_deref().unwrap_or(response.body()));
         }
+        let passage = talking.passage_to(&self.directory, from);
         let timer = &talking.talk.leg(from).timer;
-        let Some(payload) = pass_back(rooms, &request, flow, code, response, sdp.as_deref(), Some(timer))
-        else {
+        let like = (response, &passage);
+        let Some(payload) = pass_back(rooms, &request, flow, code, like, sdp.as_deref(), Some(timer)) else {
             return;
         };
         let Exchange::Relayed(relayed) = &talking.exchange else { return };
@@ -267,6 +270,7 @@ impl Call {
         let leg = talking.talk.leg(far);
         let ask = Ask {
             like: Some(&request),
+            believed: believes(&self.directory, talking.talk.leg(far.other()).device),
             sdp: sdp.as_deref(),
             max_forwards: hops(&request),
             authorization: leg.authorization.as_deref().filter(|_| fresh),
@@ -387,7 +391,7 @@ pub(super) fn pass_back(
     request: &Message,
     flow: Flow,
     code: u16,
-    response: &Message,
+    (response, passage): (&Message, &Passage),
     sdp: Option<&[u8]>,
     timer: Option<&Timer>,
 ) -> Option<Bytes> {
@@ -402,7 +406,7 @@ pub(super) fn pass_back(
         own_headers(&mut builder, lines.contact(flow.transport));
     }
     let Some(like) = like else { return Some(builder.finish(b"")) };
-    headers::relay(&mut builder, like, lines.sent_by.as_bytes());
+    headers::relay(&mut builder, like, lines.sent_by.as_bytes(), passage);
     if let Some(timer) = timer.filter(|_| refreshes && code >= 200) {
         timer.print_answer(&mut builder);
     }

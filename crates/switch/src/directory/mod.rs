@@ -19,7 +19,7 @@ use tandem_sip::{Builder, HeaderName, Transport};
 use crate::rooms::Device;
 
 pub use floor::{AgentOptions, Floor, FloorDn, Mixer};
-pub use identity::TrunkIdentity;
+pub use identity::{Asserted, Forwarding, PassHeaders, Presentation, TrunkIdentity, calling_number};
 pub use session_timer::{OwnSessionTimer, SessionTimer, SessionTimerMode};
 pub use watch::{EventOptions, Watchers};
 
@@ -119,6 +119,8 @@ pub struct Options {
     pub emergency: crate::guard::Emergency,
     /// `external-calls` and its fellows at the server.
     pub toll: crate::guard::TollLimits,
+    /// `forwarding-headers`: how phones are told that a call was sent on.
+    pub forwarding: Forwarding,
     /// RFC 3261 T1, T2, T4.
     pub timers: tandem_sip::Timers,
 }
@@ -149,6 +151,7 @@ impl Default for Options {
             guard: crate::guard::Policy::default(),
             emergency: crate::guard::Emergency::default(),
             toll: crate::guard::TollLimits::default(),
+            forwarding: Forwarding::NONE,
             timers: tandem_sip::Timers::default(),
         }
     }
@@ -259,6 +262,8 @@ pub struct DnClass {
     pub answer: AnswerMode,
     /// `dialog-watchers` at DN level; wins over the Application's.
     pub dialog_watchers: Option<Watchers>,
+    /// How it presents itself.
+    pub presentation: Presentation,
     /// Switches that this DN is declared for; empty means every one.
     pub switches: Vec<Box<str>>,
     /// `allow-from`: networks that it may register and call from; empty means everywhere.
@@ -280,6 +285,7 @@ impl Default for DnClass {
             agent: AgentOptions::default(),
             answer: AnswerMode::default(),
             dialog_watchers: None,
+            presentation: Presentation::default(),
             switches: Vec::new(),
             allow_from: Vec::new(),
             toll: crate::guard::TollLimits::default(),
@@ -314,7 +320,7 @@ pub struct Trunk {
     /// User and password with which this server answers the trunk's own challenges.
     pub credentials: Option<(Box<str>, Box<str>)>,
     /// What it is told, and believed, of who calls.
-    pub identity: TrunkIdentity,
+    pub identity: Arc<TrunkIdentity>,
     /// `session-timer` and its fellows at DN level.
     pub session_timer: OwnSessionTimer,
 }

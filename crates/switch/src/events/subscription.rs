@@ -238,18 +238,15 @@ impl Subscription {
         builder.finish(body)
     }
 
-    /// A NOTIFY was answered. `Err`: the watcher is not there any more, or wants no more (RFC 6665 4.2.2).
-    ///
-    /// # Errors
-    /// See above.
-    pub fn answered(&mut self, txn: TxnId, code: u16, response: &Message, now: Instant) -> Result<(), ()> {
+    /// A NOTIFY was answered. False: the watcher is not there any more, or wants no more (RFC 6665 4.2.2).
+    pub fn answered(&mut self, txn: TxnId, code: u16, response: &Message, now: Instant) -> bool {
         if self.sent != Some(txn) {
-            return Ok(());
+            return true;
         }
         self.sent = None;
         if (200..300).contains(&code) {
             self.reconnected = false;
-            return if self.ended.is_some() { Err(()) } else { Ok(()) };
+            return self.ended.is_none();
         }
         let later = response.header(HeaderName::RetryAfter);
         let later = later.and_then(|value| {
@@ -261,9 +258,9 @@ impl Subscription {
                 self.told = Told::Nothing;
                 self.dirty = true;
                 self.next_at = now + Duration::from_secs(seconds.clamp(1, 3_600));
-                Ok(())
+                true
             }
-            Some(_) | None => Err(()),
+            Some(_) | None => false,
         }
     }
 

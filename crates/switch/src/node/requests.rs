@@ -8,7 +8,7 @@ use tandem_sip::{
 use super::Node;
 use super::door::Door;
 use crate::admission::Purpose;
-use crate::call::{Call, Incoming, Opening, SUPPORTED, unsupported};
+use crate::call::{Call, Incoming, Opening, Privacy, SUPPORTED, Stage, is_private, unsupported};
 use crate::directory::TrunkId;
 use crate::events::ALLOW_EVENTS;
 use crate::explain::KnownBy;
@@ -17,7 +17,7 @@ use crate::ids::Tag;
 use crate::limits::MAX_HELD_OUTPUTS;
 use crate::reject::Reject;
 use crate::rooms::{ALLOW, Device, Use, phrase};
-use crate::routing::route;
+use crate::routing::{Way, route};
 
 impl Node {
     pub(super) fn request(&mut self, txn: TxnId, flow: Flow, request: &Message) {
@@ -107,6 +107,9 @@ impl Node {
             return self.resubscribe(key, txn, flow, request, env);
         }
         let key = self.rooms.tags.get(&tag).copied().ok_or_else(|| Reject::new(481))?;
+        if env.cseq.method == Method::Subscribe {
+            return Err(Reject::because(403, "Subscribe Outside the Call"));
+        }
         check_require(request)?;
         let incoming = Incoming { txn, flow, message: request, env };
         if self.call(key, |call, rooms| call.request(rooms, tag, &incoming)) {
@@ -138,7 +141,13 @@ impl Node {
             return Err(Reject::full());
         }
         check_dialog(request, env)?;
-        let found = route(&mut self.rooms, &self.floor.agents, origin, request, env);
+        if Privacy::of(request).is_beyond() {
+            return Err(Reject::because(500, "Requested Privacy Not Available"));
+        }
+        let mut found = route(&mut self.rooms, &self.floor.agents, origin, request, env);
+        if self.turns_away_anonymous(&found.outcome, request) {
+            found.outcome = Err(Reject::because(433, "Anonymity Disallowed"));
+        }
         let opening = Opening {
             txn,
             flow,
@@ -152,6 +161,17 @@ impl Node {
         let over = self.calls.open(&mut self.rooms, opening);
         self.keep(over);
         Ok(())
+    }
+
+    /// `reject-anonymous` of the Extension that is called, and a caller who does not say who he is (RFC 5079).
+    fn turns_away_anonymous(&self, outcome: &Result<Way, Reject>, request: &Message) -> bool {
+        let first = match outcome {
+            Ok(Way::Try(stages)) => stages.first(),
+            Ok(Way::Wait(_)) | Err(_) => None,
+        };
+        let Some(Stage::Extension(dn)) = first else { return false };
+        let called = self.rooms.directory.extension(*dn);
+        called.is_some_and(|called| called.class.presentation.rejects_anonymous) && is_private(request)
     }
 
     /// Who calls: a trunk by its address, a phone by the flow it registered over, anybody else by credentials.

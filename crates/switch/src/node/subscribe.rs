@@ -278,9 +278,9 @@ impl Node {
     /// A NOTIFY was answered.
     pub(super) fn notified(&mut self, key: Key, txn: TxnId, code: u16, response: &Message) {
         let now = self.rooms.now.mono;
-        let outcome = self.events.change(key, |subscription| subscription.answered(txn, code, response, now));
-        if let Some(Err(())) = outcome {
-            self.watcher_lost(key, code);
+        let stays = self.events.change(key, |subscription| subscription.answered(txn, code, response, now));
+        if stays == Some(false) {
+            self.watcher_lost(key);
         }
     }
 
@@ -288,7 +288,7 @@ impl Node {
     pub(super) fn notify_failed(&mut self, key: Key, txn: TxnId, how: CallFailure) {
         let Some(subscription) = self.events.get(key) else { return };
         if how == CallFailure::Timeout {
-            return self.watcher_lost(key, 408);
+            return self.watcher_lost(key);
         }
         let target = subscription.leg.dialog.remote_target();
         let dn = self.rooms.directory.find(subscription.watcher.as_bytes());
@@ -298,15 +298,14 @@ impl Node {
         });
         let now = self.rooms.now.mono;
         if self.events.change(key, |subscription| subscription.undelivered(txn, now_at, now)) == Some(false) {
-            self.watcher_lost(key, 503);
+            self.watcher_lost(key);
         }
     }
 
-    fn watcher_lost(&mut self, key: Key, code: u16) {
-        let Some(subscription) = self.events.remove(key) else { return };
-        if subscription.ended.is_none() || code >= 300 {
-            self.rooms.counters.watchers_lost += u64::from(subscription.ended.is_none());
-        }
+    /// The subscription is over; one that was to last is counted as lost.
+    fn watcher_lost(&mut self, key: Key) {
+        let over = self.events.remove(key);
+        self.rooms.counters.watchers_lost += u64::from(over.is_some_and(|s| s.ended.is_none()));
     }
 
     /// A new configuration is in force: who watches what is no more, or what he may not watch any more, is told so.

@@ -28,8 +28,8 @@ fn neither_side_sees_the_other_s_address_in_anything_that_passes() {
     bed.receive(CALLER, &with(&invite("1001", CALLER, "1002", "call1"), IDENTITIES));
     bed.take(CALLER);
     let offered = bed.one(CALLEE);
-    assert_eq!(header(&offered, HeaderName::PAssertedIdentity), "\"A\" <sip:1001@10.0.0.1:5060>");
-    assert_eq!(offered.other(b"Remote-Party-ID"), Some(&b"<sip:1001@10.0.0.1:5060>;party=calling"[..]));
+    assert_eq!(header(&offered, HeaderName::Diversion), "<sip:9@10.0.0.1:5060>;reason=busy");
+    assert_eq!(offered.other(b"Reply-To"), Some(&b"<sip:1001@10.0.0.1:5060>"[..]));
     let his = "P-Asserted-Identity: <sip:1002@10.0.0.12>\nWarning: 399 10.0.0.12:5060 \"hm\"";
     bed.receive(CALLEE, &with(&answer(&offered, 180, "callee", CALLEE, ""), his));
     bed.receive(CALLEE, &with(&answer(&offered, 200, "callee", CALLEE, ""), his));

@@ -24,6 +24,7 @@ mod fork;
 mod forwarding;
 mod headers;
 mod hold;
+mod identity;
 mod join;
 mod made;
 mod nailed;

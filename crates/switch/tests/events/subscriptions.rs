@@ -6,9 +6,11 @@ use std::time::Duration;
 use tandem_sip::HeaderName;
 use tandem_sip::auth::{Challenge, Login, answer as digest};
 use tandem_switch::Input;
-use tandem_switch::directory::{DnClass, Watchers};
+use tandem_switch::directory::{DnClass, TrunkIdentity, Watchers};
 
-use crate::support::{Bed, CALLEE, CALLER, GATEWAY, alone, answer, directory, header, with, without};
+use crate::support::{
+    Bed, CALLEE, CALLER, GATEWAY, alone, answer, directory, header, in_dialog, with, without,
+};
 use crate::watcher::{WATCHER, accept, again, subscribe, told, watching};
 
 #[test]
@@ -219,7 +221,8 @@ fn somebody_unknown_is_asked_who_he_is() {
 #[test]
 fn a_gateway_watches_only_if_it_is_trusted() {
     for trusted in [false, true] {
-        let mut bed = Bed::with(directory(|_, _, trunks| trunks[0].identity.trusted = trusted));
+        let mut bed =
+            Bed::with(directory(|_, _, trunks| trunks[0].identity = Arc::new(TrunkIdentity::usual(trusted))));
         for package in ["dialog", "reg"] {
             bed.receive(GATEWAY, &subscribe("1002", package, 1, 600).replace(WATCHER, GATEWAY));
             assert_eq!(bed.take(GATEWAY)[0].code(), Some(if trusted { 200 } else { 403 }), "{package}");
@@ -264,4 +267,12 @@ fn one_watcher_cannot_fill_the_table() {
     );
     assert_eq!(bed.take(CALLER)[0].code(), Some(200), "others are not kept out");
     assert_eq!(bed.take(CALLEE).len(), 0);
+}
+
+#[test]
+fn a_subscription_has_a_dialog_of_its_own() {
+    let mut bed = Bed::with(alone());
+    let (ok, _) = bed.established();
+    bed.receive(CALLER, &with(&in_dialog(&ok, "SUBSCRIBE", 2, CALLER, ""), "Event: dialog"));
+    assert_eq!(bed.one(CALLER).code(), Some(403));
 }

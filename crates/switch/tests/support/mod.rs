@@ -71,7 +71,7 @@ pub fn trunk(name: &str, at: &str) -> Trunk {
         tls_client_certificate: false,
         sources: Vec::new(),
         credentials: None,
-        identity: tandem_switch::directory::TrunkIdentity::default(),
+        identity: Arc::default(),
         session_timer: Default::default(),
     }
 }

@@ -70,7 +70,7 @@ pub fn directory(mixer: bool) -> Directory {
         tls_client_certificate: false,
         sources: vec![],
         credentials: None,
-        identity: tandem_switch::directory::TrunkIdentity::default(),
+        identity: Arc::default(),
         session_timer: Default::default(),
     };
     let rule = DialRule { prefix: "0".into(), strip: 0, add: "".into(), trunks: vec![TrunkId(0)] };
