@@ -26,6 +26,10 @@ run losing_b.py stop
 run losing_b.py drop
 run softphone.py
 run sipsak.py
+run baresip.py
+run linphone.py udp
+run linphone.py tcp
+run linphone.py tls
 run floor.py
 run floor_calls.py
 run floor_agents.py

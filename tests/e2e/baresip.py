@@ -92,11 +92,11 @@ def baresip(bed):
     call.ends()
     client.dial("1004")
     try:
-        line = estate.third.fresh_line(40)
+        line = estate.third.fresh_line(5)
         rounds.note("calls after the loss of its site")
         line.bye()
     except Failed:
-        rounds.note("calls after the loss of its site", "no: it sends every call to its first outbound proxy")
+        rounds.note("calls after the loss of its site", "no: it sends every call to its first outbound proxy, and gives up after 32 s")
 
 
 if __name__ == "__main__":

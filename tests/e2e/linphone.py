@@ -9,7 +9,10 @@ import sys
 import time
 
 from bed import Failed, Skipped, expect, main, until
-from interop import A, B, CLIENT, CLIENT_HOST, Estate, Rounds, THIRD, standard
+from interop import A, B, CLIENT, Estate, Rounds, THIRD, standard
+
+# Another linphone, which is transferred to.
+OTHER = "1005"
 
 CONFIG = """[sip]
 sip_port={udp}
@@ -25,7 +28,7 @@ verify_server_certs=1
 verify_server_cn=0
 [net]
 [rtp]
-audio_rtp_port=17076
+audio_rtp_port={rtp}
 [sound]
 playback_dev_id=ALSA: none
 capture_dev_id=ALSA: none
@@ -54,14 +57,14 @@ class Linphone:
 
     no_transfer = ""
 
-    def __init__(self, bed, name, transport, ca):
+    def __init__(self, bed, name, transport, ca, number=CLIENT, rtp=17076):
         self.name, self.bed = name, bed
         self.folder = os.path.join(bed.folder, name)
         os.makedirs(os.path.join(self.folder, ".local/share/linphone"))
         path = os.path.join(self.folder, "linphonerc")
         ports = {**dict.fromkeys(("udp", "tcp", "tls"), 0), transport: -1}
         with open(path, "w") as config:
-            config.write(CONFIG.format(ca=ca, site=A, other=B, number=CLIENT, transport=transport,
+            config.write(CONFIG.format(ca=ca, site=A, other=B, number=number, rtp=rtp, transport=transport,
                                        port=5061 if transport == "tls" else 5060, **ports))
         self.process = bed.run(name, ["stdbuf", "-oL", "linphonec", "-a", "-c", path, "-d", "5", "-l", os.path.join(self.folder, "trace")],
                                cwd=self.folder, stdin=subprocess.PIPE, env={**os.environ, "HOME": self.folder, "XDG_DATA_HOME": ""})
@@ -108,10 +111,29 @@ class Linphone:
 
     def join(self):
         second = next(call for call in self.calls() if call != self.first)
-        self.say(f"transfer {self.first} {second}")
+        self.say(f"transfer {self.first} --to-call {second}")
 
     def settle(self):
         time.sleep(0.5)
+
+
+def transfers_a_gateway(estate, client, other, rounds):
+    """A SIPp gateway calls one linphone, who consults another and joins the two."""
+    until(15, "the other linphone registers", lambda: estate.registered(estate.a, OTHER))
+    gateway = estate.bed.sipp("sipp-gateway", "transferred.xml", "127.0.0.63", 5060, remote=f"{A}:5060", rows=[(CLIENT,)],
+                              options=["-m", 1, "-timeout", 60])
+    until(10, "the gateway talks to the client", lambda: estate.calls() == ["established"])
+    client.consult(OTHER)
+    until(10, "the client consults", lambda: estate.calls() == ["established", "established"])
+    client.join()
+    until(10, "one call is left", lambda: estate.calls() == ["established"])
+    left = estate.a.ask("call", "list")[0]
+    expect(left["from"] == "0301234" and left["devices"] == [OTHER], f"the gateway talks to the other linphone, but {left}")
+    other.settle()
+    other.hangup()
+    until(10, "the gateway's call is over", lambda: gateway.calls() == (1, 0))
+    estate.quiet()
+    rounds.note("transfers a SIPp gateway's call to another linphone after a consultation")
 
 
 def linphone(bed):
@@ -122,6 +144,8 @@ def linphone(bed):
     client = Linphone(bed, f"linphone-{transport}", transport, estate.ca)
     rounds = Rounds(client.name)
     standard(estate, client, rounds)
+    other = Linphone(bed, f"other-{transport}", transport, estate.ca, OTHER, rtp=17276)
+    transfers_a_gateway(estate, client, other, rounds)
     call = estate.lose_site_a(rounds, lambda: True)
     call.bye()
     call.ends()

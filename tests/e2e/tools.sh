@@ -8,6 +8,7 @@ package() {
     cc) echo gcc libc6-dev ;;
     sipp) echo sip-tester ;;
     baresip) echo baresip-core ;;
+    linphonec) echo linphone-cli ;;
     rtpengine) echo rtpengine-daemon ;;
     nft) echo nftables ;;
     ip | tc) echo iproute2 ;;
