@@ -297,7 +297,8 @@ impl Call {
     }
 
     /// Whether it is a call beside a conversation.
-    pub(super) fn is_aside(&self) -> bool {
+    #[must_use]
+    pub fn is_aside(&self) -> bool {
         self.aside_of.is_some()
     }
 

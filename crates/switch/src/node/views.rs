@@ -119,10 +119,10 @@ impl Node {
         .collect()
     }
 
-    /// `tandem call list`.
+    /// `tandem call list`. Whoever is called beside a conversation is not one more call.
     #[must_use]
     pub fn call_list(&self, now: Now) -> Vec<view::Call> {
-        self.calls.iter().map(|call| call.view(now)).collect()
+        self.calls.iter().filter(|call| !call.is_aside()).map(|call| call.view(now)).collect()
     }
 
     /// `tandem trunk list`.

@@ -218,6 +218,14 @@ impl Hall {
         self.run();
     }
 
+    /// A phone transfers its oldest call: to a number, or to the party of its next call. Whether it could.
+    pub fn refers(&mut self, dn: &str, to: Option<&str>) -> bool {
+        let Some(refer) = self.phone(dn).refers(to) else { return false };
+        self.bed.receive(&at(dn), &refer);
+        self.run();
+        true
+    }
+
     /// A phone ends all its calls.
     pub fn hangs_up(&mut self, dn: &str) {
         for text in self.phone(dn).hangs_up() {

@@ -18,6 +18,7 @@ mod nailed;
 mod office;
 mod phones;
 mod random;
+mod refer;
 mod reload;
 mod rights;
 mod seats;

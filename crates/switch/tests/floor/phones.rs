@@ -173,6 +173,25 @@ impl Phone {
         invite
     }
 
+    /// Transfers what it talks in: the oldest call to a number or, with none, to the party of the next one. Nothing if it
+    /// has no call for that.
+    pub fn refers(&mut self, to: Option<&str>) -> Option<String> {
+        self.next += 1;
+        let (cseq, at) = (500 + self.next, self.at.clone());
+        let mut up = self.legs.iter().filter(|leg| leg.up);
+        let leg = up.next()?;
+        let refer_to = match (to, up.next()) {
+            (Some(to), _) => format!("Refer-To: <sip:{to}@10.0.0.1>"),
+            (None, Some(other)) => other.replaces()?,
+            (None, None) => return None,
+        };
+        let refer = match &leg.side {
+            Side::Called { invite, tag } => from_callee(invite, tag, "REFER", cseq, &at, ""),
+            Side::Calling { ok, .. } => in_dialog(ok.as_ref()?, "REFER", cseq, &at, ""),
+        };
+        Some(with(&refer, &refer_to))
+    }
+
     /// Ends all its calls.
     pub fn hangs_up(&mut self) -> Vec<String> {
         let mut sent = Vec::new();
@@ -201,6 +220,20 @@ impl Phone {
 impl Leg {
     fn call_id(&self) -> &str {
         &self.id
+    }
+
+    /// `Refer-To` of its dialog, as the phone sees it.
+    fn replaces(&self) -> Option<String> {
+        let tag_of = |value: String| value.split(";tag=").nth(1).unwrap_or_default().to_owned();
+        let (theirs, own) = match &self.side {
+            Side::Called { invite, tag } => (tag_of(header(invite, HeaderName::From)), tag.clone()),
+            Side::Calling { ok, .. } => {
+                let ok = ok.as_ref()?;
+                (tag_of(header(ok, HeaderName::To)), tag_of(header(ok, HeaderName::From)))
+            }
+        };
+        let id = &self.id;
+        Some(format!("Refer-To: <sip:x@10.0.0.1?Replaces={id}%3Bto-tag%3D{theirs}%3Bfrom-tag%3D{own}>"))
     }
 
     fn is_called(&self) -> bool {

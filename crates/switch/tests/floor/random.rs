@@ -28,6 +28,8 @@ enum Step {
     Dials(Index, Index),
     PicksUp(Index),
     HangsUp(Index),
+    /// A phone transfers a call: to a number, or to the party of its next call.
+    Refers(Index, Option<Index>),
     Passes(u64),
     Reloads(bool),
 }
@@ -45,6 +47,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (index(), index()).prop_map(|(a, b)| Step::Dials(a, b)),
         2 => index().prop_map(Step::PicksUp),
         1 => index().prop_map(Step::HangsUp),
+        3 => (index(), any::<Option<Index>>()).prop_map(|(a, b)| Step::Refers(a, b)),
         3 => (0u64..20).prop_map(Step::Passes),
         1 => any::<bool>().prop_map(Step::Reloads),
     ]
@@ -97,6 +100,10 @@ fn take(hall: &mut Hall, step: &Step) -> Option<(u64, u32, String)> {
         }
         Step::PicksUp(phone) => hall.picks_up(pick(*phone, &PHONES)),
         Step::HangsUp(phone) => hall.hangs_up(pick(*phone, &PHONES)),
+        Step::Refers(phone, to) => {
+            let to = to.map(|to| pick(to, &DNS));
+            hall.refers(pick(*phone, &[ANNA, BERT, DORA, FIXED, "gateway"]), to);
+        }
         Step::Passes(seconds) => hall.pass(*seconds),
         Step::Reloads(whole) => hall.reloads(office(|plans| {
             if !whole {
