@@ -37,6 +37,7 @@ run floor_queues.py
 run floor_edges.py
 run floor_sites.py
 run floor_tls.py
+run transfers.py
 run sip_tls.py
 run targets.py
 run treatment.py

@@ -1,4 +1,4 @@
-"""User agents over connections that they open: TLS and WebSocket, with and without TLS."""
+"""User agents over connections that they open: TCP and WebSocket, with and without TLS."""
 
 import base64
 import os
@@ -27,7 +27,7 @@ def shake_hands(wire, host, protocol="sip"):
 
 
 class Connected(Agent):
-    """An Agent that keeps one connection to its server. `transport`: TLS, WS or WSS; `ca`: what it trusts."""
+    """An Agent that keeps one connection to its server. `transport`: TCP, TLS, WS or WSS; `ca`: what it trusts."""
 
     def __init__(self, bed, name, host, site, transport, port, ca=None, manner="answer"):
         self.transport, self.to, self.ca = transport, (site.host, port), ca
@@ -39,7 +39,7 @@ class Connected(Agent):
             trust = ssl.create_default_context(cafile=self.ca)
             self.socket = trust.wrap_socket(self.socket, server_hostname=self.to[0])
         self.port = self.socket.getsockname()[1]
-        if self.transport != "TLS":
+        if self.transport in ("WS", "WSS"):
             head = shake_hands(self.socket, self.to[0])
             expect(" 101 " in head and re.search(r"sec-websocket-protocol: sip\r", head, re.I), f"upgraded to sip, but: {head}")
         self.socket.settimeout(None)
@@ -52,7 +52,7 @@ class Connected(Agent):
         return self.socket.getpeercert()["serialNumber"]
 
     def put(self, data, to):
-        if self.transport != "TLS":
+        if self.transport in ("WS", "WSS"):
             size = bytes([128 | len(data)]) if len(data) < 126 else bytes([254]) + struct.pack("!H", len(data))
             data = bytes([129]) + size + bytes(4) + data
         self.socket.sendall(data)
@@ -90,7 +90,7 @@ class Connected(Agent):
     def listen(self):
         try:
             while True:
-                data = self.message() if self.transport == "TLS" else self.frame()
+                data = self.message() if self.transport in ("TCP", "TLS") else self.frame()
                 self.take(data.decode(errors="replace"), self.to)
         except OSError:
             with self.changed:
