@@ -223,6 +223,7 @@ impl Setup {
             credentials: None,
             identity: Arc::default(),
             session_timer: Default::default(),
+            sip_enable_100rel: true,
         }
     }
 
@@ -242,6 +243,7 @@ impl Setup {
             credentials: None,
             identity: Arc::default(),
             session_timer: Default::default(),
+            sip_enable_100rel: true,
         }
     }
 

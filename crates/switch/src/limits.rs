@@ -46,6 +46,8 @@ pub const REFER_EXPIRES_S: u32 = 600;
 pub const MAX_DIGITS: usize = 64;
 /// Dialogs remembered of one call that it ended while it went on; a BYE that crosses in an older one gets 481.
 pub const MAX_DEPARTED: usize = 4;
+/// Reliable provisional responses that wait behind one which the caller has not acknowledged; a further one is not sent.
+pub const MAX_UNACKNOWLEDGED: usize = 8;
 /// Longest session description that is kept so that a refresh can repeat it, bytes; a leg with a longer one is asked by
 /// OPTIONS whether it lives.
 pub const MAX_KEPT_DESCRIPTION: usize = 4_096;

@@ -480,6 +480,7 @@ fn mixer_target(rooms: &Rooms, conference: &str) -> Result<SmallVec<[Target; 2]>
         marked: false,
         carried: None,
         presented: None,
+        reliable: false,
         answers: None
     }])
 }
@@ -511,6 +512,7 @@ fn extension_targets(
             marked: false,
             carried: None,
             presented: None,
+            reliable: false,
             answers: None
         }]);
     }
@@ -525,6 +527,7 @@ fn extension_targets(
             marked: false,
             carried: None,
             presented: None,
+            reliable: false,
             answers: None,
         }
     };
@@ -566,8 +569,17 @@ fn trunk_targets(
     let uri = with_user(&trunk.contact.uri, number).into_boxed_slice();
     let target = |at: &tandem_sip::locate::Candidate| {
         let flow = rooms.flow_to(at.transport, at.addr);
-        let uri = uri.clone();
-        Target { device, uri, flow, nat: false, marked, carried: None, presented: None, answers: None }
+        Target {
+            device,
+            uri: uri.clone(),
+            flow,
+            nat: false,
+            marked,
+            reliable: false,
+            carried: None,
+            presented: None,
+            answers: None,
+        }
     };
     Ok(ways.iter().map(target).collect())
 }

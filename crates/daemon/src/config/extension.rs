@@ -176,6 +176,7 @@ pub fn read(reader: &Reader, mut table: Section<'_>, kind: Kind, untimed: u64) -
         oos: oos(reader, &mut table),
         ring_timeout: seconds(&mut table, "ring-timeout", 1, RING_TIMEOUT_MAX_S),
         session_timer: session_timer::read(&mut table),
+        sip_enable_100rel: table.boolean("sip-enable-100rel").unwrap_or(true),
         switches: switches(&mut table),
         ..DnClass::default()
     };

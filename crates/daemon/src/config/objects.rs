@@ -222,6 +222,7 @@ fn trunk(reader: &Reader, mut table: Section<'_>) -> Result<Located<Trunk>, Opti
     let oosp_transfer_enabled = table.boolean("oosp-transfer-enabled").unwrap_or(false);
     let sources = table.list("sources", "an address or a network such as \"192.0.2.0/24\"", network);
     let session_timer = session_timer::read(&mut table);
+    let sip_enable_100rel = table.boolean("sip-enable-100rel").unwrap_or(true);
     let tls_client_certificate = table.boolean("tls-client-certificate").unwrap_or(false);
     let username = table.string("username");
     let password = table.string("password");
@@ -247,6 +248,7 @@ fn trunk(reader: &Reader, mut table: Section<'_>) -> Result<Located<Trunk>, Opti
             .map(|(user, password)| (user.value.into(), password.value.into())),
         identity: identity.into(),
         session_timer,
+        sip_enable_100rel,
     };
     Ok(Located { value: trunk, at })
 }

@@ -12,6 +12,7 @@ use super::leg::{Ask, Leg};
 use super::news::LegNo;
 use super::passage::Passage;
 use super::presented::{self, Presented};
+use super::reliable::RELIABLE;
 use super::timer::Timer;
 use crate::arena::Key;
 use crate::directory::{Directory, DnClass, DnId};
@@ -32,6 +33,8 @@ pub struct Target {
     pub nat: bool,
     /// Carry the loop marker: the call is being forwarded to the peer.
     pub marked: bool,
+    /// Ask for reliable provisional responses, which are acknowledged here.
+    pub reliable: bool,
     /// What the call carries, printed: for the peer only.
     pub carried: Option<Box<Printed>>,
     /// Who calls, as this far end is told, where the caller's own words are not enough.
@@ -210,6 +213,9 @@ impl Branch {
             presented.print(&mut builder);
         }
         headers::relay(&mut builder, request, ours, presented.map_or(&inside, |p| &p.passage));
+        if self.target.reliable {
+            builder.header(HeaderName::Supported, RELIABLE);
+        }
         self.timer.print_opening(&mut builder);
         Some(builder.finish(request.body()))
     }

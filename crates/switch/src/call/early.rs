@@ -1,5 +1,6 @@
 //! Early dialogs (RFC 3261 12.1): each one that a callee opens becomes one that the caller sees, with a To-tag of ours.
 
+use tandem_sip::Message;
 use tandem_sip::dialog::Dialog;
 
 use super::Call;
@@ -7,6 +8,7 @@ use super::branch::{Branch, with_contact};
 use super::incoming::Answer;
 use super::leg::{Leg, Side, behind_nat};
 use super::news::News;
+use super::reliable::{self, Knows};
 use super::reply::print_response;
 use super::setup::{Caller, Setup};
 use crate::ids::Tag;
@@ -24,6 +26,21 @@ pub(super) struct Early {
     pub(super) callee: Option<Leg>,
     /// The caller's, if he called by INVITE.
     pub(super) caller: Option<Leg>,
+    /// Number of the callee's latest reliable response.
+    number: Option<u32>,
+    /// What described the session in a response that was acknowledged for the caller.
+    pub(super) answer: Option<Message>,
+}
+
+impl Early {
+    /// Whether a reliable response of the callee is the next one, which it is then counted as (RFC 3262 4).
+    pub(super) fn is_next(&mut self, number: u32) -> bool {
+        let next = self.number.is_none_or(|last| last.checked_add(1) == Some(number));
+        if next {
+            self.number = Some(number);
+        }
+        next
+    }
 }
 
 impl Setup {
@@ -100,6 +117,10 @@ impl Call {
     ) {
         self.wait_for_progress(rooms, setup);
         let Some(early) = self.early_dialog(rooms, setup, place, answer) else { return };
+        let theirs = reliable::number(answer.message).filter(|_| !setup.hides_progress());
+        if !self.takes_number(rooms, setup, early, theirs, answer.message) {
+            return;
+        }
         let Some(branch) = setup.branches.get(place) else { return };
         let (leg, hidden) = (branch.leg(), setup.hides_progress());
         (setup.ringing, setup.rang) = (true, true);
@@ -112,12 +133,37 @@ impl Call {
             self.tell(rooms, News::Ringing { leg });
             self.aside_rings(rooms, setup);
         }
-        let Caller::Invite(txn, flow) = &setup.caller else { return };
+        let Caller::Invite(txn, flow) = setup.caller else { return };
         let Some(tag) = setup.pairs.get(early).map(|pair| pair.tag).filter(|_| !hidden) else { return };
-        let like = Some((answer.message, &self.passage_back(leg)));
-        let payload = print_response(rooms, &setup.request, *flow, answer.code, like, tag);
+        let own = setup.next_number(rooms, tag);
+        let number = own.or(theirs.filter(|_| setup.knows == Knows::Both));
+        let like = setup.passable(rooms, answer.message, theirs);
+        let like = Some((like.as_ref().unwrap_or(answer.message), &self.passage_back(leg)));
+        let payload = print_response(rooms, &setup.request, flow, answer.code, like, tag, number);
         if let Some(payload) = payload {
-            rooms.endpoint.respond(*txn, answer.code, payload, rooms.now.mono);
+            let number = own.map(|own| (own, theirs));
+            setup.send_provisional(rooms, txn, (answer.code, payload), tag, number);
+        }
+    }
+
+    /// Whether a response of a callee is to be passed on as far as its number goes: not when it came before. Where the
+    /// caller does not know such responses it is acknowledged for him.
+    fn takes_number(
+        &mut self,
+        rooms: &mut Rooms,
+        setup: &mut Setup,
+        early: usize,
+        number: Option<u32>,
+        response: &Message,
+    ) -> bool {
+        match (number, setup.knows) {
+            (None, _) | (_, Knows::Both) => true,
+            (Some(number), Knows::Nothing) => {
+                self.acknowledge_for_caller(rooms, setup, early, number, response)
+            }
+            (Some(number), Knows::OnlyThem) => {
+                setup.pairs.get_mut(early).is_some_and(|pair| pair.is_next(number))
+            }
         }
     }
 
@@ -139,7 +185,16 @@ impl Call {
                 // Who hears nothing of callees has one early dialog with this server, and his answer comes in it.
                 let tag = if setup.hides_progress() { setup.tag } else { rooms.ids.tag() };
                 let remote_tag = remote_tag.into();
-                setup.pairs.push(Early { tag, branch: branch.id, remote_tag, callee: None, caller: None });
+                let (branch, callee, caller) = (branch.id, None, None);
+                setup.pairs.push(Early {
+                    tag,
+                    branch,
+                    remote_tag,
+                    callee,
+                    caller,
+                    number: None,
+                    answer: None,
+                });
                 if tag != setup.tag {
                     self.own_tag(rooms, tag);
                 }

@@ -5,6 +5,7 @@ use tandem_sip::{Builder, Header, HeaderName, Message, NameAddr, Uri};
 
 use super::hide::{Hosts, hide, hosts_of, names_somebody};
 use super::passage::Passage;
+use super::reliable::RELIABLE;
 
 /// Option tags whose meaning survives two dialogs: the parties agree on them end to end.
 const END_TO_END: [&[u8]; 8] = [
@@ -54,6 +55,7 @@ fn stays(name: HeaderName) -> bool {
             | HeaderName::Server
             | HeaderName::Path
             | HeaderName::RAck
+            | HeaderName::RSeq
             | HeaderName::Replaces
             | HeaderName::Timestamp
             | HeaderName::SessionExpires
@@ -99,9 +101,11 @@ fn is_other_that_stays(header: &Header<'_>) -> bool {
         && OTHERS_THAT_STAY.iter().any(|name| header.name_token.eq_ignore_ascii_case(name))
 }
 
+/// That a response is reliable is said by who passes it on, with the number (RFC 3262).
 fn option_tags(builder: &mut Builder<'_>, message: &Message, name: HeaderName) {
+    let numbered = name == HeaderName::Require && message.code().is_some();
     for tag in message.values(name) {
-        if is_end_to_end(tag) {
+        if is_end_to_end(tag) && !(numbered && tag.eq_ignore_ascii_case(RELIABLE)) {
             builder.header(name, tag);
         }
     }
@@ -129,6 +133,13 @@ pub fn unsupported(message: &Message) -> Option<Vec<u8>> {
         joined.extend_from_slice(tag);
     }
     (!joined.is_empty()).then_some(joined)
+}
+
+/// Says that a provisional response is reliable, and its number.
+pub fn print_number(builder: &mut Builder<'_>, number: Option<u32>) {
+    if let Some(number) = number {
+        builder.header(HeaderName::Require, RELIABLE).number(HeaderName::RSeq, number.into());
+    }
 }
 
 /// Whether a request carries the mark of a call that was forwarded once (loop guard b).

@@ -198,7 +198,8 @@ impl Call {
                 let Some(mut caller) = self.caller_leg(&setup, flow) else { return };
                 caller.begin_session(rooms, &self.directory, &setup.request, ok.body());
                 let like = (ok, &self.passage_back(line.no));
-                let ok = print_answer(rooms, &setup.request, flow, code, like, setup.tag, &caller.timer);
+                let beside = (&caller.timer, None);
+                let ok = print_answer(rooms, &setup.request, flow, code, like, setup.tag, beside);
                 let Some(ok) = ok else { return };
                 if !self.tags.contains(&setup.tag) {
                     self.own_tag(rooms, setup.tag);

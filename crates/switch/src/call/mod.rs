@@ -11,6 +11,7 @@
 //! | `branch` | one INVITE to one possible callee |
 //! | `spare` | the next target of a trunk that has several |
 //! | `carried` | user data and ConnID, to and from the peer site |
+//! | `reliable` | reliable provisional responses where only one side knows them |
 //! | `early` | early dialogs, one of ours for each of theirs |
 //! | `best`, `reply` | which refusal the caller is told, and how |
 //! | `talk`, `exchange` | the answered call: two dialogs, and the INVITE that is under way within them |
@@ -57,6 +58,7 @@ mod refer;
 mod referred;
 mod refresh;
 mod relay;
+mod reliable;
 mod reply;
 mod resting;
 mod session;
@@ -244,6 +246,8 @@ pub enum CallTimer {
     Alone,
     /// An audit is due, or stays unanswered.
     Audit,
+    /// A reliable provisional response is sent again, or given up.
+    Provisional,
     /// A session is refreshed, or was not.
     Session,
     /// A party that was replaced has not hung up.

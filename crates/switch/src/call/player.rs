@@ -189,9 +189,6 @@ fn playable(setup: &Setup) -> Result<(), &'static str> {
     if !matches!(setup.caller, Caller::Invite(..)) {
         return Err("the caller is on the line, where only ringback and silence are given");
     }
-    if setup.waiting.as_ref().is_none_or(|waiting| waiting.again_at.is_none()) {
-        return Err("the caller takes reliable provisional responses only (RFC 3262)");
-    }
     let is_sdp = |value: &[u8]| {
         let kind = value.split(|byte| *byte == b';').next().unwrap_or_default();
         kind.trim_ascii().eq_ignore_ascii_case(b"application/sdp")

@@ -28,6 +28,8 @@ pub enum EndReason {
     CallerGone,
     /// A 2xx was not acknowledged for 64*T1.
     NoAck,
+    /// A reliable provisional response was not acknowledged for 64*T1 (RFC 3262).
+    NoPrack,
     /// No response within Timer B or F.
     NoResponse,
     /// The transport could not deliver.
@@ -59,6 +61,7 @@ impl fmt::Display for EndReason {
             Self::RefusedElsewhere => f.write_str("refused elsewhere"),
             Self::CallerGone => f.write_str("the caller gave up"),
             Self::NoAck => f.write_str("the answer was not acknowledged"),
+            Self::NoPrack => f.write_str("a reliable provisional response was not acknowledged"),
             Self::NoResponse => f.write_str("no response"),
             Self::TransportFailed => f.write_str("the transport could not deliver"),
             Self::Audit(end) => write!(f, "{end}"),

@@ -10,6 +10,7 @@ use super::incoming::{Incoming, hops};
 use super::leg::{Ask, Leg, Side};
 use super::passage::believes;
 use super::record::EndReason;
+use super::reliable::rack;
 use super::talk::{ends_dialog, pass_back, too_soon};
 use super::{Call, Pending, Phase, mapped};
 use crate::ids::Tag;
@@ -27,6 +28,9 @@ impl Call {
         if matches!(self.phase, Phase::Ending) {
             return self.request_while_ending(rooms, incoming);
         }
+        if self.acknowledged_early(rooms, to, incoming) {
+            return;
+        }
         if self.request_on_line(rooms, incoming) || self.request_while_apart(rooms, to, incoming) {
             return;
         }
@@ -37,6 +41,7 @@ impl Call {
             }
             Some((side, Order::New)) => self.in_dialog(rooms, side, to, incoming),
         }
+        self.release_answer(rooms);
     }
 
     fn in_dialog(&mut self, rooms: &mut Rooms, side: Side, to: Tag, incoming: &Incoming<'_>) {
@@ -214,16 +219,14 @@ impl Call {
             return Ok(None);
         }
         let bad = || Reject::because(400, "Bad RAck");
-        let rack = incoming.message.header(HeaderName::RAck).ok_or_else(bad)?;
-        let mut words = rack.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty());
-        let (number, cseq, method) = (words.next(), words.next(), words.next());
-        let number = number.filter(|digits| digits.iter().all(u8::is_ascii_digit)).ok_or_else(bad)?;
-        let cseq = cseq.and_then(tandem_sip::lexer::number).ok_or_else(bad)?;
-        let known = self.invite_numbers(side, to).filter(|(theirs, _)| u64::from(*theirs) == cseq);
-        let (_, ours) = known.filter(|_| method == Some(b"INVITE")).ok_or_else(|| Reject::new(481))?;
-        let mut text = number.to_vec();
-        text.extend_from_slice(format!(" {ours} INVITE").as_bytes());
-        Ok(Some(text.into()))
+        let (number, cseq, method) = rack(incoming.message).ok_or_else(bad)?;
+        let known = self.invite_numbers(side, to).filter(|(theirs, _)| *theirs == cseq);
+        let (_, ours) = known.filter(|_| method == b"INVITE").ok_or_else(|| Reject::new(481))?;
+        let number = match &self.phase {
+            Phase::Setup(setup) => setup.passed_number(to, number).ok_or_else(|| Reject::new(481))?,
+            Phase::Talk(_) | Phase::Ending => number,
+        };
+        Ok(Some(format!("{number} {ours} INVITE").into_bytes().into()))
     }
 
     /// CSeq of the latest INVITE of one side, and of what it was passed on as.

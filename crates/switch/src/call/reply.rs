@@ -39,7 +39,7 @@ impl Setup {
     }
 }
 
-/// A response to the caller's INVITE, with what `like` carries passed on.
+/// A provisional response to the caller's INVITE, reliable if it has a number, with what `like` carries passed on.
 pub(super) fn print_response(
     rooms: &mut Rooms,
     request: &Message,
@@ -47,18 +47,21 @@ pub(super) fn print_response(
     code: u16,
     like: Option<(&Message, &Passage)>,
     tag: Tag,
+    number: Option<u32>,
 ) -> Option<bytes::Bytes> {
     let lines = &rooms.lines;
     let message = like.map(|(message, _)| message);
     let mut builder = head(&mut rooms.scratch, request, flow, code, message, tag)?;
     builder.copy(request, HeaderName::RecordRoute);
     own_headers(&mut builder, lines.contact(flow.transport));
+    headers::print_number(&mut builder, number);
     let Some((like, passage)) = like else { return Some(builder.finish(b"")) };
     headers::relay(&mut builder, like, lines.sent_by.as_bytes(), passage);
     Some(builder.finish(like.body()))
 }
 
-/// The 2xx to the caller's INVITE, with what a callee's `ok` carries passed on.
+/// The 2xx to the caller's INVITE, with what a callee's `ok` carries passed on. A description that the callee gave only
+/// `before`, reliably, is repeated: the caller has not seen it so.
 pub(super) fn print_answer(
     rooms: &mut Rooms,
     request: &Message,
@@ -66,7 +69,7 @@ pub(super) fn print_answer(
     code: u16,
     (ok, passage): (&Message, &Passage),
     tag: Tag,
-    timer: &Timer,
+    (timer, before): (&Timer, Option<&Message>),
 ) -> Option<bytes::Bytes> {
     let lines = &rooms.lines;
     let mut builder = head(&mut rooms.scratch, request, flow, code, Some(ok), tag)?;
@@ -74,7 +77,13 @@ pub(super) fn print_answer(
     own_headers(&mut builder, lines.contact(flow.transport));
     headers::relay(&mut builder, ok, lines.sent_by.as_bytes(), passage);
     timer.print_answer(&mut builder);
-    Some(builder.finish(ok.body()))
+    match before.filter(|_| ok.body().is_empty()) {
+        Some(before) => {
+            builder.copy(before, HeaderName::ContentType);
+            Some(builder.finish(before.body()))
+        }
+        None => Some(builder.finish(ok.body())),
+    }
 }
 
 /// A provisional response that describes a session of a media server.
@@ -85,11 +94,13 @@ pub(super) fn print_described(
     code: u16,
     sdp: &[u8],
     tag: Tag,
+    number: Option<u32>,
 ) -> Option<bytes::Bytes> {
     let lines = &rooms.lines;
     let mut builder = head(&mut rooms.scratch, request, flow, code, None, tag)?;
     builder.copy(request, HeaderName::RecordRoute);
     own_headers(&mut builder, lines.contact(flow.transport));
+    headers::print_number(&mut builder, number);
     builder.header(HeaderName::ContentType, b"application/sdp");
     Some(builder.finish(sdp))
 }

@@ -21,6 +21,7 @@ use super::line::Borrowed;
 use super::make::Wanted;
 use super::news::{Carried, Far, LegNo, News};
 use super::record::{EndReason, LegFacts, LegId};
+use super::reliable::{Held, Knows, Series};
 use super::reply::print_answer;
 use super::spare::Spare;
 use super::waiting::Waiting;
@@ -104,6 +105,11 @@ pub struct Setup {
     pub(super) line: Option<Box<Borrowed>>,
     pub(super) pairs: SmallVec<[Early; 1]>,
     pub(super) best: Option<Best>,
+    /// What the caller makes of reliable provisional responses, and those that he is sent.
+    pub(super) knows: Knows,
+    pub(super) series: Vec<Series>,
+    /// A 2xx that waits for their acknowledgement.
+    pub(super) held: Option<Box<Held>>,
     /// When it has rung long enough, if it may not ring for ever.
     pub(super) ring_until: Option<Instant>,
     /// What the caller is told then.
@@ -128,6 +134,9 @@ impl Setup {
             line: None,
             pairs: SmallVec::new(),
             best: None,
+            knows: Knows::default(),
+            series: Vec::new(),
+            held: None,
             ring_until: Some(rooms.now.mono + ring),
             told_then: 480,
             ringing: false,
@@ -145,7 +154,9 @@ impl Setup {
             Caller::Invite(..) | Caller::Nobody(_) | Caller::Aside(_) => None,
         };
         let next = self.spare.due_at().map(|at| (at, CallTimer::NextTarget));
-        [ring, again, session, next].into_iter().flatten().min_by_key(|(at, _)| *at)
+        let provisional = self.provisional_due().map(|at| (at, CallTimer::Provisional));
+        let all = [ring, again, session, next, provisional];
+        all.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     /// Whether the caller hears and sees nothing of those who are called: a waiting caller has his treatment, which
@@ -245,6 +256,7 @@ impl Call {
         let (patience, told_then) = patience(&request, ring_timeout);
         let mut setup = Setup::new(rooms, Caller::Invite(txn, flow), request, patience);
         setup.told_then = told_then;
+        setup.learn_caller(rooms);
         match way {
             Way::Try(stages) => {
                 setup.stages = stages.into();
@@ -334,6 +346,7 @@ impl Call {
         let device = target.device;
         target.carried = self.carried_to(rooms, device);
         target.presented = self.presented_to(rooms, setup, device);
+        target.reliable = setup.asks_for_reliable() && self.directory.enables_100rel(device);
         let Some(branch) = Branch::call(rooms, self.key, id, target, &setup.request) else {
             rooms.counters.refused_full += 1;
             return;
@@ -376,6 +389,8 @@ impl Call {
             if owned {
                 self.provisional(rooms, &mut setup, place, answer);
             }
+            self.phase = Phase::Setup(setup);
+        } else if answer.is_ok() && Self::hold_answer(&mut setup, place, answer) {
             self.phase = Phase::Setup(setup);
         } else if answer.is_ok() {
             self.answered(rooms, setup, place, answer, owned);
@@ -421,8 +436,9 @@ impl Call {
         let early = if owned { self.early_dialog(rooms, &mut setup, place, answer) } else { None };
         let branch = setup.branches.remove(place);
         let pair = early.and_then(|early| setup.pairs.get_mut(early));
-        let found = pair.and_then(|pair| Some((pair.tag, pair.callee.take()?, pair.caller.take())));
-        let Some((tag, mut callee, caller)) = found else {
+        let found = pair
+            .and_then(|pair| Some((pair.tag, pair.callee.take()?, pair.caller.take(), pair.answer.take())));
+        let Some((tag, mut callee, caller, before)) = found else {
             self.branch_ended(rooms, &branch, 502, EndedBy::Server, EndReason::UnusableAnswer);
             setup.offer_best(Best::own(502));
             self.branch_lost(rooms, setup, InPathOutcome::Status { code: 502, drain_marked: false });
@@ -449,10 +465,12 @@ impl Call {
         match (waits, caller) {
             (Caller::Invite(server, flow), Some(mut caller)) => {
                 rooms.counters.calls_answered += 1;
-                caller.begin_session(rooms, &self.directory, &request, answer.message.body());
+                let described = before.as_ref().filter(|_| answer.message.body().is_empty());
+                let described = described.unwrap_or(answer.message).body();
+                caller.begin_session(rooms, &self.directory, &request, described);
                 let like = (answer.message, &self.passage_back(branch.leg()));
-                let Some(ok) = print_answer(rooms, &request, flow, answer.code, like, tag, &caller.timer)
-                else {
+                let beside = (&caller.timer, before.as_ref());
+                let Some(ok) = print_answer(rooms, &request, flow, answer.code, like, tag, beside) else {
                     return;
                 };
                 let answered = Answered {

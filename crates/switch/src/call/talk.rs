@@ -14,7 +14,7 @@ use super::news::LegNo;
 use super::passage::{Passage, believes};
 use super::record::EndReason;
 use super::timer::Timer;
-use super::{Call, Phase, Talking, headers, mapped};
+use super::{Call, Phase, Talking, headers, mapped, reliable};
 use crate::cdr::EndedBy;
 use crate::reject::Reject;
 use crate::rooms::{Rooms, Use, own_headers};
@@ -406,6 +406,9 @@ pub(super) fn pass_back(
         own_headers(&mut builder, lines.contact(flow.transport));
     }
     let Some(like) = like else { return Some(builder.finish(b"")) };
+    if code < 200 {
+        headers::print_number(&mut builder, reliable::number(like));
+    }
     headers::relay(&mut builder, like, lines.sent_by.as_bytes(), passage);
     if let Some(timer) = timer.filter(|_| refreshes && code >= 200) {
         timer.print_answer(&mut builder);

@@ -15,6 +15,7 @@ use super::incoming::Incoming;
 use super::news::{News, Ticket};
 use super::player::Tell;
 use super::record::EndReason;
+use super::reliable::{RELIABLE, with_reliable};
 use super::reply::{print_described, print_response};
 use super::setup::{Caller, Setup};
 use super::talk::too_soon;
@@ -40,7 +41,7 @@ pub(super) struct Waiting {
     pub(super) at: Arc<str>,
     /// What the caller is told: 180 or 182.
     code: u16,
-    /// When he is told again; never a caller who is on the line, or takes reliable provisional responses only.
+    /// When he is told again; never a caller who is on the line.
     pub(super) again_at: Option<Instant>,
 }
 
@@ -98,12 +99,15 @@ impl Call {
             Tell::Media(sdp, tag) => (183, tag, Some(sdp)),
             Tell::Plain(tag) => (waiting.code, tag, None),
         };
+        let (txn, flow) = (*txn, *flow);
+        let number = setup.next_number(rooms, tag);
         let payload = match sdp {
-            Some(sdp) => print_described(rooms, &setup.request, *flow, code, &sdp, tag),
-            None => print_response(rooms, &setup.request, *flow, code, None, tag),
+            Some(sdp) => print_described(rooms, &setup.request, flow, code, &sdp, tag, number),
+            None => print_response(rooms, &setup.request, flow, code, None, tag, number),
         };
         if let Some(payload) = payload {
-            rooms.endpoint.respond(*txn, code, payload, rooms.now.mono);
+            let number = number.map(|number| (number, None));
+            setup.send_provisional(rooms, txn, (code, payload), tag, number);
         }
         if let Some(leg) = self.legs.first_mut().filter(|_| code == 180) {
             leg.ringing.get_or_insert(rooms.now.unix_ms);
@@ -175,6 +179,11 @@ impl Call {
         {
             self.tell_treatment(rooms, &mut setup);
             self.phase = Phase::Setup(setup);
+        }
+        if let Phase::Setup(setup) = &self.phase
+            && setup.provisional_due().is_some_and(|at| at <= now)
+        {
+            self.provisional_timeout(rooms);
         }
         self.waiting_session_timeout(rooms);
     }
@@ -277,16 +286,15 @@ enum Asks {
 
 impl Setup {
     /// The caller is to see nothing of callees from now on. Whether he can be told of his treatment: not if he is on
-    /// the line already, or insists on reliable provisional responses, which this server does not give.
+    /// the line already. Phones are not asked for reliable provisional responses.
     fn becomes_quiet(&mut self, rooms: &mut Rooms) -> bool {
         let Caller::Invite(..) = self.caller else { return false };
-        let insists = self.request.has_token(HeaderName::Require, RELIABLE);
-        if (insists || self.request.has_token(HeaderName::Supported, RELIABLE))
-            && let Some(request) = without_reliable(rooms, &self.request)
+        if self.request.has_token(HeaderName::Supported, RELIABLE)
+            && let Some(request) = with_reliable(rooms, &self.request, None)
         {
             self.request = request;
         }
-        !insists
+        true
     }
 
     /// Nobody is offered the call now.
@@ -316,26 +324,6 @@ impl Setup {
         let callee = |branch: &&super::Branch| branch.tag == to && branch.call_id.text() == env.call_id;
         if self.branches.iter().any(|branch| callee(&branch)) { Asks::Callee } else { Asks::Nobody }
     }
-}
-
-const RELIABLE: &[u8] = b"100rel";
-
-/// The INVITE with everything but its wish for reliable provisional responses.
-fn without_reliable(rooms: &mut Rooms, request: &Message) -> Option<Message> {
-    let (method, uri) = (request.method_token()?, request.request_uri()?);
-    let mut builder = tandem_sip::Builder::request(&mut rooms.scratch, method, uri);
-    let option = |name| matches!(name, HeaderName::Supported | HeaderName::Require);
-    for header in request.headers().filter(|header| header.name != HeaderName::ContentLength) {
-        if !option(header.name) {
-            builder.copy_line(&header);
-        }
-    }
-    for name in [HeaderName::Supported, HeaderName::Require] {
-        for tag in request.values(name).filter(|tag| !tag.eq_ignore_ascii_case(RELIABLE)) {
-            builder.header(name, tag);
-        }
-    }
-    Message::parse(builder.finish(request.body())).ok()
 }
 
 fn treatment_of<'a>(directory: &'a Directory, number: &str) -> Option<&'a Treatment> {

@@ -254,6 +254,8 @@ pub struct DnClass {
     pub ring_timeout: Option<Duration>,
     /// `session-timer` and its fellows at DN level.
     pub session_timer: OwnSessionTimer,
+    /// `sip-enable-100rel`: this server asks for reliable provisional responses on behalf of callers who do not.
+    pub sip_enable_100rel: bool,
     /// Contacts this DN may register.
     pub max_contacts: usize,
     /// Options of agents at DN level.
@@ -281,6 +283,7 @@ impl Default for DnClass {
             oos: TrunkOptions::default(),
             ring_timeout: None,
             session_timer: OwnSessionTimer::default(),
+            sip_enable_100rel: true,
             max_contacts: crate::limits::MAX_CONTACTS,
             agent: AgentOptions::default(),
             answer: AnswerMode::default(),
@@ -323,6 +326,8 @@ pub struct Trunk {
     pub identity: Arc<TrunkIdentity>,
     /// `session-timer` and its fellows at DN level.
     pub session_timer: OwnSessionTimer,
+    /// `sip-enable-100rel`: this server asks for reliable provisional responses on behalf of callers who do not.
+    pub sip_enable_100rel: bool,
 }
 
 /// One line of the dial plan. The longest matching prefix wins.
@@ -609,6 +614,16 @@ impl Directory {
     pub fn dialog_watchers(&self, dn: DnId) -> &Watchers {
         let own = self.extension(dn).and_then(|extension| extension.class.dialog_watchers.as_ref());
         own.unwrap_or(&self.options.events.dialog_watchers)
+    }
+
+    /// Whether a far end is asked for reliable provisional responses on behalf of callers who do not.
+    #[must_use]
+    pub fn enables_100rel(&self, device: Device) -> bool {
+        match device {
+            Device::Extension(id) => self.extension(id).is_some_and(|e| e.class.sip_enable_100rel),
+            Device::Trunk(id) => self.trunk(id).is_some_and(|trunk| trunk.sip_enable_100rel),
+            Device::Mixer => false,
+        }
     }
 
     /// Session timers with a far end.

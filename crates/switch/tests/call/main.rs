@@ -35,6 +35,7 @@ mod records;
 mod refer;
 mod refusals;
 mod reinvite;
+mod reliable;
 mod secure;
 mod session_timer;
 mod setup;

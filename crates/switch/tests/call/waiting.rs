@@ -256,13 +256,19 @@ fn an_agents_phone_is_not_asked_for_reliable_responses_that_nobody_would_acknowl
 }
 
 #[test]
-fn a_caller_who_insists_on_reliable_responses_hears_none_and_is_answered_all_the_same() {
+fn a_caller_who_insists_on_reliable_responses_is_told_so_and_answered() {
     let mut bed = bed();
     bed.register("1001", CALLER);
     bed.register("1002", CALLEE);
     bed.receive(CALLER, &with(&invite("1001", CALLER, QUEUE, "call1"), "Require: 100rel"));
-    assert_eq!(codes(&bed.take(CALLER)), [100]);
-    bed.pass(Duration::from_secs(200));
+    let told = bed.take(CALLER);
+    assert_eq!(codes(&told), [100, 182]);
+    let (ringing, number) = (&told[1], header(&told[1], HeaderName::RSeq));
+    assert!(ringing.has_token(HeaderName::Require, b"100rel"));
+    let prack = with(&in_dialog(ringing, "PRACK", 2, CALLER, ""), &format!("RAck: {number} 1 INVITE"));
+    bed.receive(CALLER, &prack);
+    assert_eq!(codes(&bed.take(CALLER)), [200]);
+    bed.pass(Duration::from_secs(59));
     assert!(bed.take(CALLER).is_empty());
     let key = bed.key();
     bed.steer(key, Operation::Offer(on_to(1))).unwrap();

@@ -73,6 +73,7 @@ pub fn trunk(name: &str, at: &str) -> Trunk {
         credentials: None,
         identity: Arc::default(),
         session_timer: Default::default(),
+        sip_enable_100rel: true,
     }
 }
 

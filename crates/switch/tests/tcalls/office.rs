@@ -72,6 +72,7 @@ pub fn directory(mixer: bool) -> Directory {
         credentials: None,
         identity: Arc::default(),
         session_timer: Default::default(),
+        sip_enable_100rel: true,
     };
     let rule = DialRule { prefix: "0".into(), strip: 0, add: "".into(), trunks: vec![TrunkId(0)] };
     let point = RoutingPoint {
