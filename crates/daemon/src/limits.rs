@@ -36,6 +36,8 @@ pub const MAX_NETWORKS: usize = 256;
 
 /// Kernel buffer asked for on each UDP socket, bytes; the kernel may grant less.
 pub const UDP_BUFFER: usize = 4 * 1024 * 1024;
+/// How often the node is told how much waits for it.
+pub const LOAD_EVERY: Duration = Duration::from_millis(100);
 /// Datagrams handled before timers, connections and commands get their turn.
 pub const UDP_BUDGET: usize = 64;
 /// Least time between two turns for timers alone. The shortest SIP timer is 200 ms; a wake-up of its own for each of the

@@ -6,6 +6,7 @@ use tandem_peer::continuity::Mode;
 use tandem_switch::Event;
 use tandem_switch::cdr::{Cdr, EndedBy, LegRecord};
 use tandem_switch::guard::Incident;
+use tandem_switch::overload::Change;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::LogFormat;
@@ -68,6 +69,10 @@ pub fn event(event: &Event) {
             tracing::warn!(because = %seen, "why the peer seems to be lost: {rating}");
         }
         Event::Guard(incident) => guard(incident),
+        Event::Overload(Change::Begins(burden)) => {
+            tracing::warn!(because = %burden, "overloaded: what matters least is refused (503)");
+        }
+        Event::Overload(Change::Ends(refused)) => tracing::warn!(refused, "no longer overloaded"),
         Event::TollBarred { dn, dialled, rule } => {
             tracing::warn!(%dn, ?dialled, limit = %rule, "an external call was refused: a limit of the Extension");
         }

@@ -9,6 +9,7 @@ mod config;
 mod drill;
 mod edges;
 mod limits;
+mod load;
 mod log;
 mod password;
 mod readiness;

@@ -17,7 +17,8 @@ use crate::edges::isolation::{Fate, Isolation};
 use crate::edges::media::MediaEdge;
 use crate::edges::tcp::TcpEdge;
 use crate::edges::udp::{Received, UdpEdge};
-use crate::limits::{COMMAND_BUDGET, TIMER_SLACK, UDP_BUDGET};
+use crate::limits::{COMMAND_BUDGET, MAX_COMMANDS, TIMER_SLACK, UDP_BUDGET};
+use crate::load::LoadMeter;
 use crate::log;
 
 /// The `Node` and what it speaks through.
@@ -38,6 +39,8 @@ pub struct Shell {
     pub isolation: Arc<Isolation>,
     /// What a drill holds back until its time, in that order.
     pub delayed: VecDeque<(Instant, Transmit)>,
+    /// How far behind it is.
+    pub load: LoadMeter,
     /// What other threads ask for.
     pub commands: mpsc::Receiver<Command>,
     /// Told when a graceful shutdown is done.
@@ -75,20 +78,36 @@ impl Shell {
                     None => return,
                 },
             }
+            self.tell_load(now());
         }
     }
 
     fn datagrams(&mut self, socket: usize) {
         self.udp.flush();
+        let mut emptied = false;
         for _ in 0..UDP_BUDGET {
             let now = now();
             match self.udp.receive(socket, now.mono) {
                 Received::Message(flow, message) => self.handle(Input::Sip { flow, message }, now),
                 Received::Dropped => {}
-                Received::Nothing => break,
+                Received::Nothing => {
+                    emptied = true;
+                    break;
+                }
             }
         }
-        self.settle(now());
+        let now = now();
+        self.load.turn(socket, emptied, now.mono);
+        self.settle(now);
+    }
+
+    /// Tells the node, from time to time, how much waits for it.
+    fn tell_load(&mut self, now: Now) {
+        let queued = self.commands.len() * 100 / MAX_COMMANDS;
+        if let Some(load) = self.load.due(queued, now.mono) {
+            self.node.handle_input(Input::Load(load), now);
+            self.settle(now);
+        }
     }
 
     fn timeout(&mut self) {

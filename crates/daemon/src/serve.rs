@@ -26,6 +26,7 @@ use crate::edges::resolve::Resolve;
 use crate::edges::udp::UdpEdge;
 use crate::edges::{tcp, tls, udp};
 use crate::limits::{MAX_COMMANDS, MAX_CONNECTIONS, MAX_CTI_LINKS, MAX_HTTP_REQUESTS, MAX_LISTEN};
+use crate::load::LoadMeter;
 use crate::readiness::{self, Readiness};
 use crate::reload;
 use crate::run::{Shell, now};
@@ -97,7 +98,8 @@ pub fn serve(origin: &Origin, config: Config) -> Result<()> {
         let node = Node::new(first, seed, now());
         let (udp, drained) = (UdpEdge::new(udp)?, Some(drained));
         let (cti, commands, delayed) = (desktops, receiver, VecDeque::new());
-        Ok(Shell { node, udp, tcp, cti, media, cdrs, isolation, delayed, commands, drained })
+        let load = LoadMeter::default();
+        Ok(Shell { load, node, udp, tcp, cti, media, cdrs, isolation, delayed, commands, drained })
     };
     let (node, ended) = start_node(shell)?;
     let ends = Ends { ended, drained: done };

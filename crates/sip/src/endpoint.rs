@@ -179,6 +179,8 @@ const NOWHERE: Flow = Flow {
 pub struct Endpoint<U> {
     timers: Timers,
     capacity: usize,
+    /// The message at hand may use the whole table.
+    reserved: bool,
     table: table::Table<U>,
     keys: keys::RequestKeys,
     scratch: Vec<u8>,
@@ -197,6 +199,7 @@ impl<U: Copy> Endpoint<U> {
         Endpoint {
             timers,
             capacity: limits::MAX_TRANSACTIONS,
+            reserved: false,
             table: table::Table::new(&timers, branch_seed),
             keys: keys::RequestKeys::default(),
             scratch: Vec::new(),
@@ -219,6 +222,20 @@ impl<U: Copy> Endpoint<U> {
         } else {
             self.response(flow, message, now)
         }
+    }
+
+    /// The same for a request that is as important as those of running calls: one that was [`Received::Full`] before.
+    pub fn receive_reserved(&mut self, flow: Flow, message: Message, now: Instant) -> Received<U> {
+        self.reserved = true;
+        let received = self.receive(flow, message, now);
+        self.reserved = false;
+        received
+    }
+
+    /// How many transactions there may be.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.capacity
     }
 
     /// Sends bytes outside any transaction: the ACK for a 2xx.

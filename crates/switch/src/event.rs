@@ -88,6 +88,8 @@ pub enum Event {
     },
     /// A source misbehaves: a line that fail2ban reads.
     Guard(Box<crate::guard::Incident>),
+    /// More comes than is done: requests are refused, or not any more.
+    Overload(crate::overload::Change),
     /// An Extension may make no further external call for now.
     TollBarred {
         /// Its number.

@@ -38,6 +38,8 @@ pub enum Input {
     Cti(CtiInput),
     /// A media server plays, or does not.
     Media(MediaNews),
+    /// How much waits for the node. A driver says so every tenth of a second while it has something to do.
+    Load(crate::overload::Load),
     /// A new configuration takes effect, whole.
     Directory(Arc<Directory>),
     /// Graceful shutdown starts, or is called off.

@@ -194,3 +194,7 @@ pub const MAX_TOLL_PER_MINUTE: usize = 1_000;
 pub const MAX_EMERGENCY_NUMBERS: usize = 32;
 /// Calls beyond `max-calls` that are kept for emergency calls.
 pub const EMERGENCY_CALLS: usize = 64;
+/// How long messages may wait; beyond it the server is overloaded, and refuses what matters least.
+pub const OVERLOAD_TARGET: Duration = Duration::from_millis(100);
+/// How often the pressure of an overload is judged anew.
+pub const OVERLOAD_STEP: Duration = Duration::from_millis(100);

@@ -41,6 +41,12 @@ pub struct Counters {
     pub refers: u64,
     /// INVITEs refused or redirected because the server is being drained.
     pub refused_draining: u64,
+    /// Requests refused because of overload: OPTIONS, subscriptions and the like.
+    pub shed_chat: u64,
+    /// The same: new calls.
+    pub shed_calls: u64,
+    /// The same: registrations.
+    pub shed_registrations: u64,
     /// Users and sources locked out.
     pub locked_out: u64,
     /// Requests turned away because their user or source is locked out.
@@ -89,8 +95,11 @@ impl Counters {
         self.of_calls().into_iter().chain(self.of_others()).chain(self.of_the_door())
     }
 
-    fn of_the_door(&self) -> [Counted; 7] {
+    fn of_the_door(&self) -> [Counted; 10] {
         [
+            ("tandem_shed_chat_total", "OPTIONS, SUBSCRIBE and the like refused in overload", self.shed_chat),
+            ("tandem_shed_calls_total", "New calls refused in overload", self.shed_calls),
+            ("tandem_shed_registrations_total", "REGISTERs refused in overload", self.shed_registrations),
             (
                 "tandem_locked_out_total",
                 "Users and sources locked out after wrong credentials",

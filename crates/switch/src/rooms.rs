@@ -20,6 +20,7 @@ use crate::event::Event;
 use crate::guard::{Guard, Ledger};
 use crate::ids::{Ids, Tag};
 use crate::metrics::Counters;
+use crate::overload::Overload;
 use crate::registrar::Registrar;
 use crate::reject::Reject;
 use crate::time::Now;
@@ -166,6 +167,8 @@ pub struct Rooms {
     pub guard: Guard,
     /// External calls on somebody's account, and emergency calls.
     pub ledger: Ledger,
+    /// How hard the load presses.
+    pub overload: Overload,
     /// What is believed about trunks and probed devices.
     pub trunks: Trunks,
     /// Randomness.
@@ -210,6 +213,7 @@ impl Rooms {
             admission: Admission::new(directory.server.nonce_secret),
             guard: Guard::default(),
             ledger: Ledger::default(),
+            overload: Overload::default(),
             trunks: Trunks::new(&directory, now),
             ids,
             share: None,

@@ -61,6 +61,10 @@ pub struct Guard {
     pub external_calls: usize,
     /// Users and sources locked out now.
     pub locked_out: usize,
+    /// How hard the load presses, 0 to 1000; above 0 requests are refused.
+    pub pressure: u32,
+    /// What is too much, if anything is.
+    pub overloaded_by: Option<String>,
 }
 
 /// `tandem guard list`: one lock-out.

@@ -170,7 +170,14 @@ fn guard(answer: &Value, colours: bool) -> String {
         0 => String::new(),
         n => format!("; {}", paint(&format!("{n} emergency calls"), Tone::Bad, colours)),
     };
-    format!("{locked}; {} external calls on accounts{help}", number("external_calls"))
+    let overload = match guard.and_then(|guard| guard.get("overloaded_by")).and_then(Value::as_str) {
+        None => String::new(),
+        Some(why) => {
+            let pressure = format!("overloaded, pressure {} of 1000", number("pressure"));
+            format!("; {}: {why}", paint(&pressure, Tone::Bad, colours))
+        }
+    };
+    format!("{locked}; {} external calls on accounts{help}{overload}", number("external_calls"))
 }
 
 /// `tandem dn list`.

@@ -168,6 +168,11 @@ fn status(page: &mut Page, status: &view::Status) {
         "External calls now that a limit counts",
         status.guard.external_calls,
     );
+    page.gauge(
+        "tandem_overload",
+        "How hard the load presses, 0 to 1000; above 0 requests are refused",
+        status.guard.pressure,
+    );
     page.gauge("tandem_locked_out", "Users and sources locked out now", status.guard.locked_out);
     page.gauge("tandem_extensions", "Extension DNs configured", status.extensions);
     page.gauge("tandem_extensions_in_service", "Extension DNs in service", status.in_service);

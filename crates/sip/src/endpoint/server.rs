@@ -220,7 +220,8 @@ impl<U: Copy> Endpoint<U> {
 
     /// What belongs to a running call may use the whole table; what is new leaves it some room.
     fn has_room(&self, is_running: bool) -> bool {
-        let kept_free = if is_running { 0 } else { self.capacity / limits::TRANSACTION_HEADROOM };
+        let kept_free =
+            if is_running || self.reserved { 0 } else { self.capacity / limits::TRANSACTION_HEADROOM };
         self.table.len() < self.capacity - kept_free
     }
 }

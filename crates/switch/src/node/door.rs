@@ -1,6 +1,6 @@
 //! The door: what becomes of a request outside a dialog before anybody looks at what it is for. Trunks, those who call
 //! for help and networks in `allow` pass; of the others, in this order: networks that may not come, scanners, who is
-//! locked out, who comes too fast.
+//! locked out, who comes too fast. What is left is refused by its class while more comes than is done.
 //!
 //! Whoever is turned away here leaves nothing behind. What is refused costs its sender's address one answer, whatever it
 //! sends again is a new request.
@@ -15,6 +15,8 @@ use crate::directory::{DnId, TrunkId, contains};
 use crate::event::Event;
 use crate::explain::KnownBy;
 use crate::guard::{Incident, Manner, Offence, incident, scanners, source_of};
+use crate::limits::MAX_HELD_OUTPUTS;
+use crate::overload::{self, Burden, Class, Load};
 use crate::reject::Reject;
 use crate::rooms::{Device, Rooms};
 use crate::routing;
@@ -41,13 +43,83 @@ impl Node {
         env: &Envelope<'_>,
     ) -> Door {
         let rooms = &mut self.rooms;
-        if trunk.is_some()
-            || rooms.directory.options.guard.allows(flow.remote.ip())
-            || (env.cseq.method == Method::Invite && rooms.asks_for_help(request))
-        {
+        if env.cseq.method == Method::Invite && rooms.asks_for_help(request) {
             return Door::Open;
         }
-        rooms.stranger(flow, request, env)
+        if trunk.is_none() && !rooms.directory.options.guard.allows(flow.remote.ip()) {
+            let door = rooms.stranger(flow, request, env);
+            if !matches!(door, Door::Open) {
+                return door;
+            }
+        }
+        self.under_load(flow, trunk, request, env)
+    }
+
+    /// What becomes of it while more comes than is done.
+    fn under_load(
+        &mut self,
+        flow: Flow,
+        trunk: Option<TrunkId>,
+        request: &Message,
+        env: &Envelope<'_>,
+    ) -> Door {
+        let rooms = &mut self.rooms;
+        if rooms.overload.because().is_none() {
+            return Door::Open;
+        }
+        let dn = claimed(env);
+        let known = || trunk.is_some() || request.header(HeaderName::Authorization).is_some();
+        let class = match env.cseq.method {
+            Method::Invite if known() || rooms.is_known_flow(flow, env) => Class::Call,
+            Method::Invite => Class::StrangersCall,
+            Method::Register if self.floor.agents.is_logged_in(&dn) => Class::AgentsRegistration,
+            Method::Register => Class::Registration,
+            // A trunk that is not answered believes that this server is lost.
+            Method::Options if trunk.is_some() => return Door::Open,
+            Method::Ack
+            | Method::Cancel
+            | Method::Bye
+            | Method::Prack
+            | Method::Update
+            | Method::Info
+            | Method::Notify => return Door::Open,
+            Method::Options
+            | Method::Message
+            | Method::Subscribe
+            | Method::Refer
+            | Method::Publish
+            | Method::Other => Class::Chat,
+        };
+        let (admitted, change) = rooms.overload.admits(class, rooms.now.mono);
+        if let Some(change) = change {
+            rooms.report(Event::Overload(change));
+        }
+        if admitted {
+            return Door::Open;
+        }
+        let counters = &mut rooms.counters;
+        *match class {
+            Class::Chat => &mut counters.shed_chat,
+            Class::StrangersCall | Class::Call => &mut counters.shed_calls,
+            Class::Registration | Class::AgentsRegistration => &mut counters.shed_registrations,
+        } += 1;
+        let dice = rooms.ids.below(overload::SPREAD + 1);
+        let after = rooms.overload.retry_after_s(dice).to_string();
+        Door::Refused(Reject::because(503, "Overloaded").with(HeaderName::RetryAfter, after))
+    }
+
+    /// The driver says how much waits; what waits here is known.
+    pub(super) fn load(&mut self, load: Load) {
+        let rooms = &mut self.rooms;
+        let burdens = [
+            (Burden::Behind, overload::behind(load.behind_for)),
+            (Burden::Queue, u32::from(load.queued_percent) * 2),
+            (Burden::HeldOutputs, overload::of_half(self.outbox.len(), MAX_HELD_OUTPUTS)),
+            (Burden::Transactions, overload::of_half(rooms.endpoint.len(), rooms.endpoint.capacity())),
+        ];
+        if let Some(change) = rooms.overload.measured(burdens, rooms.now.mono) {
+            rooms.report(Event::Overload(change));
+        }
     }
 }
 
@@ -57,6 +129,8 @@ impl Node {
             emergency_calls: self.rooms.ledger.emergencies(),
             external_calls: self.rooms.ledger.external_calls(),
             locked_out: self.rooms.guard.locks.len(now.mono),
+            pressure: self.rooms.overload.pressure(),
+            overloaded_by: self.rooms.overload.because().map(|burden| burden.to_string()),
         }
     }
 

@@ -505,6 +505,7 @@ impl Node {
             | Event::DrainAborted { .. }
             | Event::Migration { .. }
             | Event::Guard(_)
+            | Event::Overload(_)
             | Event::TollBarred { .. }
             | Event::EmergencyCall { .. }
             | Event::Drained { .. } => return,

@@ -166,6 +166,7 @@ impl Node {
                 let over = self.calls.with(&mut self.rooms, id.call, |call, rooms| call.media(rooms, news));
                 self.keep(over);
             }
+            Input::Load(load) => self.load(load),
             Input::Directory(directory) => {
                 let before = Arc::clone(&self.rooms.directory);
                 self.rooms.adopt(directory);
@@ -240,6 +241,12 @@ impl Node {
             Received::Response { txn, user, message, flow } => self.response(txn, user, flow, &message),
             Received::Stray { message: _ } => self.rooms.counters.stray_responses += 1,
             Received::BadRequest { flow, message, fault } => self.bad_request(flow, &message, fault),
+            Received::Full { flow, message } if self.rooms.asks_for_help(&message) => {
+                let received = self.rooms.endpoint.receive_reserved(flow, message, self.rooms.now.mono);
+                if !matches!(received, Received::Full { .. }) {
+                    self.received(received);
+                }
+            }
             Received::Full { flow, message } => {
                 self.rooms.counters.refused_full += 1;
                 self.rooms.respond_stateless(flow, &message, &crate::reject::Reject::full());

@@ -48,7 +48,7 @@ impl Node {
         if env.max_forwards == Some(0) && goes_further(env) {
             return Err(Reject::new(483));
         }
-        if self.outbox.len() > MAX_HELD_OUTPUTS {
+        if self.outbox.len() > MAX_HELD_OUTPUTS && !self.rooms.asks_for_help(request) {
             self.rooms.counters.refused_full += 1;
             return Err(Reject::full());
         }

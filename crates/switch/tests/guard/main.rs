@@ -13,4 +13,5 @@ mod support;
 mod bench;
 mod doors;
 mod help;
+mod loads;
 mod tolls;
