@@ -7,6 +7,7 @@ use tandem_switch::Event;
 use tandem_switch::cdr::{Cdr, EndedBy, LegRecord};
 use tandem_switch::guard::Incident;
 use tandem_switch::overload::Change;
+use tandem_switch::registrar::Happened;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::LogFormat;
@@ -65,6 +66,15 @@ pub fn event(event: &Event) {
                  forwarded to the peer (dr-recovery-sweep would log them out)"
             );
         }
+        Event::Binding { dn, contact, what } => match what {
+            Happened::PutAway(why) => {
+                tracing::warn!(%dn, %contact, reason = %why, "a registered contact is not called any more");
+            }
+            Happened::TakenBack => tracing::info!(%dn, %contact, "a registered contact is called again"),
+            Happened::Removed(why) => {
+                tracing::info!(%dn, %contact, reason = %why, "a dead contact was removed");
+            }
+        },
         Event::PeerFailure { rating, seen } => {
             tracing::warn!(because = %seen, "why the peer seems to be lost: {rating}");
         }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use tandem_peer::Mode;
 
+use crate::registrar::Happened;
+
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -105,6 +107,15 @@ pub enum Event {
         from: Box<str>,
         /// The number that is sent to the emergency trunks.
         number: Box<str>,
+    },
+    /// Something happened to a registered contact that nobody asked for.
+    Binding {
+        /// Number of the Extension.
+        dn: Arc<str>,
+        /// The contact URI.
+        contact: Box<str>,
+        /// What: put into quarantine, back in use, or removed from there.
+        what: Happened,
     },
     /// The continuity mode of this server changed.
     ModeChanged {

@@ -20,6 +20,7 @@ mod input;
 pub mod limits;
 pub mod media;
 pub mod metrics;
+mod nat;
 mod node;
 mod outbox;
 mod output;

@@ -65,6 +65,16 @@ pub const RETRY_AFTER_S: u32 = 5;
 pub const MAX_EXPIRED_AT_ONCE: usize = 1_000;
 /// Longest contact URI with its parameters that a REGISTER may bring, bytes; a longer one gets 400.
 pub const MAX_CONTACT_BYTES: usize = 1_024;
+/// Proxies that one Path may name; a REGISTER with more gets 400.
+pub const MAX_PATH: usize = 8;
+/// Bytes of one Path; a REGISTER with more gets 400.
+pub const MAX_PATH_BYTES: usize = 1_024;
+/// Pause before a binding in quarantine is asked a second time whether it lives; each further pause is twice as long.
+pub const GHOST_ASKED_AFTER: Duration = Duration::from_secs(5);
+/// The longest such pause.
+pub const GHOST_ASKED_AFTER_MOST: Duration = Duration::from_secs(60);
+/// Keep-alives and questions to phones sent in one turn; the others follow in the next, so that calls are not held up.
+pub const MAX_PULSES_AT_ONCE: usize = 200;
 /// Granted for an `expires` that is no number, seconds (RFC 3261 20.10); `max-expires` still applies.
 pub const MALFORMED_EXPIRES_S: u32 = 3_600;
 /// How long a nonce of digest authentication is good, ms; an older one is answered with `stale=true`.

@@ -31,6 +31,12 @@ pub struct Counters {
     pub registers: u64,
     /// Bindings that expired.
     pub bindings_expired: u64,
+    /// Contacts put into quarantine.
+    pub bindings_quarantined: u64,
+    /// Contacts that came back from there.
+    pub bindings_restored: u64,
+    /// Contacts removed from there.
+    pub bindings_removed: u64,
     /// Challenges sent.
     pub challenges: u64,
     /// Credentials that were wrong.
@@ -163,10 +169,17 @@ impl Counters {
         ]
     }
 
-    fn of_others(&self) -> [Counted; 20] {
+    fn of_others(&self) -> [Counted; 23] {
         [
             ("tandem_registers_total", "REGISTER requests accepted", self.registers),
             ("tandem_bindings_expired_total", "Bindings that expired", self.bindings_expired),
+            (
+                "tandem_bindings_quarantined_total",
+                "Contacts put into quarantine: their flow failed, or the phone left them for another",
+                self.bindings_quarantined,
+            ),
+            ("tandem_bindings_restored_total", "Contacts taken back from quarantine", self.bindings_restored),
+            ("tandem_bindings_removed_total", "Contacts removed from quarantine", self.bindings_removed),
             ("tandem_challenges_total", "Digest challenges sent", self.challenges),
             ("tandem_authentication_failures_total", "Wrong credentials", self.authentication_failures),
             ("tandem_refers_total", "Transfers by REFER accepted", self.refers),

@@ -64,6 +64,8 @@ pub enum Use {
     Probe(Device, TargetNo, ProbeId),
     /// A NOTIFY to a watcher.
     Notify(Key),
+    /// The OPTIONS to the registered contact with this record.
+    Pulse(u64),
     /// Nobody waits for the outcome.
     Nobody,
 }
@@ -237,6 +239,7 @@ impl Rooms {
         let old = std::mem::replace(&mut self.directory, directory);
         self.lines = Lines::of(&self.directory);
         self.registrar.adopt(&old, &self.directory, &mut self.log);
+        self.registrar.settle(self.now.mono);
         self.trunks.adopt(&old, &self.directory, self.now, &mut self.facts);
     }
 

@@ -1,5 +1,7 @@
 //! Where a call goes: the dialled number, the dial plan, and Business Continuity Forwarding.
 
+pub mod contacts;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +12,10 @@ use tandem_sip::{Envelope, HeaderName, Message, Uri};
 
 use crate::agent::Agents;
 use crate::call::control::Onward;
-use crate::call::{Carried, Stage, Target, address, has_marker};
+use crate::call::{Carried, Stage, Target, has_marker};
 use crate::directory::{Directory, DnId, FloorDn, Trunk, TrunkId};
 use crate::event::Event;
 use crate::explain::{Absent, What};
-use crate::limits::MAX_BRANCHES;
 use crate::reject::Reject;
 use crate::rooms::{Device, Rooms};
 
@@ -481,7 +482,8 @@ fn mixer_target(rooms: &Rooms, conference: &str) -> Result<SmallVec<[Target; 2]>
         carried: None,
         presented: None,
         reliable: false,
-        answers: None
+        answers: None,
+        contact: None
     }])
 }
 
@@ -513,31 +515,11 @@ fn extension_targets(
             carried: None,
             presented: None,
             reliable: false,
-            answers: None
+            answers: None,
+            contact: None
         }]);
     }
-    let target = |binding: &crate::registrar::Binding| {
-        let flow = binding.flow();
-        let named = Uri::parse(binding.uri()).ok().and_then(|uri| address(&uri));
-        Target {
-            device,
-            uri: binding.uri().into(),
-            flow,
-            nat: named != Some(flow.remote),
-            marked: false,
-            carried: None,
-            presented: None,
-            reliable: false,
-            answers: None,
-        }
-    };
-    let found: SmallVec<[Target; 2]> = rooms
-        .registrar
-        .bindings(now)
-        .filter(|binding| binding.reachable())
-        .take(MAX_BRANCHES)
-        .map(target)
-        .collect();
+    let found = contacts::targets(&rooms.registrar, device, now);
     if found.is_empty() { Err(absent(Absent::NotRegistered)) } else { Ok(found) }
 }
 
@@ -579,6 +561,7 @@ fn trunk_targets(
             carried: None,
             presented: None,
             answers: None,
+            contact: None,
         }
     };
     Ok(ways.iter().map(target).collect())

@@ -167,6 +167,18 @@ pub struct Binding {
     pub reached_at: String,
     /// Call-ID of the REGISTER that made it.
     pub call_id: String,
+    /// `+sip.instance`, if the phone names one.
+    pub instance: Option<String>,
+    /// `reg-id`: which flow of the instance it is.
+    pub reg_id: Option<u32>,
+    /// The proxies on the way to it, as a Route header has them.
+    pub path: Option<String>,
+    /// Reached where its REGISTER came from, whatever its contact says.
+    pub nat: bool,
+    /// Why it is not called, if it is not.
+    pub quarantine: Option<&'static str>,
+    /// Seconds until it is removed, if it is not called.
+    pub removed_in_s: Option<u64>,
 }
 
 /// `tandem call list`: one call.

@@ -196,10 +196,30 @@ pub fn reg(answer: &Value, colours: bool) -> String {
         let q = binding.get("q").and_then(Value::as_u64).unwrap_or(1000);
         let q = (format!("{}.{:03}", q / 1000, q % 1000), Tone::Plain);
         let expires = seconds(binding, "expires_s");
-        vec![plain(binding, "dn"), q, expires, plain(binding, "reached_at"), plain(binding, "contact")]
+        let reached = (format!("{}{}", text(binding, "reached_at"), how_reached(binding)), Tone::Plain);
+        let state = match binding.get("quarantine").and_then(Value::as_str) {
+            Some(why) => (format!("{why}, removed in {}", seconds(binding, "removed_in_s").0), Tone::Bad),
+            None => ("ok".to_owned(), Tone::Good),
+        };
+        let instance = match binding.get("reg_id").and_then(Value::as_u64) {
+            Some(flow) => format!("{} flow {flow}", text(binding, "instance")),
+            None => text(binding, "instance"),
+        };
+        let instance = (instance, Tone::Plain);
+        vec![plain(binding, "dn"), state, q, expires, reached, plain(binding, "contact"), instance]
     };
     let rows: Vec<Row> = items(answer).map(row).collect();
-    list(&["DN", "Q", "EXPIRES", "REACHED AT", "CONTACT"], &rows, "nobody is registered", colours)
+    let heads = ["DN", "STATE", "Q", "EXPIRES", "REACHED AT", "CONTACT", "INSTANCE"];
+    list(&heads, &rows, "nobody is registered", colours)
+}
+
+/// What stands between this server and a phone.
+fn how_reached(binding: &Value) -> String {
+    match (binding.get("nat").and_then(Value::as_bool), binding.get("path").and_then(Value::as_str)) {
+        (_, Some(_)) => format!(" by {}", text(binding, "path")),
+        (Some(true), None) => " (nat)".to_owned(),
+        (Some(false) | None, None) => String::new(),
+    }
 }
 
 /// `tandem call list`.

@@ -18,6 +18,7 @@ use super::guard;
 use super::identity;
 use super::peer_http;
 use super::reader::{Located, Reader, Section};
+use super::registration;
 use super::session_timer;
 use super::target::Target;
 use super::{CtiSettings, LogFormat, Settings};
@@ -203,6 +204,7 @@ fn read_tserver(reader: &Reader, mut table: Section<'_>) -> Option<TServer> {
         default_expires_s: whole(default.as_ref(), usual.default_expires_s),
         trunk_target_timeout: seconds(&mut table, "trunk-target-timeout", 1, 31)
             .unwrap_or(usual.trunk_target_timeout),
+        registration: registration::read(&mut table),
         dialog_audit_timeout: seconds(&mut table, "dialog-audit-timeout", 1, 60)
             .unwrap_or(usual.dialog_audit_timeout),
         max_calls: table

@@ -13,7 +13,7 @@ use super::objects::oos;
 use super::reader::{Located, Reader, Section};
 use super::session_timer;
 use super::target::Target;
-use super::{contact, events, guard, identity, numbers};
+use super::{contact, events, guard, identity, numbers, registration};
 use crate::limits::{MAX_EXTENSIONS, MAX_HEADER_VALUE, RING_TIMEOUT_MAX_S};
 
 /// What a table declares.
@@ -187,6 +187,7 @@ pub fn read(reader: &Reader, mut table: Section<'_>, kind: Kind, untimed: u64) -
             .integer("max-contacts", 1..=tandem_switch::limits::MAX_BRANCHES as u64)
             .and_then(|found| usize::try_from(found.value).ok())
             .unwrap_or(tandem_switch::limits::MAX_CONTACTS);
+        class.nat = table.choice("nat", &registration::NAT);
         class.agent = agents::read(&mut table, Level::Application, untimed, &mut targets);
         class.answer = answer(&mut table);
         class.dialog_watchers = events::watchers(reader, &mut table);

@@ -20,6 +20,7 @@ mod objects;
 mod peer;
 mod peer_http;
 mod reader;
+mod registration;
 mod session_timer;
 mod sip_tls;
 mod source;

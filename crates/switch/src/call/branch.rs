@@ -41,6 +41,19 @@ pub struct Target {
     pub presented: Option<Box<Presented>>,
     /// The phone is to answer by itself: its Alert-Info and Call-Info say so.
     pub answers: Option<Arc<DnClass>>,
+    /// The registered contact that it is.
+    pub contact: Option<Bound>,
+}
+
+/// A registered contact.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    /// Its DN, in the directory in force when it was looked up.
+    pub dn: DnId,
+    /// Its record.
+    pub record: u64,
+    /// The proxies on the way, as a Route header has them (RFC 3327).
+    pub path: Option<Box<[u8]>>,
 }
 
 /// See the module.
@@ -186,9 +199,9 @@ impl Branch {
         let lines = &rooms.lines;
         let ours = lines.sent_by.as_bytes();
         let mut builder = tandem_sip::Builder::request(&mut rooms.scratch, b"INVITE", &self.target.uri);
-        builder
-            .via(flow.transport, lines.via(flow.transport), name)
-            .number(HeaderName::MaxForwards, u64::from(hops(request)));
+        builder.via(flow.transport, lines.via(flow.transport), name);
+        self.route(&mut builder);
+        builder.number(HeaderName::MaxForwards, u64::from(hops(request)));
         self.identity(&mut builder, request, ours);
         builder.cseq(self.cseq, b"INVITE");
         own_headers(&mut builder, lines.contact(flow.transport));
@@ -220,6 +233,13 @@ impl Branch {
         Some(builder.finish(request.body()))
     }
 
+    /// The way through proxies, the same in its INVITE and its CANCEL.
+    fn route(&self, builder: &mut tandem_sip::Builder<'_>) {
+        if let Some(path) = self.target.contact.as_ref().and_then(|contact| contact.path.as_ref()) {
+            builder.header(HeaderName::Route, path);
+        }
+    }
+
     /// From, To and Call-ID of this branch's dialog, the same in its INVITE and its CANCEL.
     fn identity(&self, builder: &mut tandem_sip::Builder<'_>, request: &Message, host: &[u8]) {
         let Ok(env) = request.envelope() else { return };
@@ -244,9 +264,9 @@ impl Branch {
         };
         let lines = &rooms.lines;
         let mut builder = tandem_sip::Builder::request(&mut rooms.scratch, b"CANCEL", &self.target.uri);
-        builder
-            .via(flow.transport, lines.via(flow.transport), name.as_ref())
-            .number(HeaderName::MaxForwards, 70);
+        builder.via(flow.transport, lines.via(flow.transport), name.as_ref());
+        self.route(&mut builder);
+        builder.number(HeaderName::MaxForwards, 70);
         self.identity(&mut builder, request, lines.sent_by.as_bytes());
         builder.cseq(self.cseq, b"CANCEL");
         match reason {

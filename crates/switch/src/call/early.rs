@@ -86,7 +86,8 @@ impl Setup {
             Caller::Invite(_, flow) => {
                 let asked = self.request.envelope().ok()?;
                 let dialog = Dialog::uas(&self.request, &asked, &tag.text()).ok()?;
-                Some(Leg::new(dialog, *flow, origin, behind_nat(&asked, flow.remote)))
+                let nat = behind_nat(&rooms.directory, origin, &dialog, &asked, flow.remote);
+                Some(Leg::new(dialog, *flow, origin, nat))
             }
             Caller::Leg(..) | Caller::Nobody(_) | Caller::Aside(_) => None,
         };

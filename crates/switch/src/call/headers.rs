@@ -122,11 +122,20 @@ fn is_own(tag: &[u8]) -> bool {
 /// Option tags in `Require` that this server can neither do nor pass on, joined for `Unsupported` (RFC 3261 8.2.2.3).
 #[must_use]
 pub fn unsupported(message: &Message) -> Option<Vec<u8>> {
+    unsupported_beside(message, &[])
+}
+
+/// The same of a request for which this server can do more.
+#[must_use]
+pub fn unsupported_beside(message: &Message, also: &[&[u8]]) -> Option<Vec<u8>> {
+    let known = |tag: &[u8]| {
+        is_end_to_end(tag)
+            || is_own(tag)
+            || tag.eq_ignore_ascii_case(b"timer")
+            || also.iter().any(|also| also.eq_ignore_ascii_case(tag))
+    };
     let mut joined: Vec<u8> = Vec::new();
-    for tag in message
-        .values(HeaderName::Require)
-        .filter(|tag| !is_end_to_end(tag) && !is_own(tag) && !tag.eq_ignore_ascii_case(b"timer"))
-    {
+    for tag in message.values(HeaderName::Require).filter(|tag| !known(tag)) {
         if !joined.is_empty() {
             joined.extend_from_slice(b", ");
         }

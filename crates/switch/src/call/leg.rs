@@ -351,13 +351,14 @@ pub fn address(uri: &Uri<'_>) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, uri.port.unwrap_or(5060)))
 }
 
-/// Whether a request's sender sits behind a NAT: its Via names another address than the one it came from.
+/// Whether the far end of a dialog is reached where its request came from: it sits behind a NAT, or asks for its flow.
 #[must_use]
-pub fn behind_nat(env: &tandem_sip::Envelope<'_>, source: SocketAddr) -> bool {
-    let ip: std::net::IpAddr = match env.via.host {
-        Host::V4(ip) => ip.into(),
-        Host::V6(ip) => ip.into(),
-        Host::Name(_) => return env.via.rport().is_some(),
-    };
-    ip != source.ip() || (env.via.rport().is_some() && env.via.port.unwrap_or(5060) != source.port())
+pub fn behind_nat(
+    directory: &Directory,
+    device: Device,
+    dialog: &Dialog,
+    env: &tandem_sip::Envelope<'_>,
+    source: SocketAddr,
+) -> bool {
+    crate::nat::holds_to_flow(crate::nat::of(directory, device), env, dialog.next_hop(), source)
 }

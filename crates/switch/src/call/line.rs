@@ -236,8 +236,9 @@ impl Call {
     fn caller_leg(&self, setup: &Setup, flow: Flow) -> Option<Leg> {
         let asked = setup.request.envelope().ok()?;
         let dialog = Dialog::uas(&setup.request, &asked, &setup.tag.text()).ok()?;
-        let nat = behind_nat(&asked, flow.remote);
-        Some(Leg::new(dialog, flow, self.legs.first()?.device, nat))
+        let device = self.legs.first()?.device;
+        let nat = behind_nat(&self.directory, device, &dialog, &asked, flow.remote);
+        Some(Leg::new(dialog, flow, device, nat))
     }
 
     /// The INVITE to the phone got no response; false if that was not what it was for.

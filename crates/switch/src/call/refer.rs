@@ -84,8 +84,9 @@ impl Call {
         let (Some(side), Ok(dialog)) = (side, dialog) else {
             return incoming.answer(rooms, &Reject::because(400, "Missing Or Bad Contact"));
         };
-        let nat = super::leg::behind_nat(incoming.env, incoming.flow.remote);
         let device = self.device_at(leg).unwrap_or(Device::Mixer);
+        let nat =
+            super::leg::behind_nat(&self.directory, device, &dialog, incoming.env, incoming.flow.remote);
         let watch = Leg::new(dialog, incoming.flow, device, nat);
         self.refer_in(rooms, side, incoming, Some((tag, Box::new(watch))));
     }

@@ -15,6 +15,7 @@ use super::best::Best;
 use super::branch::{Branch, Stranger, Target, Why};
 use super::early::Early;
 use super::exchange::Answered;
+use super::flows::{self, FLOW_FAILED};
 use super::incoming::Answer;
 use super::leg::{Leg, Side};
 use super::line::Borrowed;
@@ -32,6 +33,7 @@ use crate::directory::{DnId, TrunkId};
 use crate::explain::{Absent, KnownBy, Trace, What};
 use crate::ids::Tag;
 use crate::limits::{MAX_BRANCHES, MAX_LEGS};
+use crate::registrar::Ghost;
 use crate::reject::Reject;
 use crate::rooms::{Device, Fact, Rooms, Use};
 use crate::routing::{self, Way};
@@ -420,6 +422,9 @@ impl Call {
         self.branch_ended(rooms, &branch, code, EndedBy::Callee, EndReason::Status(code));
         self.note(rooms, What::Refused(branch.target.device, code));
         self.asked_to_wait(rooms, &branch.target, answer.message);
+        if code == FLOW_FAILED && branch.target.contact.is_some() {
+            return self.flow_failed(rooms, setup, &branch, Ghost::FlowFailed);
+        }
         setup.offer_best(Best::of(&branch.target, code, answer.message));
         let drain_marked = answer.message.header(HeaderName::XTandemDraining).is_some();
         self.branch_lost(rooms, setup, InPathOutcome::Status { code, drain_marked });
@@ -557,6 +562,10 @@ impl Call {
         self.branch_ended(rooms, &branch, status, EndedBy::Network, reason);
         self.note(rooms, What::Unreachable(device, reason));
         rooms.facts.push(Fact::CallFailed(device, branch.target.flow, how));
+        if outcome == InPathOutcome::TransportFailed && branch.target.contact.is_some() {
+            return self.flow_failed(rooms, setup, &branch, Ghost::Unreachable);
+        }
+        flows::suspect(rooms, &branch.target, Ghost::Unanswered);
         setup.offer_best(Best::own(status));
         self.branch_lost(rooms, setup, outcome);
     }

@@ -3,6 +3,7 @@
 
 pub mod floor;
 mod identity;
+mod registration;
 mod session_timer;
 mod watch;
 
@@ -20,6 +21,7 @@ use crate::rooms::Device;
 
 pub use floor::{AgentOptions, Floor, FloorDn, Mixer};
 pub use identity::{Asserted, Forwarding, PassHeaders, Presentation, TrunkIdentity, calling_number};
+pub use registration::{KeepAlive, Nat, PathMode, Registration};
 pub use session_timer::{OwnSessionTimer, SessionTimer, SessionTimerMode};
 pub use watch::{EventOptions, Watchers};
 
@@ -104,6 +106,8 @@ pub struct Options {
     pub default_expires_s: u32,
     /// `trunk-target-timeout`: after how long an INVITE without any answer goes to the trunk's next target, if it has one.
     pub trunk_target_timeout: Duration,
+    /// NAT, flows and paths.
+    pub registration: Registration,
     /// `dialog-audit-timeout`: how long an audited leg over a lost peer trunk may stay silent before it is ended.
     pub dialog_audit_timeout: Duration,
     /// Calls at once (at most [`crate::limits::MAX_CALLS`]).
@@ -144,6 +148,7 @@ impl Default for Options {
             max_expires_s: 3600,
             default_expires_s: 300,
             trunk_target_timeout: Duration::from_secs(4),
+            registration: Registration::default(),
             dialog_audit_timeout: Duration::from_secs(5),
             max_calls: crate::limits::MAX_CALLS,
             why_history: 10_000,
@@ -258,6 +263,8 @@ pub struct DnClass {
     pub sip_enable_100rel: bool,
     /// Contacts this DN may register.
     pub max_contacts: usize,
+    /// `nat` at DN level.
+    pub nat: Option<Nat>,
     /// Options of agents at DN level.
     pub agent: AgentOptions,
     /// How the phone is made to answer.
@@ -285,6 +292,7 @@ impl Default for DnClass {
             session_timer: OwnSessionTimer::default(),
             sip_enable_100rel: true,
             max_contacts: crate::limits::MAX_CONTACTS,
+            nat: None,
             agent: AgentOptions::default(),
             answer: AnswerMode::default(),
             dialog_watchers: None,

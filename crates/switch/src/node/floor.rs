@@ -501,6 +501,7 @@ impl Node {
             | Event::PeerFailure { .. }
             | Event::TargetOutOfService { .. }
             | Event::TargetBackInService { .. }
+            | Event::Binding { .. }
             | Event::DrainStarted { .. }
             | Event::DrainAborted { .. }
             | Event::Migration { .. }

@@ -17,6 +17,7 @@ mod held;
 mod migrate;
 mod nailed;
 mod orders;
+mod phones;
 mod probes;
 mod readiness;
 mod refer;
@@ -88,6 +89,8 @@ pub enum Reason {
     Call(CallTimer),
     /// A binding expires.
     Expiry,
+    /// Something is to be sent to a phone.
+    Pulse,
     /// An agent, a queue or a client of the CTI interface.
     Floor,
     /// A drain is looked at.
@@ -108,6 +111,7 @@ impl std::fmt::Display for Reason {
             Self::Transaction(timer) => write!(f, "transaction timer {timer:?}"),
             Self::Call(timer) => write!(f, "call timer {timer:?}"),
             Self::Expiry => f.write_str("a binding expires"),
+            Self::Pulse => f.write_str("a phone is sent something"),
             Self::Floor => f.write_str("an agent, a queue or a client"),
             Self::Recovery => f.write_str("the return of the peer"),
             Self::Watcher => f.write_str("a subscription"),
@@ -156,7 +160,7 @@ impl Node {
             }
             Input::FlowFailed { flow } => {
                 self.rooms.endpoint.transport_failed(flow, now.mono);
-                self.rooms.registrar.flow_failed(flow, &mut self.rooms.log);
+                self.rooms.registrar.flow_failed(flow, &mut self.rooms.log, now);
                 self.endpoint_events();
             }
             Input::Persisted { seq } => self.outbox.persisted(seq),
@@ -197,6 +201,7 @@ impl Node {
             self.keep(over);
         }
         self.expire();
+        self.run_pulses();
         self.run_floor();
         self.run_drain();
         self.run_migration();
@@ -219,13 +224,14 @@ impl Node {
         let call = self.calls.poll_timeout().map(|(at, timer)| (at, Reason::Call(timer)));
         let expiry = self.rooms.registrar.next_expiry();
         let expiry = expiry.map(|deadline| (self.rooms.now.instant_of(deadline), Reason::Expiry));
+        let pulse = self.rooms.registrar.next_pulse().map(|at| (at, Reason::Pulse));
         let device = self.rooms.trunks.poll_timeout().map(|(at, _, timer)| (at, Reason::Device(timer)));
         let floor = self.floor.poll_timeout().map(|at| (self.rooms.now.instant_of(at), Reason::Floor));
         let drain = self.drain_timeout().map(|at| (at, Reason::Drain));
         let migration = self.migration_timeout().map(|at| (at, Reason::Migration));
         let recovery = self.continuity_timeout().map(|at| (at, Reason::Recovery));
         let watcher = self.events.poll_timeout().map(|at| (at, Reason::Watcher));
-        let all = [transaction, call, expiry, floor, device, drain, migration, recovery, watcher];
+        let all = [transaction, call, expiry, pulse, floor, device, drain, migration, recovery, watcher];
         all.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
@@ -264,6 +270,7 @@ impl Node {
     /// Moves what the rooms produced to the outbox, in the order in which it may leave: records first, then messages,
     /// then what clients and operators are told.
     fn flush(&mut self) {
+        self.tell_bindings();
         let mut told = std::mem::take(&mut self.told);
         self.settle(&mut told);
         self.run_events();

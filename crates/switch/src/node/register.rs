@@ -6,7 +6,11 @@ use super::Node;
 use crate::admission::Purpose;
 use crate::directory::DnId;
 use crate::event::Event;
+use crate::registrar::Registered;
 use crate::reject::Reject;
+
+/// Option tags that a registrar understands in a REGISTER, beside those of calls.
+pub(super) const REGISTRAR_DOES: [&[u8]; 3] = [b"path", b"outbound", b"gruu"];
 
 impl Node {
     pub(super) fn register(&mut self, txn: TxnId, flow: Flow, request: &Message, env: &Envelope<'_>) {
@@ -33,7 +37,7 @@ impl Node {
         let directory = std::sync::Arc::clone(&rooms.directory);
         let done = rooms.registrar.register(dn, request, env, flow, &directory, &mut rooms.log, rooms.now)?;
         rooms.counters.registers += 1;
-        self.accept_register(txn, flow, request, env, dn);
+        self.accept_register(txn, flow, request, env, dn, done);
         let number = || directory.extension(dn).map(|e| e.number.clone()).unwrap_or_default();
         if done.came_in_service {
             self.phone_seen(&number(), true);
@@ -47,12 +51,34 @@ impl Node {
         Ok(())
     }
 
-    fn accept_register(&mut self, txn: TxnId, flow: Flow, request: &Message, env: &Envelope<'_>, dn: DnId) {
+    fn accept_register(
+        &mut self,
+        txn: TxnId,
+        flow: Flow,
+        request: &Message,
+        env: &Envelope<'_>,
+        dn: DnId,
+        done: Registered,
+    ) {
         let rooms = &mut self.rooms;
+        let options = &rooms.directory.options.registration;
         let tag = rooms.ids.tag().text();
         let source = Some(flow.remote);
         let mut builder = response_to(&mut rooms.scratch, request, env, 200, b"OK", Some(&tag), source);
         rooms.registrar.write_contacts(dn, &mut builder, rooms.now);
+        // RFC 3327 5.3: the phone learns the way to it, if it knows what that is.
+        if request.has_token(HeaderName::Supported, b"path") {
+            builder.copy(request, HeaderName::Path);
+        }
+        if done.outbound {
+            builder.header(HeaderName::Require, b"outbound");
+        }
+        if done.outbound && done.first_hop && options.flow_timer_s > 0 {
+            builder.raw_header(b"Flow-Timer", options.flow_timer_s.to_string().as_bytes());
+        }
+        if let Some(route) = &options.service_route {
+            builder.raw_header(b"Service-Route", route.as_bytes());
+        }
         builder.header(HeaderName::Date, &http_date(rooms.now.unix_ms));
         let payload = builder.finish(b"");
         rooms.endpoint.respond(txn, 200, payload, rooms.now.mono);
@@ -60,14 +86,17 @@ impl Node {
 
     pub(super) fn expire(&mut self) {
         let rooms = &mut self.rooms;
-        let mut gone: Vec<DnId> = Vec::new();
+        let mut gone = Vec::new();
         let expired = rooms.registrar.expire(&mut rooms.log, rooms.now, &mut gone);
         rooms.counters.bindings_expired += expired as u64;
-        for dn in gone {
+        for (dn, ghost) in gone {
             let number = self.rooms.directory.extension(dn).map(|e| e.number.clone()).unwrap_or_default();
             self.phone_seen(&number, false);
-            self.rooms
-                .report(Event::DnOutOfService { dn: number, reason: "its registration expired".into() });
+            let reason = match ghost {
+                Some(why) => format!("its last contact was removed: {why}").into(),
+                None => "its registration expired".into(),
+            };
+            self.rooms.report(Event::DnOutOfService { dn: number, reason });
         }
     }
 }

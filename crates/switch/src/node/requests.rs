@@ -7,8 +7,11 @@ use tandem_sip::{
 
 use super::Node;
 use super::door::Door;
+use super::register::REGISTRAR_DOES;
 use crate::admission::Purpose;
-use crate::call::{Call, Incoming, Opening, Privacy, SUPPORTED, Stage, is_private, unsupported};
+use crate::call::{
+    Call, Incoming, Opening, Privacy, SUPPORTED, Stage, is_private, unsupported, unsupported_beside,
+};
 use crate::directory::TrunkId;
 use crate::events::ALLOW_EVENTS;
 use crate::explain::KnownBy;
@@ -65,7 +68,7 @@ impl Node {
             }
             Method::Register => {
                 check_uri(request)?;
-                check_require(request)?;
+                check_register_require(request)?;
                 self.register(txn, flow, request, env);
                 Ok(())
             }
@@ -190,6 +193,9 @@ impl Node {
         let user = env.from.uri().ok().and_then(|uri| uri.user_unescaped());
         let dn = user.and_then(|user| rooms.directory.find(&user));
         let registered = dn.filter(|dn| rooms.registrar.is_from_binding(*dn, flow));
+        if let Some(dn) = registered {
+            rooms.registrar.heard(dn, flow, &mut rooms.log, rooms.now);
+        }
         if let (None, Some((id, known_by))) = (registered, trunk) {
             return Ok((Device::Trunk(id), known_by));
         }
@@ -272,6 +278,7 @@ impl Node {
                 | Use::Told(..)
                 | Use::Probe(..)
                 | Use::Notify(_)
+                | Use::Pulse(_)
                 | Use::Nobody,
             )
             | None => {}
@@ -369,6 +376,14 @@ fn check_uri(request: &Message) -> Result<(), Reject> {
         Some(Scheme::Sip | Scheme::Sips | Scheme::Tel) => Ok(()),
         Some(Scheme::Other) => Err(Reject::new(416)),
         None => Err(Reject::because(400, "Bad Request-URI")),
+    }
+}
+
+/// A registrar does more than a call does.
+fn check_register_require(request: &Message) -> Result<(), Reject> {
+    match unsupported_beside(request, &REGISTRAR_DOES) {
+        Some(tags) => Err(Reject::new(420).with(HeaderName::Unsupported, tags)),
+        None => Ok(()),
     }
 }
 

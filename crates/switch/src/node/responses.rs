@@ -49,6 +49,7 @@ impl Node {
                 let told = self.rooms.trunks.probe_answered(device, target, probe, code, self.rooms.now);
                 self.act(device, told);
             }
+            Use::Pulse(binding) if code >= 200 => self.phone_answered(binding),
             Use::Told(key, id) if code >= 200 => {
                 self.call(key, |call, rooms| call.told(rooms, id, code, message));
             }
@@ -58,6 +59,7 @@ impl Node {
             | Use::Audit(..)
             | Use::Refresh(..)
             | Use::Probe(..)
+            | Use::Pulse(_)
             | Use::Told(..)
             | Use::Notify(_) => {}
             Use::Invite(_) | Use::ReinviteFrom(_) | Use::Nobody => {}
@@ -136,6 +138,7 @@ impl Node {
                 self.call(key, |call, rooms| call.untold(rooms, id, how));
             }
             Use::Audit(key, side) => self.audited(key, side, AuditOutcome::Unanswered),
+            Use::Pulse(binding) => self.phone_silent(binding, how),
             Use::Refresh(key, leg) => {
                 self.call(key, |call, rooms| call.refresh_unanswered(rooms, leg, how));
             }

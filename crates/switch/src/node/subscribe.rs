@@ -70,7 +70,8 @@ impl Node {
         let tag = self.rooms.ids.tag();
         let dialog =
             Dialog::uas(request, env, &tag.text()).map_err(|_| Reject::because(400, "Bad Contact"))?;
-        let leg = Leg::new(dialog, flow, watcher, behind_nat(env, flow.remote));
+        let nat = behind_nat(&self.rooms.directory, watcher, &dialog, env, flow.remote);
+        let leg = Leg::new(dialog, flow, watcher, nat);
         let names = [number, name];
         Ok(Subscription::new(wanted.clone(), names, entity, leg, tag, self.rooms.now.mono))
     }

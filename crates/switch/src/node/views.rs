@@ -114,6 +114,16 @@ impl Node {
                 expires_s: binding.expires().unix_ms().saturating_sub(now.unix_ms) / 1000,
                 reached_at: format!("{} {}", binding.flow().transport, binding.flow().remote),
                 call_id: String::from_utf8_lossy(binding.call_id()).into_owned(),
+                instance: binding.instance().map(|text| String::from_utf8_lossy(text).into_owned()),
+                reg_id: Some(binding.reg_id()).filter(|id| *id != 0),
+                path: Some(binding.path())
+                    .filter(|path| !path.is_empty())
+                    .map(|path| String::from_utf8_lossy(path).into_owned()),
+                nat: binding.nat(),
+                quarantine: binding.quarantine().map(|quarantine| quarantine.why.as_str()),
+                removed_in_s: binding
+                    .quarantine()
+                    .map(|quarantine| quarantine.until.remaining(now.unix_ms).as_secs()),
             })
         })
         .collect()

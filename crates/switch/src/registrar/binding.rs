@@ -3,20 +3,24 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tandem_peer::replica::{Reader, Record, Writer};
-use tandem_sip::{Flow, Transport, Uri};
+use tandem_sip::{Flow, Params, Transport, Uri};
 
-use super::reach;
+use super::ghost::{Ghost, Quarantine};
+use super::{contact, reach};
 use crate::time::Deadline;
 
-/// A registered contact. The texts lie in one buffer: number, contact URI, contact parameters, Call-ID.
+/// A registered contact. The texts lie in one buffer: number, contact URI, contact parameters, Path, Call-ID.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
     text: Box<[u8]>,
     number_len: u16,
     uri_len: u16,
     params_len: u16,
+    path_len: u16,
     q: u16,
     cseq: u32,
+    /// Which flow of the phone's instance it is (RFC 5626); 0: it is not one.
+    reg_id: u32,
     expires: Deadline,
     updated_unix_ms: u64,
     flow: Flow,
@@ -24,7 +28,9 @@ pub struct Binding {
     source: Option<Box<SocketAddr>>,
     /// The contact names an address at which the phone can be dialled when its connection is gone.
     dialable: bool,
-    reachable: bool,
+    /// It is reached where its REGISTER came from, whatever its contact says.
+    nat: bool,
+    quarantine: Option<Box<Quarantine>>,
 }
 
 /// The texts of a binding, joined: what a new binding is made of and an old one is compared with.
@@ -34,6 +40,7 @@ pub(super) struct Texts<'a> {
     pub number_len: u16,
     pub uri_len: u16,
     pub params_len: u16,
+    pub path_len: u16,
 }
 
 /// What a REGISTER says about a binding besides its texts.
@@ -41,11 +48,13 @@ pub(super) struct Texts<'a> {
 pub(super) struct Facts {
     pub q: u16,
     pub cseq: u32,
+    pub reg_id: u32,
     pub expires: Deadline,
     pub updated_unix_ms: u64,
     pub flow: Flow,
     pub source: SocketAddr,
     pub dialable: bool,
+    pub nat: bool,
 }
 
 impl Binding {
@@ -55,14 +64,17 @@ impl Binding {
             number_len: 0,
             uri_len: 0,
             params_len: 0,
+            path_len: 0,
             q: facts.q,
             cseq: facts.cseq,
+            reg_id: facts.reg_id,
             expires: facts.expires,
             updated_unix_ms: facts.updated_unix_ms,
             flow: facts.flow,
             source: None,
             dialable: false,
-            reachable: true,
+            nat: false,
+            quarantine: None,
         };
         binding.refresh(texts, facts);
         binding
@@ -73,34 +85,45 @@ impl Binding {
         if *self.text != *texts.text {
             self.text = texts.text.into();
         }
-        (self.number_len, self.uri_len, self.params_len) =
-            (texts.number_len, texts.uri_len, texts.params_len);
-        (self.q, self.cseq, self.expires) = (facts.q, facts.cseq, facts.expires);
+        (self.number_len, self.uri_len, self.params_len, self.path_len) =
+            (texts.number_len, texts.uri_len, texts.params_len, texts.path_len);
+        (self.q, self.cseq, self.reg_id, self.expires) = (facts.q, facts.cseq, facts.reg_id, facts.expires);
         self.updated_unix_ms = facts.updated_unix_ms;
         self.flow = facts.flow;
         if self.source() != facts.source {
             self.source = (facts.source != facts.flow.remote).then(|| Box::new(facts.source));
         }
-        (self.dialable, self.reachable) = (facts.dialable, true);
+        (self.dialable, self.nat, self.quarantine) = (facts.dialable, facts.nat, None);
     }
 
     /// The connection that leads to the phone is gone. What remains is its contact's own address, if it has one that
-    /// can be dialled; otherwise the phone cannot be reached until it registers again.
-    pub(super) fn lose_connection(&mut self) {
+    /// can be dialled; otherwise, and if it was a flow of RFC 5626, the phone cannot be reached until it registers
+    /// again, and the binding is removed `until` then.
+    pub(super) fn lose_connection(&mut self, until: Deadline) {
         if self.flow.conn == 0 {
             return;
         }
         let source = self.source();
         let dialled =
             Uri::parse(self.uri()).ok().and_then(|uri| reach::address_of(&uri, self.flow.transport));
-        match dialled.filter(|_| self.dialable) {
+        match dialled.filter(|_| self.dialable && self.reg_id == 0) {
             Some(remote) => {
                 self.flow.remote = remote;
                 self.source = (source != remote).then(|| Box::new(source));
             }
-            None => self.reachable = false,
+            None => self.put_away(Ghost::ConnectionClosed, until),
         }
         self.flow.conn = 0;
+    }
+
+    /// Takes it out of use.
+    pub(super) fn put_away(&mut self, why: Ghost, until: Deadline) {
+        self.quarantine = Some(Box::new(Quarantine { why, until: until.min(self.expires) }));
+    }
+
+    /// Puts it back into use.
+    pub(super) fn take_back(&mut self) {
+        self.quarantine = None;
     }
 
     /// How long it was granted for when it was last renewed, s.
@@ -128,11 +151,34 @@ impl Binding {
         self.part(usize::from(self.number_len) + usize::from(self.uri_len), self.params_len)
     }
 
+    /// The way to the contact through proxies, as the values of a Route header (RFC 3327); empty if there are none.
+    #[must_use]
+    pub fn path(&self) -> &[u8] {
+        self.part(self.path_at(), self.path_len)
+    }
+
     /// Call-ID of the REGISTER that made or refreshed it last.
     #[must_use]
     pub fn call_id(&self) -> &[u8] {
-        let at = usize::from(self.number_len) + usize::from(self.uri_len) + usize::from(self.params_len);
-        self.text.get(at..).unwrap_or_default()
+        self.text.get(self.path_at() + usize::from(self.path_len)..).unwrap_or_default()
+    }
+
+    fn path_at(&self) -> usize {
+        usize::from(self.number_len) + usize::from(self.uri_len) + usize::from(self.params_len)
+    }
+
+    /// The phone's `+sip.instance`, if it names one.
+    #[must_use]
+    pub fn instance(&self) -> Option<&[u8]> {
+        // Most phones of one kind name none, and have no parameters at all.
+        let params = Some(self.params()).filter(|params| !params.is_empty())?;
+        contact::instance_of(&Params::parse(params).ok()?)
+    }
+
+    /// Which flow of the phone's instance it is (RFC 5626); 0: it is not one.
+    #[must_use]
+    pub const fn reg_id(&self) -> u32 {
+        self.reg_id
     }
 
     /// CSeq number of that REGISTER.
@@ -171,15 +217,40 @@ impl Binding {
         self.source.as_deref().copied().unwrap_or(self.flow.remote)
     }
 
-    /// False when the contact could be reached only over a connection that is gone.
+    /// Whether it may be called.
     #[must_use]
     pub const fn reachable(&self) -> bool {
-        self.reachable
+        self.quarantine.is_none()
     }
 
-    /// Whether what came over `flow` came from this phone.
+    /// Why it is not called, and until when.
+    #[must_use]
+    pub fn quarantine(&self) -> Option<Quarantine> {
+        self.quarantine.as_deref().copied()
+    }
+
+    /// Whether a question to it while it is in quarantine has a way: a closed connection is none.
+    pub(super) fn may_answer(&self) -> bool {
+        self.quarantine.as_ref().is_none_or(|quarantine| quarantine.why != Ghost::ConnectionClosed)
+    }
+
+    /// Whether it is reached where its REGISTER came from, whatever its contact says.
+    #[must_use]
+    pub const fn nat(&self) -> bool {
+        self.nat
+    }
+
+    /// When it is removed unless something happens before.
+    pub(super) fn ends(&self) -> Deadline {
+        self.quarantine.as_ref().map_or(self.expires, |quarantine| quarantine.until.min(self.expires))
+    }
+
+    /// Whether what came over `flow` came from this phone. What comes through a proxy may be anybody's.
     #[must_use]
     pub fn is_from(&self, flow: Flow) -> bool {
+        if self.path_len != 0 {
+            return false;
+        }
         if self.flow.conn != 0 {
             return self.flow.conn == flow.conn;
         }
@@ -201,8 +272,10 @@ impl Record for Binding {
         out.u16(self.number_len);
         out.u16(self.uri_len);
         out.u16(self.params_len);
+        out.u16(self.path_len);
         out.u16(self.q);
         out.u32(self.cseq);
+        out.u32(self.reg_id);
         out.deadline(self.expires);
         out.u64(self.updated_unix_ms);
         out.u8(transport_code(self.flow.transport));
@@ -211,7 +284,11 @@ impl Record for Binding {
         put_address(out, self.flow.remote);
         out.option(self.source.as_deref().copied(), put_address);
         out.bool(self.dialable);
-        out.bool(self.reachable);
+        out.bool(self.nat);
+        out.option(self.quarantine.as_deref().copied(), |out, quarantine| {
+            out.u8(ghost_code(quarantine.why));
+            out.deadline(quarantine.until);
+        });
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
@@ -221,8 +298,10 @@ impl Record for Binding {
             number_len: fields.u16()?,
             uri_len: fields.u16()?,
             params_len: fields.u16()?,
+            path_len: fields.u16()?,
             q: fields.u16()?,
             cseq: fields.u32()?,
+            reg_id: fields.u32()?,
             expires: fields.deadline()?,
             updated_unix_ms: fields.u64()?,
             flow: Flow {
@@ -233,17 +312,18 @@ impl Record for Binding {
             },
             source: fields.option(address)?.map(Box::new),
             dialable: fields.bool()?,
-            reachable: fields.bool()?,
+            nat: fields.bool()?,
+            quarantine: fields.option(quarantine)?.map(Box::new),
         };
         fields.end()?;
-        let texts = [binding.number_len, binding.uri_len, binding.params_len];
+        let texts = [binding.number_len, binding.uri_len, binding.params_len, binding.path_len];
         let within = texts.into_iter().map(usize::from).sum::<usize>() <= binding.text.len();
         // A NUL would make every 200 that lists this contact unreadable.
         let printable = !binding.text.contains(&0);
         if !within || !printable || binding.q > 1000 || Uri::parse(binding.uri()).is_err() {
             return None;
         }
-        binding.lose_connection();
+        binding.lose_connection(binding.expires);
         Some(binding)
     }
 
@@ -261,6 +341,15 @@ fn transport_code(transport: Transport) -> u8 {
 
 fn transport_of(code: u8) -> Option<Transport> {
     TRANSPORTS.get(usize::from(code)).copied()
+}
+
+fn ghost_code(why: Ghost) -> u8 {
+    (0u8..).zip(Ghost::ALL).find(|(_, ghost)| *ghost == why).map_or(0, |(code, _)| code)
+}
+
+fn quarantine(fields: &mut Reader<'_>) -> Option<Quarantine> {
+    let why = *Ghost::ALL.get(usize::from(fields.u8()?))?;
+    Some(Quarantine { why, until: fields.deadline()? })
 }
 
 fn put_address(out: &mut Writer<'_>, address: SocketAddr) {

@@ -22,6 +22,10 @@ pub(super) struct Contact<'a> {
     pub q: u16,
     /// Granted, seconds; 0 removes the binding.
     pub expires_s: u32,
+    /// `+sip.instance` without its quotes: the same for a phone whatever address it has (RFC 5626 4.1).
+    pub instance: Option<&'a [u8]>,
+    /// `reg-id`: which of its flows this is; 0 if it names none, or no instance (RFC 5626 6).
+    pub reg_id: u32,
 }
 
 /// What is asked.
@@ -87,7 +91,17 @@ fn read_contact<'a>(value: &'a [u8], header: Option<u32>, options: &Options) -> 
     };
     let expires_s = granted(asked, options)?;
     let q = address.params.value(b"q").map_or(Q_DEFAULT, read_q);
-    Ok(Contact { uri, params: address.params, q, expires_s })
+    let instance = instance_of(&address.params);
+    let reg_id = address.params.number(b"reg-id").and_then(|id| u32::try_from(id).ok()).unwrap_or(0);
+    let reg_id = if instance.is_some() { reg_id } else { 0 };
+    Ok(Contact { uri, params: address.params, q, expires_s, instance, reg_id })
+}
+
+/// The instance that contact parameters name.
+pub(super) fn instance_of<'a>(params: &Params<'a>) -> Option<&'a [u8]> {
+    let value = params.get(b"+sip.instance")??;
+    let bare = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value);
+    (!bare.is_empty()).then_some(bare)
 }
 
 fn granted(asked_s: u32, options: &Options) -> Result<u32, Reject> {

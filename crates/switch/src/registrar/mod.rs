@@ -6,22 +6,29 @@
 //! Choices the standard leaves open: domains of From, To and contacts' owners do not count, because a number is unique
 //! in its switch; a `sips:` contact is kept and reached like a `sip:` one; any other scheme is refused with 400;
 //! contact parameters other than `q` and `expires` are kept and told back; two equal contacts in one request count as
-//! the later one.
+//! the later one. A binding whose flow is dead, or that the same phone has left for another, is put into quarantine: it is
+//! not called, it is asked whether it lives if it can be asked, and it is removed when its time is over.
 
 mod binding;
 mod contact;
+mod ghost;
 mod plan;
 mod print;
+mod pulse;
 mod reach;
 mod store;
+mod terms;
+mod watch;
 
 use tandem_peer::ChangeLog;
 use tandem_peer::replica::{Change, Replicated};
 use tandem_sip::{Builder, Envelope, Flow, Message, NameAddr};
 
 pub use binding::Binding;
+pub use ghost::{Ghost, Quarantine};
+pub use pulse::{Due, Kind};
 
-use crate::directory::{Directory, DnId, Extension};
+use crate::directory::{Directory, DnId, Extension, Registration};
 use crate::limits::{MAX_CONTACTS, MAX_EXPIRED_AT_ONCE};
 use crate::reject::Reject;
 use crate::time::{Deadline, Now};
@@ -29,6 +36,7 @@ use binding::{Facts, Texts};
 use contact::{Asked, Contact};
 use plan::Plan;
 use store::{Aor, Store};
+use terms::Terms;
 
 /// The bindings of all Extension DNs of one directory.
 #[derive(Debug)]
@@ -36,6 +44,36 @@ pub struct Registrar {
     store: Store,
     last_record: u64,
     scratch: Vec<u8>,
+    options: Registration,
+    news: Vec<BindingNews>,
+}
+
+/// Something that nobody asked for happened to a binding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindingNews {
+    /// Its DN.
+    pub dn: DnId,
+    /// Its contact URI.
+    pub contact: Box<str>,
+    /// What.
+    pub what: Happened,
+}
+
+/// What happened to a binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Happened {
+    /// It is not called any more.
+    PutAway(Ghost),
+    /// It showed a sign of life and is called again.
+    TakenBack,
+    /// It was not called any more, and is gone now.
+    Removed(Ghost),
+}
+
+impl BindingNews {
+    fn of(dn: DnId, binding: &Binding, what: Happened) -> Self {
+        Self { dn, contact: String::from_utf8_lossy(binding.uri()).into(), what }
+    }
 }
 
 /// What an accepted REGISTER did to the DN.
@@ -45,13 +83,23 @@ pub struct Registered {
     pub came_in_service: bool,
     /// It had a binding and has none now.
     pub went_out_of_service: bool,
+    /// Its contact is a flow of RFC 5626.
+    pub outbound: bool,
+    /// The phone spoke to this server directly.
+    pub first_hop: bool,
 }
 
 impl Registrar {
     /// Nobody is registered.
     #[must_use]
     pub fn new(directory: &Directory) -> Self {
-        Self { store: Store::new(directory.extensions().len()), last_record: 0, scratch: Vec::new() }
+        Self {
+            store: Store::new(directory.extensions().len()),
+            last_record: 0,
+            scratch: Vec::new(),
+            options: directory.options.registration.clone(),
+            news: Vec::new(),
+        }
     }
 
     /// Carries out a REGISTER whose To names `dn` and whose sender has proven to be that DN (RFC 3261 10.3, steps 6
@@ -59,8 +107,9 @@ impl Registrar {
     ///
     /// # Errors
     /// 400 for contacts that cannot be read or routed to and for a misused `*`; 403 for a third party's registration,
-    /// for a DN with a static contact and for too many contacts; 423 for a time below `min-expires`; 500 for a request
-    /// older than what it would change. Nothing has changed then.
+    /// for a DN with a static contact and for too many contacts; 420 for a Path that the phone does not know of, if
+    /// `path-mode` says so; 423 for a time below `min-expires`; 439 for a flow whose first hop keeps none; 500 for a
+    /// request older than what it would change. Nothing has changed then.
     #[allow(clippy::too_many_arguments, reason = "a request, where it came from, and what it acts upon")]
     pub fn register(
         &mut self,
@@ -77,28 +126,33 @@ impl Registrar {
         let max_contacts = extension.class.max_contacts;
         let bindings = self.store.get(dn);
         let was_registered = !bindings.is_empty();
+        let mut done = Registered::default();
         match contact::read(request, &directory.options, 2 * max_contacts.max(MAX_CONTACTS))? {
             Asked::Fetch => return Ok(Registered::default()),
             Asked::RemoveAll => {
                 plan::remove_all(bindings, env, now.unix_ms)?;
                 self.store.change(dn, |aor| aor.drain(..).for_each(|b| drop(b.delete(log))));
             }
-            Asked::Change(contacts) => {
+            Asked::Change(mut contacts) => {
+                let terms = terms::read(request, &contacts, &directory.options.registration)?;
+                if !terms.outbound {
+                    contacts.iter_mut().for_each(|contact| contact.reg_id = 0);
+                }
+                (done.outbound, done.first_hop) = (terms.outbound, terms.outbound && terms.first_hop);
                 let plan = plan::change(bindings, &contacts, env, max_contacts, now.unix_ms)?;
-                let news = News { extension, contacts: &contacts, env, flow, directory, now };
+                let news = News { extension, contacts: &contacts, terms: &terms, env, flow, directory, now };
                 self.carry_out(dn, &plan, &news, log);
             }
         }
         let is_registered = self.registered(dn);
-        Ok(Registered {
-            came_in_service: !was_registered && is_registered,
-            went_out_of_service: was_registered && !is_registered,
-        })
+        done.came_in_service = !was_registered && is_registered;
+        done.went_out_of_service = was_registered && !is_registered;
+        Ok(done)
     }
 
     /// Writes the Contact lines of the answer to a REGISTER: every binding with its `q` and the seconds it has left.
     pub fn write_contacts(&self, dn: DnId, builder: &mut Builder<'_>, now: Now) {
-        self.bindings(dn).for_each(|binding| print::contact_line(binding, builder, now));
+        self.bindings(dn).for_each(|binding| print::contact_line(binding, b"", builder, now));
     }
 
     /// The bindings of a DN, by `q` descending, then most recent first. One that is past its time is here until
@@ -119,6 +173,11 @@ impl Registrar {
     /// now on; they are not noted otherwise.
     pub fn pop_changed(&mut self, wanted: bool) -> Option<DnId> {
         self.store.pop_changed(wanted)
+    }
+
+    /// The same with the number of its record.
+    pub fn records(&self, dn: DnId) -> impl Iterator<Item = (u64, &Binding)> {
+        self.store.get(dn).iter().map(|binding| (binding.key().id, &**binding))
     }
 
     /// Whether the DN has a binding.
@@ -145,44 +204,36 @@ impl Registrar {
         self.store.next_expiry()
     }
 
-    /// Removes the bindings whose time has come and says how many; appends to `gone` the DNs that lost their last
-    /// one. Costs nothing when none is due; does at most [`MAX_EXPIRED_AT_ONCE`] DNs, and
+    /// Removes the bindings whose time has come, ghosts whose quarantine is over too, and says how many; appends to
+    /// `gone` the DNs that lost their last one, with what was wrong with it if that did not expire. Costs nothing when none is due; does at most [`MAX_EXPIRED_AT_ONCE`] DNs, and
     /// [`next_expiry`](Self::next_expiry) stays in the past while more are due.
-    pub fn expire(&mut self, log: &mut ChangeLog, now: Now, gone: &mut Vec<DnId>) -> usize {
+    pub fn expire(&mut self, log: &mut ChangeLog, now: Now, gone: &mut Vec<(DnId, Option<Ghost>)>) -> usize {
         let before = self.len();
         for _ in 0..MAX_EXPIRED_AT_ONCE {
             let Some(dn) = self.store.pop_expired(now.unix_ms) else { break };
-            self.store.change(dn, |aor| {
+            let Self { store, news, .. } = self;
+            let mut last = None;
+            store.change(dn, |aor| {
                 let (due, alive): (Aor, Aor) =
-                    std::mem::take(aor).into_iter().partition(|b| b.expires().is_past(now.unix_ms));
-                due.into_iter().for_each(|b| drop(b.delete(log)));
+                    std::mem::take(aor).into_iter().partition(|b| b.ends().is_past(now.unix_ms));
+                for binding in due {
+                    let ghost = binding.quarantine().filter(|_| !binding.expires().is_past(now.unix_ms));
+                    last = ghost.map(|quarantine| quarantine.why);
+                    news.extend(last.map(|why| BindingNews::of(dn, &binding, Happened::Removed(why))));
+                    binding.delete(log);
+                }
                 *aor = alive;
             });
             if !self.registered(dn) {
-                gone.push(dn);
+                gone.push((dn, last));
             }
         }
         before - self.len()
     }
 
-    /// A connection closed. A contact reached over it is from now on dialled at its own address, if that was also
-    /// where the connection came from; otherwise it is kept until it expires but not
-    /// [`reachable`](Binding::reachable), until the phone registers again. A datagram flow has no such end.
-    pub fn flow_failed(&mut self, flow: Flow, log: &mut ChangeLog) {
-        if flow.conn == 0 {
-            return;
-        }
-        while let Some(dn) = self.store.pop_over(flow.conn) {
-            self.store.change(dn, |aor| {
-                for binding in aor.iter_mut().filter(|b| b.flow().conn == flow.conn) {
-                    binding.update(log, Binding::lose_connection);
-                }
-            });
-        }
-    }
-
     /// A new directory takes effect: bindings follow their number, those of DNs that are no more are dropped.
     pub fn adopt(&mut self, old: &Directory, new: &Directory, log: &mut ChangeLog) {
+        self.options = new.options.registration.clone();
         let store = std::mem::replace(&mut self.store, Store::new(new.extensions().len()));
         for (dn, aor) in store.into_aors() {
             match old.extension(dn).and_then(|e| new.find(e.number.as_bytes())) {
@@ -215,7 +266,7 @@ impl Registrar {
     }
 
     fn carry_out(&mut self, dn: DnId, plan: &Plan, news: &News<'_>, log: &mut ChangeLog) {
-        let Self { store, last_record, scratch } = self;
+        let Self { store, last_record, scratch, options, news: told } = self;
         store.change(dn, |aor| {
             let mut old: smallvec::SmallVec<[Option<Replicated<Binding>>; 1]> =
                 std::mem::take(aor).into_iter().map(Some).collect();
@@ -239,7 +290,46 @@ impl Registrar {
             }
             old.into_iter().flatten().for_each(|b| drop(b.delete(log)));
             aor.sort_by_key(|b| std::cmp::Reverse(b.q()));
+            if aor.len() > 1 {
+                leave_ghosts(dn, aor, plan, news, options, log, told);
+            }
         });
+        self.settle(news.now.mono);
+    }
+}
+
+/// What the phone has left for a binding that is new is put away, and what was put away before has its time set: the DN
+/// has another binding now.
+fn leave_ghosts(
+    dn: DnId,
+    aor: &mut Aor,
+    plan: &Plan,
+    news: &News<'_>,
+    options: &Registration,
+    log: &mut ChangeLog,
+    told: &mut Vec<BindingNews>,
+) {
+    let new = || {
+        plan.iter().filter(|slot| slot.binding.is_none()).filter_map(|slot| news.contacts.get(slot.contact?))
+    };
+    let until = watch::quarantine_ends(options, aor.iter().any(|binding| binding.reachable()), news.now);
+    for binding in aor.iter_mut() {
+        if binding.updated_unix_ms() == news.now.unix_ms && news.made(binding) {
+            continue;
+        }
+        match binding.quarantine() {
+            Some(quarantine) if quarantine.until > until => {
+                binding.update(log, |b| b.put_away(quarantine.why, until));
+            }
+            Some(_) => {}
+            None if !options.ghost_quarantine.is_zero()
+                && new().any(|contact| plan::supersedes(contact, binding, news.env)) =>
+            {
+                binding.update(log, |b| b.put_away(Ghost::Superseded, until));
+                told.push(BindingNews::of(dn, binding, Happened::PutAway(Ghost::Superseded)));
+            }
+            None => {}
+        }
     }
 }
 
@@ -247,6 +337,7 @@ impl Registrar {
 struct News<'a> {
     extension: &'a Extension,
     contacts: &'a [Contact<'a>],
+    terms: &'a Terms<'a>,
     env: &'a Envelope<'a>,
     flow: Flow,
     directory: &'a Directory,
@@ -255,10 +346,16 @@ struct News<'a> {
 
 impl News<'_> {
     fn facts(&self, contact: &Contact<'_>) -> Facts {
-        let reach = reach::reach(&contact.uri, self.env, self.flow, self.directory);
+        let nat = self.extension.class.nat.unwrap_or(self.directory.options.registration.nat);
+        let reach = match &self.terms.first {
+            Some(first) => reach::reach_proxy(first, self.flow, self.directory),
+            None if contact.reg_id != 0 => reach::Reach::of_flow(self.flow),
+            None => reach::reach(&contact.uri, self.env, self.flow, self.directory, nat),
+        };
         Facts {
             q: contact.q,
             cseq: self.env.cseq.number,
+            reg_id: contact.reg_id,
             expires: Deadline::after(
                 self.now.unix_ms,
                 std::time::Duration::from_secs(u64::from(contact.expires_s)),
@@ -267,6 +364,7 @@ impl News<'_> {
             flow: reach.flow,
             source: self.flow.remote,
             dialable: reach.dialable,
+            nat: reach.nat,
         }
     }
 
@@ -279,6 +377,8 @@ impl News<'_> {
         let uri_end = scratch.len();
         print::kept_params(contact.params, scratch);
         let params_end = scratch.len();
+        scratch.extend_from_slice(&self.terms.path);
+        let path_end = scratch.len();
         scratch.extend_from_slice(self.env.call_id);
         // Each part is bounded far below 64 KiB by the limits of a message and of a configured number.
         let short = |len: usize| u16::try_from(len).unwrap_or(u16::MAX);
@@ -287,7 +387,15 @@ impl News<'_> {
             number_len: short(number_len),
             uri_len: short(uri_end - number_len),
             params_len: short(params_end - uri_end),
+            path_len: short(path_end - params_end),
         }
+    }
+
+    /// Whether a binding is what one of the contacts of the request made.
+    fn made(&self, binding: &Binding) -> bool {
+        binding.call_id() == self.env.call_id
+            && binding.cseq() == self.env.cseq.number
+            && self.contacts.iter().any(|contact| contact.uri.raw() == binding.uri())
     }
 }
 

@@ -54,11 +54,53 @@ pub(super) fn change(
         }
     }
     let grows = plan.iter().any(|slot| slot.binding.is_none());
-    if grows && plan.len() > max_contacts {
-        return Err(contact::too_many());
-    }
     plan.sort_by_key(|slot| slot.contact.unwrap_or(usize::MAX));
+    if grows && plan.len() > max_contacts {
+        make_room(&mut plan, bindings, contacts, env, max_contacts)?;
+    }
     Ok(plan)
+}
+
+/// Ghosts, and what this request makes one, do not keep a phone from registering: they go first, the oldest before
+/// the others.
+fn make_room(
+    plan: &mut Plan,
+    bindings: &[Replicated<Binding>],
+    contacts: &[Contact<'_>],
+    env: &Envelope<'_>,
+    max_contacts: usize,
+) -> Result<(), Reject> {
+    while plan.len() > max_contacts {
+        let ghosts = plan.iter().enumerate().filter_map(|(place, slot)| {
+            let binding = slot.binding.filter(|_| slot.contact.is_none()).and_then(|at| bindings.get(at))?;
+            let is_ghost = !binding.reachable() || contacts.iter().any(|new| supersedes(new, binding, env));
+            is_ghost.then_some((binding.updated_unix_ms(), binding.uri(), place))
+        });
+        let (_, _, place) = ghosts.min().ok_or_else(contact::too_many)?;
+        plan.remove(place);
+    }
+    Ok(())
+}
+
+/// Whether a new contact means that the phone behind a binding has moved: the same instance (RFC 5626 4.1), or, where it
+/// names none, the same user by the same Call-ID at another address, or at the same host under another port. The old
+/// binding is asked before it is removed: two phones may look like one.
+pub(super) fn supersedes(new: &Contact<'_>, binding: &Binding, env: &Envelope<'_>) -> bool {
+    let old_instance = binding.instance();
+    match (new.instance, old_instance) {
+        (Some(new_one), Some(old_one)) => {
+            new_one == old_one && (new.reg_id == 0 || binding.reg_id() == 0 || new.reg_id == binding.reg_id())
+        }
+        (Some(_), None) | (None, Some(_)) => false,
+        (None, None) => {
+            let same_call = binding.call_id() == env.call_id;
+            Uri::parse(binding.uri()).is_ok_and(|old| {
+                let (same_host, same_port) = (old.host == new.uri.host, old.port == new.uri.port);
+                let moved = if same_call { !same_host || !same_port } else { same_host && !same_port };
+                moved && old.user() == new.uri.user()
+            })
+        }
+    }
 }
 
 /// Checks that all bindings may be removed.
@@ -78,7 +120,8 @@ fn check_order(binding: &Binding, env: &Envelope<'_>) -> Result<(), Reject> {
     Ok(())
 }
 
-/// Whether the slot is for a URI equal to that of `wanted` (RFC 3261 19.1.4). Mostly the bytes are the same.
+/// Whether the slot is for a URI equal to that of `wanted` (RFC 3261 19.1.4), mostly the same bytes; or for the same flow
+/// of the same instance (RFC 5626 6), whatever its URI is.
 fn holds(
     slot: Slot,
     bindings: &[Replicated<Binding>],
@@ -86,6 +129,14 @@ fn holds(
     wanted: &Contact<'_>,
 ) -> bool {
     let asked = slot.contact.and_then(|at| contacts.get(at));
+    if wanted.reg_id != 0 {
+        let flow = |instance, reg_id| instance == wanted.instance && reg_id == wanted.reg_id;
+        let binding = slot.binding.and_then(|at| bindings.get(at));
+        return match asked {
+            Some(contact) => flow(contact.instance, contact.reg_id),
+            None => binding.is_some_and(|b| b.reg_id() == wanted.reg_id && flow(b.instance(), b.reg_id())),
+        };
+    }
     if let Some(contact) = asked {
         return contact.uri.raw() == wanted.uri.raw() || contact.uri.equivalent(&wanted.uri);
     }

@@ -6,18 +6,22 @@ use super::binding::Binding;
 use crate::time::Now;
 
 /// `Contact: <uri>;params;q=0.5;expires=60`. What has less than a second left has one: 0 would say it is gone.
-pub(super) fn contact_line(binding: &Binding, builder: &mut Builder<'_>, now: Now) {
+/// `more` are further parameters, each with its leading `;`.
+pub(super) fn contact_line(binding: &Binding, more: &[u8], builder: &mut Builder<'_>, now: Now) {
     let left_s = binding.expires().remaining(now.unix_ms).as_secs().max(1);
     let (expires, q) = (Decimal::of(left_s), q_text(binding.q()));
-    let parts: [&[u8]; 7] =
-        [b"<", binding.uri(), b">", binding.params(), q.as_slice(), b";expires=", expires.as_slice()];
+    let parts: [&[u8]; 8] =
+        [b"<", binding.uri(), b">", binding.params(), q.as_slice(), b";expires=", expires.as_slice(), more];
     builder.parts(HeaderName::Contact, &parts);
 }
 
-/// The parameters that are told back as they came: all but `q` and `expires`.
+/// Contact parameters that this server says itself.
+const OURS: [&[u8]; 4] = [b"q", b"expires", b"pub-gruu", b"temp-gruu"];
+
+/// The parameters that are told back as they came: all but those that this server says itself.
 pub(super) fn kept_params(params: Params<'_>, out: &mut Vec<u8>) {
     for (name, value) in params {
-        if name.eq_ignore_ascii_case(b"q") || name.eq_ignore_ascii_case(b"expires") {
+        if OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
             continue;
         }
         out.push(b';');

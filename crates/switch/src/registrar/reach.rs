@@ -1,37 +1,68 @@
-//! Where requests to a contact go (RFC 3261 10.3 and 18.2.2 as networks with NAT have it).
+//! Where requests to a contact go (RFC 3261 10.3 and 18.2.2 as networks with NAT have it, RFC 3327).
 //!
 //! A phone that registered over a stream is reached over that connection. A phone that registered over UDP is reached
 //! at the address in its contact, unless there are signs of a NAT in between, or the contact names no address: then at
-//! the address its REGISTER came from.
+//! the address its REGISTER came from. A contact behind proxies is reached through the first of its Path.
 
 use std::net::SocketAddr;
 
 use tandem_sip::{Envelope, Flow, Transport, Uri};
 
-use crate::directory::Directory;
+use crate::directory::{Directory, Nat};
+use crate::nat::{is_before, same_ip};
 
 /// Where requests go, and whether the contact's own address can be dialled should that way be lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reach {
     pub flow: Flow,
     pub dialable: bool,
+    /// The contact's own address is not used because of a NAT.
+    pub nat: bool,
+}
+
+impl Reach {
+    /// A flow of RFC 5626: nothing but that flow.
+    pub fn of_flow(flow: Flow) -> Self {
+        Self { flow, dialable: false, nat: !flow.transport.is_reliable() }
+    }
 }
 
 /// The way to the contact `uri` of a REGISTER that came over `flow`.
-pub(super) fn reach(uri: &Uri<'_>, env: &Envelope<'_>, flow: Flow, directory: &Directory) -> Reach {
+pub(super) fn reach(uri: &Uri<'_>, env: &Envelope<'_>, flow: Flow, directory: &Directory, nat: Nat) -> Reach {
+    let at_source = |address: SocketAddr| same_ip(address.ip(), flow.remote.ip());
     if flow.transport.is_reliable() {
-        let dialable = address_of(uri, flow.transport).is_some_and(|a| same_ip(a, flow.remote));
-        return Reach { flow, dialable };
+        let named = address_of(uri, flow.transport);
+        let dialable = named.is_some_and(at_source);
+        return Reach { flow, dialable, nat: !dialable && named.is_some() };
     }
     let transport = preferred_transport(uri, flow, directory);
-    let direct = address_of(uri, transport.0).filter(|address| {
-        address.is_ipv4() == flow.remote.is_ipv4() && !behind_nat(*address, env, flow.remote)
-    });
-    let flow = match direct {
+    let named = address_of(uri, transport.0).filter(|address| address.is_ipv4() == flow.remote.is_ipv4());
+    let translated = |address: SocketAddr| match nat {
+        Nat::Auto => is_before(address, env, flow.remote),
+        Nat::Yes => true,
+        Nat::No => false,
+    };
+    match named.filter(|address| !translated(*address)) {
+        Some(remote) => {
+            let flow = Flow { transport: transport.0, local: transport.1, remote, conn: 0 };
+            Reach { flow, dialable: false, nat: false }
+        }
+        None => Reach { flow, dialable: false, nat: named.is_some() || nat == Nat::Yes },
+    }
+}
+
+/// The way to the first proxy of a Path: over the connection that brought the REGISTER, at the address that the proxy
+/// names, or where the REGISTER came from.
+pub(super) fn reach_proxy(first: &Uri<'_>, flow: Flow, directory: &Directory) -> Reach {
+    let on_connection = flow.transport.is_reliable();
+    let transport = preferred_transport(first, flow, directory);
+    let named = address_of(first, transport.0)
+        .filter(|address| !on_connection && address.is_ipv4() == flow.remote.is_ipv4());
+    let flow = match named {
         Some(remote) => Flow { transport: transport.0, local: transport.1, remote, conn: 0 },
         None => flow,
     };
-    Reach { flow, dialable: false }
+    Reach { flow, dialable: false, nat: false }
 }
 
 /// The address that the URI's host and port name, if the host is an address that somebody can have.
@@ -53,19 +84,4 @@ fn preferred_transport(uri: &Uri<'_>, flow: Flow, directory: &Directory) -> (Tra
         (Some(transport), Some(local)) => (transport, local),
         (Some(_) | None, _) => (flow.transport, flow.local),
     }
-}
-
-/// The Via says another address than the datagram; or, asked to look (`rport`), we see another port; or the Via names
-/// a host and the contact is not where the datagram came from.
-fn behind_nat(contact: SocketAddr, env: &Envelope<'_>, source: SocketAddr) -> bool {
-    let via = &env.via;
-    let moved = match via.host.ip() {
-        Some(sent_by) => sent_by.to_canonical() != source.ip().to_canonical(),
-        None => !same_ip(contact, source),
-    };
-    moved || (via.rport().is_some() && via.port.unwrap_or(Transport::Udp.default_port()) != source.port())
-}
-
-fn same_ip(a: SocketAddr, b: SocketAddr) -> bool {
-    a.ip().to_canonical() == b.ip().to_canonical()
 }

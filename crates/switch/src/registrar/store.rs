@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 use tandem_peer::replica::Replicated;
 
 use super::binding::Binding;
+use super::pulse::{Kind, Pulses};
 use crate::directory::DnId;
 use crate::time::Deadline;
 
@@ -16,9 +17,11 @@ pub(super) type Aor = SmallVec<[Replicated<Binding>; 1]>;
 #[derive(Debug, Default)]
 pub(super) struct Store {
     aors: Vec<Option<Box<Aor>>>,
-    /// The earliest expiry of each DN that has bindings.
+    /// The earliest end of a binding of each DN that has any.
     by_expiry: BTreeSet<(Deadline, DnId)>,
     by_connection: BTreeSet<(u64, DnId)>,
+    /// Bindings that are sent something now and then.
+    pub pulses: Pulses,
     len: usize,
     /// DNs whose bindings changed, while somebody wants to know.
     changed: Option<Vec<DnId>>,
@@ -29,17 +32,28 @@ pub(super) struct Store {
 struct Keys {
     expiry: Option<Deadline>,
     connections: SmallVec<[u64; 2]>,
+    pulses: SmallVec<[(u64, Kind); 1]>,
     len: usize,
 }
 
 impl Keys {
     fn of(aor: &Aor) -> Self {
         Self {
-            expiry: aor.iter().map(|b| b.expires()).min(),
+            expiry: aor.iter().map(|b| b.ends()).min(),
             connections: aor.iter().map(|b| b.flow().conn).filter(|conn| *conn != 0).collect(),
+            pulses: aor.iter().filter_map(|b| Some((b.key().id, pulse_of(b)?))).collect(),
             len: aor.len(),
         }
     }
+}
+
+/// What a binding is sent something for, if at all: a connection tells its end itself.
+fn pulse_of(binding: &Binding) -> Option<Kind> {
+    let flow = binding.flow();
+    if !binding.reachable() {
+        return (flow.conn == 0 && binding.may_answer()).then_some(Kind::Ghost);
+    }
+    (binding.nat() && !flow.transport.is_reliable()).then_some(Kind::KeepAlive)
 }
 
 impl Store {
@@ -125,6 +139,15 @@ impl Store {
                 self.by_connection.remove(&(*conn, dn));
             }
             self.by_connection.extend(after.connections.iter().map(|conn| (*conn, dn)));
+        }
+        if before.pulses != after.pulses {
+            for (binding, _) in before.pulses.iter().filter(|(id, _)| after.pulses.iter().all(|p| p.0 != *id))
+            {
+                self.pulses.end(*binding);
+            }
+            for (binding, kind) in after.pulses.iter().filter(|pulse| !before.pulses.contains(pulse)) {
+                self.pulses.begin(*binding, dn, *kind);
+            }
         }
     }
 }

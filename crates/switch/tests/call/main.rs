@@ -20,6 +20,7 @@ mod connections;
 mod disorder;
 mod early;
 mod floor;
+mod flows;
 mod fork;
 mod forwarding;
 mod headers;

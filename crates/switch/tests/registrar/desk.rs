@@ -61,7 +61,11 @@ impl Desk {
     pub fn expire(&mut self) -> Vec<DnId> {
         let mut gone = Vec::new();
         self.registrar.expire(&mut self.log, self.now, &mut gone);
-        gone
+        gone.into_iter().map(|(dn, _)| dn).collect()
+    }
+
+    pub fn flow_failed(&mut self, flow: Flow) {
+        self.registrar.flow_failed(flow, &mut self.log, self.now);
     }
 
     pub fn register(&mut self, phone: &Register) -> Result<Registered, Reject> {

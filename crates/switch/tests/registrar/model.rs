@@ -1,10 +1,12 @@
 //! Random REGISTERs against a registrar made of one sorted list.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::desk::{Desk, Register, START_UNIX_MS, tcp, udp};
 use proptest::prelude::*;
 use tandem_switch::Deadline;
+use tandem_switch::directory::{DnClass, Options, Registration};
 
 /// One contact of a request: which URI, `q` in tenths, seconds.
 type Ask = (usize, u16, u32);
@@ -43,6 +45,10 @@ struct Known {
     cseq: u32,
     until: u64,
     conn: u64,
+    /// Its connection is gone, and its contact cannot be dialled.
+    ghost: bool,
+    /// When it was made or refreshed.
+    at: u64,
 }
 
 /// DN and URI to what is known.
@@ -63,13 +69,17 @@ impl Model {
         for (uri, q, seconds) in asks {
             next.0.remove(&(dn, *uri));
             if *seconds > 0 {
-                let known = Known { q: q * 100, call, cseq, until: now + u64::from(*seconds) * 1000, conn };
+                let until = now + u64::from(*seconds) * 1000;
+                let known = Known { q: q * 100, call, cseq, until, conn, ghost: false, at: now };
                 next.0.insert((dn, *uri), known);
             }
         }
         let count = |model: &Self| model.0.keys().filter(|(d, _)| *d == dn).count();
-        if count(&next) > 3 && next.0.keys().any(|key| !self.0.contains_key(key)) {
-            return 403;
+        while count(&next) > 3 && next.0.keys().any(|key| !self.0.contains_key(key)) {
+            let ghosts = next.0.iter().filter(|((d, _), known)| *d == dn && known.ghost);
+            let Some((key, _)) = ghosts.min_by_key(|(_, known)| known.at) else { return 403 };
+            let key = *key;
+            next.0.remove(&key);
         }
         *self = next;
         200
@@ -118,7 +128,8 @@ fn agree(desk: &Desk, model: &Model) -> Result<(), TestCaseError> {
                 let uri = URIS.iter().position(|u| u.as_bytes() == b.uri()).unwrap();
                 let call = usize::from(b.call_id() == b"call-1");
                 let until = b.expires().unix_ms();
-                ((dn, uri), Known { q: b.q(), call, cseq: b.cseq(), until, conn: b.flow().conn })
+                let (ghost, at) = (!b.reachable(), b.updated_unix_ms());
+                ((dn, uri), Known { q: b.q(), call, cseq: b.cseq(), until, conn: b.flow().conn, ghost, at })
             })
             .collect();
         let due: BTreeMap<_, _> =
@@ -133,9 +144,13 @@ proptest! {
 
     #[test]
     fn any_sequence_of_registers_gives_what_the_model_says(steps in prop::collection::vec(step(), 1..40)) {
-        let (mut desk, mut model) = (Desk::new(), Model::default());
+        // Longer than any binding lives here: when ghosts go is shown elsewhere.
+        let registration = Registration { ghost_quarantine: Duration::from_secs(3600), ..Registration::default() };
+        let options = Options { registration, ..Options::default() };
+        let mut desk = Desk::with(options, DnClass { max_contacts: 3, ..DnClass::default() });
+        let mut model = Model::default();
         for step in steps {
-            desk.now = desk.now.plus(std::time::Duration::from_millis(1));
+            desk.now = desk.now.plus(Duration::from_millis(1));
             let now = desk.now.unix_ms;
             match step {
                 Step::Change { dn, call, cseq, asks, over } => {
@@ -147,8 +162,10 @@ proptest! {
                     prop_assert_eq!(status(desk.register(&phone)), model.star(dn, call, cseq));
                 }
                 Step::Close { conn } => {
-                    desk.registrar.flow_failed(tcp("192.0.2.10:40000", conn), &mut desk.log);
-                    model.0.values_mut().filter(|k| k.conn == conn).for_each(|k| k.conn = 0);
+                    desk.flow_failed(tcp("192.0.2.10:40000", conn));
+                    for ((_, uri), known) in model.0.iter_mut().filter(|(_, known)| known.conn == conn) {
+                        (known.conn, known.ghost) = (0, *uri > 2);
+                    }
                 }
                 Step::Pass { seconds } => {
                     desk.pass(seconds);

@@ -94,7 +94,7 @@ fn a_closed_connection_leaves_a_contact_that_can_be_dialled() {
     let mut desk = Desk::new();
     let over = tcp("192.0.2.10:33333", 17);
     desk.register(&phone("<sip:1001@192.0.2.10:5066;transport=tcp>").flow(over)).unwrap();
-    desk.registrar.flow_failed(over, &mut desk.log);
+    desk.flow_failed(over);
     let binding = desk.only("1001");
     assert!(binding.reachable());
     assert_eq!(binding.flow(), tcp("192.0.2.10:5066", 0));
@@ -110,7 +110,7 @@ fn a_closed_connection_from_behind_a_nat_leaves_a_contact_that_cannot_be_reached
     let other =
         Register::of("1002").contact("<sip:1002@10.0.0.6;transport=tcp>").flow(tcp("203.0.113.9:4444", 18));
     desk.register(&other).unwrap();
-    desk.registrar.flow_failed(over, &mut desk.log);
+    desk.flow_failed(over);
     assert!(!desk.only("1001").reachable());
     assert!(desk.registrar.registered(desk.dn("1001")), "it is kept until it expires");
     assert!(desk.only("1002").reachable(), "the other connection stands");
@@ -126,10 +126,10 @@ fn the_end_of_a_connection_that_a_binding_has_left_does_not_touch_it() {
     let (first, second) = (tcp("203.0.113.9:33333", 17), tcp("203.0.113.9:33334", 18));
     desk.register(&phone("<sip:1001@10.0.0.5>").flow(first)).unwrap();
     desk.register(&phone("<sip:1001@10.0.0.5>").flow(second).cseq(2)).unwrap();
-    desk.registrar.flow_failed(first, &mut desk.log);
+    desk.flow_failed(first);
     assert_eq!(desk.only("1001").flow(), second);
     desk.register(&phone("<sip:1001@10.0.0.5>").expires("0").flow(second).cseq(3)).unwrap();
-    desk.registrar.flow_failed(second, &mut desk.log);
+    desk.flow_failed(second);
     assert!(desk.registrar.is_empty());
 }
 
@@ -138,7 +138,7 @@ fn a_datagram_that_could_not_be_delivered_ends_nothing() {
     let mut desk = Desk::new();
     desk.register(&phone("<sip:1001@192.0.2.10>")).unwrap();
     let before = desk.only("1001");
-    desk.registrar.flow_failed(udp("192.0.2.10:5060"), &mut desk.log);
+    desk.flow_failed(udp("192.0.2.10:5060"));
     assert_eq!(desk.only("1001"), before);
 }
 

@@ -53,7 +53,7 @@ fn a_restart_ends_connections_like_their_closing_does() {
     desk.register(&Register::of("1002").contact(private).flow(tcp("203.0.113.9:33333", 18))).unwrap();
     let next = restarted(&mut desk);
     for conn in [17, 18] {
-        desk.registrar.flow_failed(tcp("192.0.2.10:33333", conn), &mut desk.log);
+        desk.flow_failed(tcp("192.0.2.10:33333", conn));
     }
     assert_eq!(all(&next), all(&desk));
     assert_eq!(next.only("1001").flow(), tcp("192.0.2.10:5066", 0));

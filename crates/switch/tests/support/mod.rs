@@ -11,8 +11,8 @@ use tandem_sip::{Flow, HeaderName, Message, Transport};
 use tandem_switch::call::control::{Begun, Make, Onward, Operation};
 use tandem_switch::call::{Carried, News, Stage, Ticket};
 use tandem_switch::directory::{
-    Authenticate, DialRule, Directory, DnClass, Extension, Listen, Options, Secret, Server, StaticContact,
-    Trunk, TrunkId,
+    Authenticate, DialRule, Directory, DnClass, Extension, Listen, Options, Registration, Secret, Server,
+    StaticContact, Trunk, TrunkId,
 };
 use tandem_switch::{Cdr, Event, Input, Node, Now, Output};
 
@@ -92,6 +92,8 @@ pub fn directory(change: impl FnOnce(&mut Options, &mut Vec<Extension>, &mut Vec
         authenticate: Authenticate { register: false, invite: false },
         dr_forward: DrForward::Oos,
         dr_peer_trunk: Some(TrunkId(1)),
+        // Contacts that do not answer are called again: what becomes of them otherwise is shown for itself.
+        registration: Registration { ghost_quarantine: Duration::ZERO, ..Registration::default() },
         ..Options::default()
     };
     let class =
