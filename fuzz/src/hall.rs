@@ -54,20 +54,8 @@ struct Hall {
 }
 
 fn trunk(name: &str, at: SocketAddr) -> Trunk {
-    Trunk {
-        name: name.into(),
-        contact: StaticContact {
-            uri: format!("sip:{at}").into(),
-            transport: Transport::Udp,
-            addr: Some(at),
-            resolve: None,
-        },
-        oos: TrunkOptions::default(),
-        oosp_transfer_enabled: false,
-        tls_client_certificate: false,
-        sources: Vec::new(),
-        credentials: None,
-    }
+    let uri = format!("sip:{at}").into();
+    Trunk::new(name, StaticContact { uri, transport: Transport::Udp, addr: Some(at), resolve: None })
 }
 
 fn directory() -> Option<Arc<Directory>> {

@@ -338,6 +338,25 @@ pub struct Trunk {
     pub sip_enable_100rel: bool,
 }
 
+impl Trunk {
+    /// A trunk that leads there, every option as it is by default.
+    #[must_use]
+    pub fn new(name: &str, contact: StaticContact) -> Self {
+        Self {
+            name: name.into(),
+            contact,
+            oos: TrunkOptions::default(),
+            oosp_transfer_enabled: false,
+            sources: Vec::new(),
+            tls_client_certificate: false,
+            credentials: None,
+            identity: Arc::default(),
+            session_timer: OwnSessionTimer::default(),
+            sip_enable_100rel: true,
+        }
+    }
+}
+
 /// One line of the dial plan. The longest matching prefix wins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DialRule {

@@ -63,18 +63,7 @@ pub fn contact(uri: &str, at: &str) -> StaticContact {
 }
 
 pub fn trunk(name: &str, at: &str) -> Trunk {
-    Trunk {
-        name: name.into(),
-        contact: contact(&format!("sip:{at}"), at),
-        oos: TrunkOptions::default(),
-        oosp_transfer_enabled: false,
-        tls_client_certificate: false,
-        sources: Vec::new(),
-        credentials: None,
-        identity: Arc::default(),
-        session_timer: Default::default(),
-        sip_enable_100rel: true,
-    }
+    Trunk::new(name, contact(&format!("sip:{at}"), at))
 }
 
 /// Extensions 1001 to 1004 (1003 with a static contact), a gateway, and a peer trunk probed every 10 s.
