@@ -94,6 +94,8 @@ pub enum What {
     Told(Side, &'static str),
     /// A leg of another call came, over this device.
     TookOver(Device),
+    /// The device sent the call on to this number (3xx).
+    Redirected(Device, Box<[u8]>),
     /// A side's phone transfers the other party to this number.
     Refers(Side, Box<[u8]>),
     /// Nobody came in its place: this was why.
@@ -317,6 +319,9 @@ fn render(step: &Step, directory: &Directory) -> view::Step {
         What::HeldByPhone(side, false) => format!("the {side} phone took the other party back"),
         What::Told(side, what) => format!("the {side} phone was sent {what}, by request"),
         What::TookOver(device) => format!("{} came from another call, by request", name(*device)),
+        What::Redirected(device, to) => {
+            format!("{} redirected the call to {}", name(*device), String::from_utf8_lossy(to))
+        }
         What::Refers(side, to) => {
             format!("the {side} phone transfers the call to {} (REFER)", String::from_utf8_lossy(to))
         }

@@ -38,6 +38,10 @@ pub const MAX_HELD_ORDERS: usize = 1_000;
 pub const MAX_HELD_ORDERS_OF_CALL: usize = 4;
 /// How long such an order waits before it is refused: longer than an exchange takes that loses a message or two.
 pub const HELD_ORDER_PATIENCE: Duration = Duration::from_secs(5);
+/// How often one call follows a redirection (3xx); the next one gets 482.
+pub const MAX_REDIRECTS: u8 = 5;
+/// Contacts of one redirection that are tried; further ones are not.
+pub const MAX_REDIRECT_TARGETS: usize = 5;
 /// How long a party that was replaced may take to hang up before it is hung up on.
 pub const REFERRER_PATIENCE: Duration = Duration::from_secs(2);
 /// Seconds for which the sender of a REFER is promised word of it: longer than a call rings.

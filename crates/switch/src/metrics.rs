@@ -43,6 +43,8 @@ pub struct Counters {
     pub authentication_failures: u64,
     /// Requests refused because a table was full.
     pub refused_full: u64,
+    /// Redirections (3xx) of callees that were followed.
+    pub redirects_followed: u64,
     /// REFERs accepted.
     pub refers: u64,
     /// INVITEs refused or redirected because the server is being drained.
@@ -169,7 +171,7 @@ impl Counters {
         ]
     }
 
-    fn of_others(&self) -> [Counted; 23] {
+    fn of_others(&self) -> [Counted; 24] {
         [
             ("tandem_registers_total", "REGISTER requests accepted", self.registers),
             ("tandem_bindings_expired_total", "Bindings that expired", self.bindings_expired),
@@ -182,6 +184,11 @@ impl Counters {
             ("tandem_bindings_removed_total", "Contacts removed from quarantine", self.bindings_removed),
             ("tandem_challenges_total", "Digest challenges sent", self.challenges),
             ("tandem_authentication_failures_total", "Wrong credentials", self.authentication_failures),
+            (
+                "tandem_redirects_followed_total",
+                "Redirections of callees that were followed",
+                self.redirects_followed,
+            ),
             ("tandem_refers_total", "Transfers by REFER accepted", self.refers),
             ("tandem_refused_full_total", "Requests refused because a table was full", self.refused_full),
             (

@@ -79,6 +79,8 @@ pub enum Fact {
     Event(Event),
     /// A call is over.
     Ended(Box<Cdr>),
+    /// A callee redirected the call: the way is to be found.
+    Redirected(Key, Box<crate::call::Redirected>),
     /// A party of a call sent REFER: the way is to be found.
     Refer(Key, Box<crate::call::Referred>),
     /// A call wants something of a media server.

@@ -198,6 +198,7 @@ fn read_tserver(reader: &Reader, mut table: Section<'_>) -> Option<TServer> {
             .unwrap_or(usual.graceful_shutdown_sip_timeout),
         ring_timeout: seconds(&mut table, "ring-timeout", 1, RING_TIMEOUT_MAX_S)
             .unwrap_or(usual.ring_timeout),
+        follow_redirects: table.boolean("follow-redirects").unwrap_or(usual.follow_redirects),
         session_timer: session_timer::read(&mut table).over(usual.session_timer),
         min_expires_s: whole(min.as_ref(), usual.min_expires_s),
         max_expires_s: whole(max.as_ref(), usual.max_expires_s),

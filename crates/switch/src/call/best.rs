@@ -71,6 +71,8 @@ impl Setup {
             Some(Stage::Peer(..)) => fallback_allowed(outcome) && !(self.rang && is_absence(outcome)),
             // Progress of a call that waits there says nothing of a phone.
             Some(Stage::PeerQueue(..)) => fallback_allowed(outcome),
+            // Of the numbers that a redirection names each is tried.
+            Some(Stage::Trunk(..) | Stage::Extension(_)) if self.redirections.is_some() => true,
             Some(Stage::Trunk(..)) => match outcome {
                 InPathOutcome::TransportFailed | InPathOutcome::NoAnswer => true,
                 InPathOutcome::Status { code, .. } => code == 503,

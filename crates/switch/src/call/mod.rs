@@ -13,6 +13,7 @@
 //! | `carried` | user data and ConnID, to and from the peer site |
 //! | `reliable` | reliable provisional responses where only one side knows them |
 //! | `early` | early dialogs, one of ours for each of theirs |
+//! | `redirect` | a callee sends the call on (3xx) |
 //! | `best`, `reply` | which refusal the caller is told, and how |
 //! | `talk`, `exchange` | the answered call: two dialogs, and the INVITE that is under way within them |
 //! | `operate` | what requests do to it |
@@ -55,6 +56,7 @@ mod player;
 mod presented;
 mod privacy;
 mod record;
+mod redirect;
 mod refer;
 mod referred;
 mod refresh;
@@ -98,6 +100,7 @@ pub use news::{Carried, Far, LegNo, News, Ticket};
 pub use presented::{Presented, SentOn, WhySentOn};
 pub use privacy::{Privacy, is_private};
 pub use record::{EndReason, LegFacts};
+pub use redirect::Redirected;
 pub use referred::{ReferTo, Referred, Replaces};
 pub use session::Session;
 pub use setup::{Opening, Stage};

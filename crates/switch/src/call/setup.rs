@@ -22,6 +22,7 @@ use super::line::Borrowed;
 use super::make::Wanted;
 use super::news::{Carried, Far, LegNo, News};
 use super::record::{EndReason, LegFacts, LegId};
+use super::redirect::Redirections;
 use super::reliable::{Held, Knows, Series};
 use super::reply::print_answer;
 use super::spare::Spare;
@@ -119,6 +120,8 @@ pub struct Setup {
     pub(super) ringing: bool,
     /// Somebody rang at the current place.
     pub(super) rang: bool,
+    /// Where callees have sent the call.
+    pub(super) redirections: Option<Box<Redirections>>,
     /// Our To-tag in a refusal, unless there is an early dialog.
     pub(super) tag: Tag,
 }
@@ -143,6 +146,7 @@ impl Setup {
             told_then: 480,
             ringing: false,
             rang: false,
+            redirections: None,
             tag: rooms.ids.tag(),
         })
     }
@@ -609,7 +613,8 @@ impl Call {
     }
 
     /// Every place was tried in vain: a call that was offered waits again, any other fails.
-    fn nobody_took_it(&mut self, rooms: &mut Rooms, mut setup: Box<Setup>, by: EndedBy) {
+    pub(super) fn nobody_took_it(&mut self, rooms: &mut Rooms, setup: Box<Setup>, by: EndedBy) {
+        let Some(mut setup) = self.follow(rooms, setup) else { return };
         let best = setup.best.take().unwrap_or(Best::own(480));
         if setup.waiting.is_some() {
             return self.unplaced(rooms, setup, best.told());

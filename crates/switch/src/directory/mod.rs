@@ -98,6 +98,8 @@ pub struct Options {
     pub ring_timeout: Duration,
     /// `session-timer` and its fellows.
     pub session_timer: SessionTimer,
+    /// `follow-redirects`: a callee's 3xx is followed by this server; otherwise the caller is told it.
+    pub follow_redirects: bool,
     /// `min-expires`, s: a REGISTER asking for less (but not 0) gets 423.
     pub min_expires_s: u32,
     /// `max-expires`, s: a REGISTER asking for more is granted this.
@@ -144,6 +146,7 @@ impl Default for Options {
             graceful_shutdown_sip_timeout: Duration::from_secs(10),
             ring_timeout: Duration::from_secs(180),
             session_timer: SessionTimer::default(),
+            follow_redirects: true,
             min_expires_s: 10,
             max_expires_s: 3600,
             default_expires_s: 300,

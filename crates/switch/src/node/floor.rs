@@ -112,6 +112,7 @@ impl Node {
                         self.device_event(&event);
                         outputs.push(Output::Event(event));
                     }
+                    Fact::Redirected(key, redirected) => self.redirected(key, &redirected),
                     Fact::Refer(key, referred) => self.referred(key, &referred),
                     Fact::Media(order) => outputs.push(Output::Media(order)),
                     Fact::Ended(cdr) => {

@@ -7,10 +7,11 @@ use super::Node;
 use super::floor::with_calls;
 use crate::arena::Key;
 use crate::call::control::Onward;
-use crate::call::{Beside, Carried, Incoming, LegNo, Referred, Replaces, Stage};
+use crate::call::{Beside, Carried, Incoming, LegNo, Redirected, Referred, Replaces, Stage};
 use crate::cti::calls;
 use crate::cti::calls::{NOBODY, Order};
 use crate::ids::Tag;
+use crate::limits::MAX_STAGES;
 use crate::reject::Reject;
 use crate::rooms::{Device, Rooms};
 use crate::routing::{self, Onwards};
@@ -104,6 +105,34 @@ impl Node {
     fn carried_of(&self, key: Key) -> Carried {
         let conn = self.floor.tcalls.conn_of(key).unwrap_or_default();
         Carried { user_data: self.floor.tcalls.user_data(conn), conn_id: Some(conn) }
+    }
+
+    /// A callee sent its call on: the numbers are routed as if it had dialled them, and tried in their order.
+    pub(super) fn redirected(&mut self, key: Key, redirected: &Redirected) {
+        let Some(call) = self.calls.get(key) else { return };
+        let caller = call.caller().1;
+        let origin = self.rooms.now_called(&call.directory(), redirected.by);
+        let (mut stages, mut steps, mut status) = (Vec::new(), Vec::new(), 480);
+        for number in &redirected.to {
+            let Some(origin) = origin else { break };
+            let carried = self.carried_of(key);
+            let agents = &self.floor.agents;
+            match routing::referred(&mut self.rooms, agents, origin, number, &caller.number, carried) {
+                Ok(Onwards::To(onward)) => {
+                    stages.extend(onward.stages);
+                    steps.extend(onward.steps);
+                }
+                Ok(Onwards::Park(at)) => stages.push(Stage::Wait(at)),
+                Err(reject) if reject.status >= 400 => status = reject.status,
+                Err(_) => {}
+            }
+        }
+        stages.truncate(MAX_STAGES);
+        if let Some(number) = redirected.to.first() {
+            let to = String::from_utf8_lossy(number);
+            with_calls!(self, |tcalls, desk| tcalls.sent_to(desk, key, &to));
+        }
+        self.calls.go_on_after_redirect(&mut self.rooms, key, stages, steps, status);
     }
 
     /// The T-Library's view: the party leaves for this number, and who is called beside its call is a party of it.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tandem_sip::{HeaderName, Message};
 
 use crate::support::{
-    Bed, CALLEE, CALLER, OTHER, alone, answer, codes, header, in_dialog, invite, line, with,
+    Bed, CALLEE, CALLER, OTHER, alone, alone_telling_redirections, answer, codes, header, in_dialog, invite,
+    line, with,
 };
 
 /// 1002 has two contacts and both are offered the call.
@@ -123,7 +124,7 @@ fn the_best_refusal_is_told_when_all_have_refused() {
         ([503, 503], 500),
         ([401, 500], 500),
     ] {
-        let mut bed = Bed::with(alone());
+        let mut bed = Bed::with(alone_telling_redirections());
         let [first, second] = forked(&mut bed);
         bed.receive(CALLEE, &answer(&first, one, "one", CALLEE, ""));
         assert!(bed.take(CALLER).is_empty(), "the other still rings");

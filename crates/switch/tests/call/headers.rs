@@ -5,7 +5,8 @@ use tandem_sip::{HeaderName, Message};
 use tandem_switch::Input;
 
 use crate::support::{
-    Bed, CALLEE, CALLER, GATEWAY, alone, answer, flow, from_callee, header, in_dialog, invite, with, without,
+    Bed, CALLEE, CALLER, GATEWAY, alone, alone_telling_redirections, answer, flow, from_callee, header,
+    in_dialog, invite, with, without,
 };
 
 const CALLER_IP: &str = "10.0.0.11";
@@ -57,7 +58,7 @@ fn neither_side_sees_the_other_s_address_in_anything_that_passes() {
 
 #[test]
 fn a_redirection_of_the_callee_is_told_without_his_address() {
-    let mut bed = Bed::with(alone());
+    let mut bed = Bed::with(alone_telling_redirections());
     let offered = bed.offered();
     let moved = answer(&offered, 302, "callee", CALLEE, "").replace(
         &format!("<sip:x@{CALLEE}>"),

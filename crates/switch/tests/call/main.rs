@@ -33,6 +33,7 @@ mod news;
 mod onward;
 mod player;
 mod records;
+mod redirect;
 mod refer;
 mod refusals;
 mod reinvite;

@@ -32,6 +32,14 @@ pub fn alone() -> Arc<Directory> {
     })
 }
 
+/// The same, and callers are told the redirections of callees.
+pub fn alone_telling_redirections() -> Arc<Directory> {
+    directory(|options, _, trunks| {
+        (options.dr_peer_trunk, options.follow_redirects) = (None, false);
+        trunks.iter_mut().for_each(|trunk| trunk.oos = TrunkOptions::default());
+    })
+}
+
 pub struct Bed {
     pub node: Node,
     pub now: Now,

@@ -29,6 +29,12 @@ impl TCalls {
         });
     }
 
+    /// A callee sends the call on to this number.
+    pub fn sent_to(&mut self, desk: &mut Desk<'_>, key: Key, to: &str) {
+        let Some(conn) = self.conn_of(key) else { return };
+        self.change(desk, conn, |call, _, _| call.dialled = to.into());
+    }
+
     /// Somebody is called beside the call above `of` who is to join it: he is a party of it from the start.
     pub fn beside(&mut self, desk: &mut Desk<'_>, of: Key, aside: Key) {
         let Some(conn) = self.conn_of(of) else { return };
