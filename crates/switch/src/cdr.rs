@@ -69,6 +69,8 @@ pub struct Cdr {
     pub start_unix_ms: u64,
     /// When the last leg ended, ms since the Unix epoch.
     pub end_unix_ms: u64,
+    /// Session-ID as the caller's messages have it (RFC 7989): his UUID, and that of who answered him.
+    pub session_id: String,
     /// The legs, the caller's first.
     pub legs: Vec<LegRecord>,
 }

@@ -204,6 +204,8 @@ pub struct Explained {
     pub conn: Option<u64>,
     /// `CallUUID`.
     pub uuid: u128,
+    /// Session UUIDs (RFC 7989) of the caller and of who answered; 0 is none.
+    pub session_ids: [u128; 2],
     /// Call-IDs of the legs, the caller's first.
     pub call_ids: Vec<Box<str>>,
     /// The configuration under which it ran.
@@ -218,18 +220,25 @@ impl Explained {
     pub fn view(&self, alive: bool, at_queues: Vec<view::Step>) -> view::Why {
         view::Why {
             call_uuid: format!("{:032x}", self.uuid),
+            session_ids: self
+                .session_ids
+                .iter()
+                .filter(|id| **id != 0)
+                .map(|id| format!("{id:032x}"))
+                .collect(),
             sip_call_ids: self.call_ids.iter().map(|id| id.to_string()).collect(),
             alive,
             steps: self.trace.render(&self.directory, at_queues),
         }
     }
 
-    /// Whether this is the call with that Call-ID, `CallUUID` or `ConnID`.
+    /// Whether this is the call with that Call-ID, `CallUUID`, session UUID or `ConnID`.
     #[must_use]
     pub fn is(&self, id: &str) -> bool {
         let is_conn = |conn: u64| id.len() == 16 && u64::from_str_radix(id, 16) == Ok(conn);
         self.call_ids.iter().any(|own| &**own == id)
-            || u128::from_str_radix(id, 16) == Ok(self.uuid)
+            || u128::from_str_radix(id, 16)
+                .is_ok_and(|id| id == self.uuid || (id != 0 && self.session_ids.contains(&id)))
             || self.conn.is_some_and(is_conn)
     }
 }

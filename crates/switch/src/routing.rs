@@ -12,7 +12,7 @@ use tandem_sip::{Envelope, HeaderName, Message, Uri};
 
 use crate::agent::Agents;
 use crate::call::control::Onward;
-use crate::call::{Carried, Stage, Target, has_marker};
+use crate::call::{Carried, SessionIds, Stage, Target, has_marker};
 use crate::directory::{Directory, DnId, FloorDn, Trunk, TrunkId};
 use crate::event::Event;
 use crate::explain::{Absent, What};
@@ -481,6 +481,7 @@ fn mixer_target(rooms: &Rooms, conference: &str) -> Result<SmallVec<[Target; 2]>
         marked: false,
         carried: None,
         presented: None,
+        session_ids: SessionIds::default(),
         reliable: false,
         answers: None,
         contact: None
@@ -514,6 +515,7 @@ fn extension_targets(
             marked: false,
             carried: None,
             presented: None,
+            session_ids: SessionIds::default(),
             reliable: false,
             answers: None,
             contact: None
@@ -560,6 +562,7 @@ fn trunk_targets(
             reliable: false,
             carried: None,
             presented: None,
+            session_ids: SessionIds::default(),
             answers: None,
             contact: None,
         }

@@ -368,6 +368,8 @@ pub struct Migration {
 pub struct Why {
     /// `CallUUID`.
     pub call_uuid: String,
+    /// Session UUIDs (RFC 7989) of the caller and, once he is answered, of who answered.
+    pub session_ids: Vec<String>,
     /// Call-IDs of its legs, the caller's first.
     pub sip_call_ids: Vec<String>,
     /// Is the call still there?

@@ -185,6 +185,7 @@ mod tests {
             to: "1002".into(),
             start_unix_ms: number,
             end_unix_ms: number + 1,
+            session_id: String::new(),
             legs: Vec::new(),
         })
     }

@@ -13,6 +13,7 @@ use super::news::LegNo;
 use super::passage::Passage;
 use super::presented::{self, Presented};
 use super::reliable::RELIABLE;
+use super::session_id::SessionIds;
 use super::timer::Timer;
 use crate::arena::Key;
 use crate::directory::{Directory, DnClass, DnId};
@@ -39,6 +40,8 @@ pub struct Target {
     pub carried: Option<Box<Printed>>,
     /// Who calls, as this far end is told, where the caller's own words are not enough.
     pub presented: Option<Box<Presented>>,
+    /// What is said of the session if the caller does not say it.
+    pub session_ids: SessionIds,
     /// The phone is to answer by itself: its Alert-Info and Call-Info say so.
     pub answers: Option<Arc<DnClass>>,
     /// The registered contact that it is.
@@ -228,6 +231,9 @@ impl Branch {
         headers::relay(&mut builder, request, ours, presented.map_or(&inside, |p| &p.passage));
         if self.target.reliable {
             builder.header(HeaderName::Supported, RELIABLE);
+        }
+        if request.header(HeaderName::SessionId).is_none() && !self.target.session_ids.is_nil() {
+            self.target.session_ids.print(&mut builder);
         }
         self.timer.print_opening(&mut builder);
         Some(builder.finish(request.body()))

@@ -10,6 +10,7 @@ use super::leg::{Leg, Side, behind_nat};
 use super::news::News;
 use super::reliable::{self, Knows};
 use super::reply::print_response;
+use super::session_id;
 use super::setup::{Caller, Setup};
 use crate::ids::Tag;
 use crate::limits::MAX_PAIRS;
@@ -103,6 +104,7 @@ impl Setup {
         let flow = if target.flow.transport == answer.flow.transport { target.flow } else { answer.flow };
         let mut callee = Leg::new(callee, flow, target.device, target.nat);
         callee.authorization.clone_from(&branch.authorization);
+        callee.session_ids.party = session_id::of(answer.message).unwrap_or_default();
         Some((caller, callee))
     }
 }

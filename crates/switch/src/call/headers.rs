@@ -88,6 +88,9 @@ pub fn relay(builder: &mut Builder<'_>, message: &Message, ours: &[u8], passage:
             builder.copy_line(&header);
         }
     }
+    if !passage.session_ids.is_nil() && message.header(HeaderName::SessionId).is_none() {
+        passage.session_ids.print(builder);
+    }
     option_tags(builder, message, HeaderName::Supported);
     option_tags(builder, message, HeaderName::Require);
     if message.code() == Some(405) {

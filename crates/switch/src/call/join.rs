@@ -8,6 +8,7 @@ use super::exchange::Exchange;
 use super::leg::{Leg, Side};
 use super::news::LegNo;
 use super::record::EndReason;
+use super::session_id;
 use super::talk::Talk;
 use super::{Call, Phase, Talking};
 use crate::cdr::EndedBy;
@@ -34,6 +35,9 @@ impl Call {
         if side == Side::Caller {
             legs.reverse();
         }
+        let [one, two] = &mut legs;
+        session_id::introduce(self.uuid, [one, two]);
+        self.session_ids = [one.session_ids.party, two.session_ids.party];
         let talk = Talk {
             uuid: self.uuid,
             from: self.from.clone(),

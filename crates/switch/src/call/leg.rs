@@ -15,6 +15,7 @@ use super::incoming::hops;
 use super::news::LegNo;
 use super::passage::Passage;
 use super::session::Session;
+use super::session_id::SessionIds;
 use super::timer::Timer;
 use crate::arena::Key;
 use crate::directory::Directory;
@@ -68,6 +69,8 @@ pub struct Leg {
     pub holds: Hold,
     /// The session that this server itself describes to the far end, once it has done so.
     pub session: Option<Session>,
+    /// Session UUIDs of its far end and of whom that speaks with.
+    pub session_ids: SessionIds,
     /// Its session timer.
     pub(super) timer: Timer,
     /// The nailed-up connection that it is lent from.
@@ -154,6 +157,7 @@ impl Leg {
             nat,
             holds: Hold::No,
             session: None,
+            session_ids: SessionIds::default(),
             timer: Timer::default(),
             nailed: None,
             authorization: None,
@@ -317,8 +321,11 @@ impl Leg {
             builder.header(authorization.name, &authorization.value);
         }
         if let Some(like) = ask.like {
-            let passage = Passage::to(&rooms.directory, self.name.as_deref(), ask.believed);
+            let mut passage = Passage::to(&rooms.directory, self.name.as_deref(), ask.believed);
+            passage.session_ids = self.session_ids;
             headers::relay(&mut builder, like, rooms.lines.sent_by.as_bytes(), &passage);
+        } else if !self.session_ids.is_nil() && ask.method != b"CANCEL" {
+            self.session_ids.print(&mut builder);
         }
         if matches!(ask.method, b"INVITE" | b"UPDATE") {
             self.timer.print_request(&mut builder);

@@ -61,6 +61,7 @@ impl Call {
         let request = invitation(rooms, &to, extension.number.as_bytes(), Some(extension)).ok_or(503u16)?;
         let number: Box<[u8]> = extension.number.as_bytes().into();
         let mut call = Self::blank(rooms, key, device, [number, to, Box::default()]);
+        call.session_ids[0] = call.uuid;
         let mut setup = Setup::new(rooms, Caller::Nobody(Box::new(wanted)), request, ring_timeout);
         match call.try_own_line(rooms, &mut setup, from) {
             Some(taken) => taken?,

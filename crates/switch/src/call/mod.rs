@@ -27,6 +27,7 @@
 //! | `teardown`, `closing` | how an answered call ends, and what it then still owes |
 //! | `headers`, `hide` | what is passed from leg to leg and what is not |
 //! | `presented`, `privacy`, `passage` | who calls, as each callee is told; what of his words passes to whom |
+//! | `session_id` | Session-ID from end to end |
 //! | `credentials` | a trunk's challenge is answered |
 
 mod arrange;
@@ -65,6 +66,7 @@ mod reliable;
 mod reply;
 mod resting;
 mod session;
+mod session_id;
 mod setup;
 mod spare;
 mod steer;
@@ -103,6 +105,7 @@ pub use record::{EndReason, LegFacts};
 pub use redirect::Redirected;
 pub use referred::{ReferTo, Referred, Replaces};
 pub use session::Session;
+pub use session_id::SessionIds;
 pub use setup::{Opening, Stage};
 pub use table::Calls;
 pub use talk::Talk;
@@ -164,6 +167,8 @@ pub struct Call {
     lingering: Option<Box<refer::Lingering>>,
     /// Whoever is called in it is to join this conversation.
     aside_of: Option<Key>,
+    /// Session UUIDs of its caller and, once it is answered, of who answered.
+    session_ids: [u128; 2],
     /// Numbers that it was sent on from, oldest first.
     sent_on: Vec<SentOn>,
     /// It is a nailed-up connection.
@@ -411,6 +416,7 @@ impl Call {
             to: text(&self.to),
             start_unix_ms: self.started.unix_ms,
             end_unix_ms: end,
+            session_id: self.session_id(),
             legs,
         };
         let asked = self.asked.take();
@@ -424,10 +430,17 @@ impl Call {
         Explained {
             conn: self.conn,
             uuid: self.uuid,
+            session_ids: self.session_ids,
             call_ids,
             directory: self.directory,
             trace: std::mem::take(&mut self.trace),
         }
+    }
+
+    /// Its Session-ID as the caller's messages have it.
+    fn session_id(&self) -> String {
+        let [caller, callee] = self.session_ids;
+        format!("{caller:032x};remote={callee:032x}")
     }
 
     /// Call-IDs of its legs, the caller's first.
@@ -442,7 +455,8 @@ impl Call {
         let call_ids = self.call_ids();
         let directory = Arc::clone(&self.directory);
         let trace = self.trace.clone();
-        Explained { conn: self.conn, uuid: self.uuid, call_ids, directory, trace }
+        let (conn, uuid, session_ids) = (self.conn, self.uuid, self.session_ids);
+        Explained { conn, uuid, session_ids, call_ids, directory, trace }
     }
 
     /// The line of `tandem call list`.

@@ -7,6 +7,7 @@ use tandem_sip::{Header, HeaderName};
 
 use super::leg::Side;
 use super::news::LegNo;
+use super::session_id::{self, SessionIds};
 use super::{Call, Talking};
 use crate::directory::{Directory, TrunkIdentity};
 use crate::limits::MAX_USER_TO_USER_BYTES;
@@ -23,6 +24,8 @@ pub struct Passage {
     pub(super) withheld: bool,
     /// Who calls, and where from, is told in lines of this server's own.
     pub(super) told: bool,
+    /// What the message says of the session if its sender does not.
+    pub(super) session_ids: SessionIds,
 }
 
 impl Passage {
@@ -98,7 +101,8 @@ impl Talking {
     /// From the other party to the one at this side.
     pub(super) fn passage_to(&self, directory: &Directory, side: Side) -> Passage {
         let device = |side| self.talk.leg(side).device;
-        Passage::between(directory, device(side.other()), device(side))
+        let session_ids = self.talk.leg(side).session_ids;
+        Passage { session_ids, ..Passage::between(directory, device(side.other()), device(side)) }
     }
 }
 
@@ -113,7 +117,11 @@ impl Call {
     pub(super) fn passage_back(&self, leg: LegNo) -> Passage {
         let device = |no: usize| self.legs.get(no).map(|facts| facts.device);
         match (device(usize::from(leg)), device(0)) {
-            (Some(from), Some(to)) => Passage::between(&self.directory, from, to),
+            (Some(from), Some(to)) => {
+                let [caller, _] = self.session_ids;
+                let session_ids = SessionIds { party: caller, other: session_id::made(self.uuid, leg) };
+                Passage { session_ids, ..Passage::between(&self.directory, from, to) }
+            }
             (Some(_) | None, _) => Passage::default(),
         }
     }

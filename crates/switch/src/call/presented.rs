@@ -104,7 +104,7 @@ fn to_phone(
     if !withheld && !who.believed && sent_on.is_empty() {
         return None;
     }
-    let passage = Passage { believed: who.believed, withheld, told: withheld, trunk: None };
+    let passage = Passage { believed: who.believed, withheld, told: withheld, ..Passage::default() };
     let mut presented = Presented { from: None, lines: SmallVec::new(), passage };
     if withheld {
         presented.withhold(who);
@@ -124,8 +124,13 @@ fn to_trunk(
     let restricted =
         who.extension.is_some_and(|(_, own)| own.restricted || trunk.restricted) && !who.privacy.is_refused();
     let withheld = (who.privacy.withholds() && !trunk.trusted) || restricted;
-    let passage =
-        Passage { believed: who.believed, withheld, told: withheld, trunk: Some(Arc::clone(trunk)) };
+    let passage = Passage {
+        believed: who.believed,
+        withheld,
+        told: withheld,
+        trunk: Some(Arc::clone(trunk)),
+        ..Passage::default()
+    };
     let mut presented = Presented { from: None, lines: SmallVec::new(), passage };
     let template = who.extension.and_then(|(_, own)| own.cpn.as_deref()).or(trunk.cpn.as_deref());
     let number = who.extension.map(|(number, _)| match template {

@@ -25,6 +25,7 @@ use super::record::{EndReason, LegFacts, LegId};
 use super::redirect::Redirections;
 use super::reliable::{Held, Knows, Series};
 use super::reply::print_answer;
+use super::session_id;
 use super::spare::Spare;
 use super::waiting::Waiting;
 use super::{Call, CallTimer, Phase, branch, carried};
@@ -232,6 +233,7 @@ impl Call {
             referral: None,
             lingering: None,
             aside_of: None,
+            session_ids: [0, 0],
             sent_on: Vec::new(),
             nail: None,
             trace: Trace::default(),
@@ -249,6 +251,7 @@ impl Call {
         let carried = carried::read(rooms, &request, origin);
         call.carry(&carried);
         call.private = super::is_private(&request);
+        call.session_ids[0] = session_id::of(&request).unwrap_or(call.uuid);
         call.tell_opened(rooms, &outcome, carried);
         let way = match outcome {
             Ok(way) => way,
@@ -353,6 +356,11 @@ impl Call {
         target.carried = self.carried_to(rooms, device);
         target.presented = self.presented_to(rooms, setup, device);
         target.reliable = setup.asks_for_reliable() && self.directory.enables_100rel(device);
+        target.session_ids.other = match &setup.caller {
+            Caller::Leg(no, leg) if leg.session_ids.party == 0 => session_id::made(self.uuid, *no),
+            Caller::Leg(_, leg) => leg.session_ids.party,
+            Caller::Invite(..) | Caller::Nobody(_) | Caller::Aside(_) => self.session_ids[0],
+        };
         let Some(branch) = Branch::call(rooms, self.key, id, target, &setup.request) else {
             rooms.counters.refused_full += 1;
             return;

@@ -9,6 +9,7 @@ use tandem_sip::{Dialog, Flow, Transport};
 use super::hold::Hold;
 use super::leg::Leg;
 use super::session::Session;
+use super::session_id::SessionIds;
 use super::talk::Talk;
 use super::timer::Timer;
 use crate::directory::{Directory, DnId, TrunkId};
@@ -73,6 +74,8 @@ impl Leg {
         out.u8(self.no);
         out.bool(self.nat);
         out.u8(self.holds as u8);
+        out.bytes(&self.session_ids.party.to_be_bytes());
+        out.bytes(&self.session_ids.other.to_be_bytes());
         out.option(self.session, |out, session| {
             out.u64(session.id);
             out.u64(session.version);
@@ -110,12 +113,17 @@ impl Leg {
             no: fields.u8()?,
             nat: fields.bool()?,
             holds: Hold::read(fields.u8()?)?,
+            session_ids: SessionIds { party: wide(fields)?, other: wide(fields)? },
             session: fields.option(|fields| Some(Session { id: fields.u64()?, version: fields.u64()? }))?,
             timer: Timer::restored(fields.option(|fields| Some((fields.u32()?, fields.bool()?)))?),
             nailed: None,
             authorization: None,
         })
     }
+}
+
+fn wide(fields: &mut Reader<'_>) -> Option<u128> {
+    Some(u128::from_be_bytes(fields.bytes()?.try_into().ok()?))
 }
 
 #[cfg(test)]

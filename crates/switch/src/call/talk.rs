@@ -13,6 +13,7 @@ use super::leg::{Ask, Leg, Side};
 use super::news::LegNo;
 use super::passage::{Passage, believes};
 use super::record::EndReason;
+use super::session_id;
 use super::timer::Timer;
 use super::{Call, Phase, Talking, headers, mapped, reliable};
 use crate::cdr::EndedBy;
@@ -82,6 +83,10 @@ impl Call {
         for leg in &mut legs {
             leg.number(self.leg_no(leg), &self.directory);
         }
+        let [caller, callee] = &mut legs;
+        caller.session_ids.party = self.session_ids[0];
+        session_id::introduce(self.uuid, [caller, callee]);
+        self.session_ids[1] = callee.session_ids.party;
         let talk = Talk {
             uuid: self.uuid,
             from: self.from.clone(),

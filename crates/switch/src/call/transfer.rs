@@ -11,6 +11,7 @@ use super::control::{Begun, Onward};
 use super::leg::{Leg, Side};
 use super::news::{LegNo, News, Ticket};
 use super::record::{EndReason, LegFacts};
+use super::session_id;
 use super::setup::{Caller, Setup};
 use super::table::Calls;
 use super::{Call, Phase};
@@ -201,11 +202,14 @@ impl Call {
         leg.number(no, &self.directory);
         leg.holds = super::Hold::No;
         self.settle_requests(rooms);
+        let uuid = self.uuid;
         let Phase::Talk(talking) = &mut self.phase else { return None };
         talking.audit = [None, None];
         talking.talk.update(&mut rooms.log, |talk| {
             *talk.leg_mut(side) = leg;
             talk.leg_mut(side.other()).holds = super::Hold::No;
+            let [one, two] = &mut talk.legs;
+            session_id::introduce(uuid, [one, two]);
         });
         self.let_go_of(rooms, gone, Self::by(side));
         self.refer_succeeded(rooms);

@@ -116,6 +116,7 @@ impl Node {
         self.keep(Some(Explained {
             conn: None,
             uuid,
+            session_ids: [0, 0],
             call_ids: vec![String::from_utf8_lossy(env.call_id).into()],
             directory: Arc::clone(&self.rooms.directory),
             trace,

@@ -6,7 +6,7 @@
 use smallvec::SmallVec;
 use tandem_sip::Uri;
 
-use crate::call::{Bound, Target, address};
+use crate::call::{Bound, SessionIds, Target, address};
 use crate::directory::DnId;
 use crate::limits::MAX_BRANCHES;
 use crate::registrar::{Binding, Registrar};
@@ -57,6 +57,7 @@ fn target(device: Device, dn: DnId, record: u64, binding: &Binding) -> Target {
         marked: false,
         carried: None,
         presented: None,
+        session_ids: SessionIds::default(),
         reliable: false,
         answers: None,
         contact: Some(Bound {

@@ -39,6 +39,7 @@ mod refusals;
 mod reinvite;
 mod reliable;
 mod secure;
+mod session_id;
 mod session_timer;
 mod setup;
 mod standing;
