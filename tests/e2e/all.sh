@@ -26,6 +26,7 @@ run losing_b.py stop
 run losing_b.py drop
 run softphone.py
 run sipsak.py
+run kamailio.py
 run baresip.py
 run linphone.py udp
 run linphone.py tcp
