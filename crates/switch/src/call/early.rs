@@ -1,7 +1,8 @@
 //! Early dialogs (RFC 3261 12.1): each one that a callee opens becomes one that the caller sees, with a To-tag of ours.
 
-use tandem_sip::Message;
+use smallvec::SmallVec;
 use tandem_sip::dialog::Dialog;
+use tandem_sip::{HeaderName, Message};
 
 use super::Call;
 use super::branch::{Branch, with_contact};
@@ -9,7 +10,7 @@ use super::incoming::Answer;
 use super::leg::{Leg, Side, behind_nat};
 use super::news::News;
 use super::reliable::{self, Knows};
-use super::reply::print_response;
+use super::reply::{print_ended, print_response};
 use super::session_id;
 use super::setup::{Caller, Setup};
 use crate::ids::Tag;
@@ -88,7 +89,9 @@ impl Setup {
                 let asked = self.request.envelope().ok()?;
                 let dialog = Dialog::uas(&self.request, &asked, &tag.text()).ok()?;
                 let nat = behind_nat(&rooms.directory, origin, &dialog, &asked, flow.remote);
-                Some(Leg::new(dialog, *flow, origin, nat))
+                let mut caller = Leg::new(dialog, *flow, origin, nat);
+                caller.timer.heard(&self.request);
+                Some(caller)
             }
             Caller::Leg(..) | Caller::Nobody(_) | Caller::Aside(_) => None,
         };
@@ -105,7 +108,32 @@ impl Setup {
         let mut callee = Leg::new(callee, flow, target.device, target.nat);
         callee.authorization.clone_from(&branch.authorization);
         callee.session_ids.party = session_id::of(answer.message).unwrap_or_default();
+        callee.timer.heard(answer.message);
         Some((caller, callee))
+    }
+}
+
+impl Setup {
+    /// A branch is refused while others go on: the caller is told that its early dialogs are over, if he takes 199 (RFC 6228),
+    /// so that his phone need not keep them until the call is answered.
+    pub(super) fn early_dialogs_end(&mut self, rooms: &mut Rooms, branch: u8, code: u16) {
+        let goes_on = !self.branches.is_empty() || !self.stages.is_empty();
+        let told = goes_on && !self.hides_progress() && self.request.has_token(HeaderName::Supported, b"199");
+        let Caller::Invite(txn, flow) = self.caller else { return };
+        if !told {
+            return;
+        }
+        let ended: SmallVec<[Tag; 1]> =
+            self.pairs.iter().filter(|pair| pair.branch == branch).map(|pair| pair.tag).collect();
+        self.pairs.retain(|pair| pair.branch != branch);
+        for tag in ended {
+            let number = self.next_number(rooms, tag);
+            let payload = print_ended(rooms, &self.request, flow, code, tag, number);
+            if let Some(payload) = payload {
+                let number = number.map(|number| (number, None));
+                self.send_provisional(rooms, txn, (199, payload), tag, number);
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tandem_sip::{Envelope, Flow, Message, TxnId};
+use tandem_sip::{Envelope, Flow, Message, Method, TxnId};
 
 use super::arrange::Arranging;
 use super::leg::Side;
@@ -80,6 +80,13 @@ impl Exchange {
             Self::Arranging(arranging) => arranging.offer.is_some(),
             Self::Idle | Self::Answered(_) => false,
         }
+    }
+}
+
+impl Relayed {
+    /// Whether it is an UPDATE that went to a side which takes INVITE only.
+    pub(super) fn is_update(&self) -> bool {
+        self.request.method() == Some(Method::Update)
     }
 }
 

@@ -232,7 +232,7 @@ impl Leg {
         invite: &Message,
         answer: &[u8],
     ) {
-        self.timer = Timer::new(directory.session_timer(self.device));
+        self.timer = self.timer.begun_by(&Timer::new(directory.session_timer(self.device)));
         self.timer.accept(invite, rooms.now.mono);
         self.timer.say(answer);
     }

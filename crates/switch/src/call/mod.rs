@@ -21,6 +21,7 @@
 //! | `nailed`, `line`, `resting` | nailed-up connections: the table's part, the borrowing call's, the lending one's |
 //! | `transfer` | legs that leave one call for another: transfer, conference |
 //! | `refer`, `referred`, `aside` | a party leaves for somebody who is called beside the conversation: REFER, one-step transfer |
+//! | `update` | which offers may cross, and UPDATE for a side that takes none |
 //! | `relay` | other requests within the dialogs, passed to the other side |
 //! | `timer`, `refresh` | the session timer of each leg (RFC 4028), and what it does |
 //! | `session`, `stored` | descriptions of this server's own, and the record of an answered call |
@@ -77,6 +78,7 @@ mod teardown;
 mod telling;
 mod timer;
 mod transfer;
+mod update;
 mod waiting;
 
 use std::sync::Arc;

@@ -116,14 +116,8 @@ impl Call {
             rooms.counters.refused_full += 1;
             return incoming.answer(rooms, &Reject::full());
         }
-        if incoming.env.cseq.method == Method::Update && self.refreshed_by(rooms, side, incoming) {
+        if incoming.env.cseq.method == Method::Update && self.update_here(rooms, side, to, incoming) {
             return;
-        }
-        if incoming.env.cseq.method == Method::Update
-            && self.is_arranging()
-            && !incoming.message.body().is_empty()
-        {
-            return incoming.answer(rooms, &Reject::new(491));
         }
         let rack = match self.rack(side, to, incoming) {
             Ok(rack) => rack,

@@ -60,6 +60,26 @@ pub(super) fn print_response(
     Some(builder.finish(like.body()))
 }
 
+/// 199: an early dialog is over, for the reason of this final response (RFC 6228).
+pub(super) fn print_ended(
+    rooms: &mut Rooms,
+    request: &Message,
+    flow: Flow,
+    code: u16,
+    tag: Tag,
+    number: Option<u32>,
+) -> Option<bytes::Bytes> {
+    let env = request.envelope().ok()?;
+    let (tag, source) = (tag.text(), Some(flow.remote));
+    let reason = b"Early Dialog Terminated";
+    let mut builder = response_to(&mut rooms.scratch, request, &env, 199, reason, Some(&tag), source);
+    builder.copy(request, HeaderName::RecordRoute);
+    own_headers(&mut builder, rooms.lines.contact(flow.transport));
+    headers::print_number(&mut builder, number);
+    builder.header(HeaderName::Reason, format!("SIP;cause={code}").as_bytes());
+    Some(builder.finish(b""))
+}
+
 /// The 2xx to the caller's INVITE, with what a callee's `ok` carries passed on. A description that the callee gave only
 /// `before`, reliably, is repeated: the caller has not seen it so.
 pub(super) fn print_answer(

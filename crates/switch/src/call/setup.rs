@@ -438,6 +438,7 @@ impl Call {
             return self.flow_failed(rooms, setup, &branch, Ghost::FlowFailed);
         }
         setup.offer_best(Best::of(&branch.target, code, answer.message));
+        setup.early_dialogs_end(rooms, branch.id, code);
         let drain_marked = answer.message.header(HeaderName::XTandemDraining).is_some();
         self.branch_lost(rooms, setup, InPathOutcome::Status { code, drain_marked });
     }
@@ -465,7 +466,7 @@ impl Call {
         let _ = callee.dialog.confirm(answer.message);
         callee.aim();
         callee.authorization.clone_from(&branch.authorization);
-        callee.timer = branch.timer.clone();
+        callee.timer = callee.timer.begun_by(&branch.timer);
         callee.timer.accepted(answer.message, rooms.now.mono);
         callee.timer.say(setup.request.body());
         self.note(rooms, What::Answered(branch.target.device));

@@ -109,7 +109,7 @@ impl Call {
         place.and_then(|place| LegNo::try_from(place).ok()).unwrap_or_default()
     }
 
-    /// A re-INVITE from one side (RFC 3261 14.2).
+    /// A re-INVITE from one side (RFC 3261 14.2), or an UPDATE for a side that takes re-INVITE only.
     pub(super) fn reinvite(&mut self, rooms: &mut Rooms, side: Side, incoming: &Incoming<'_>) {
         let Phase::Talk(talking) = &mut self.phase else { return };
         let refusal = match &talking.exchange {
@@ -138,8 +138,14 @@ impl Call {
             rooms.counters.refused_full += 1;
             return incoming.answer(rooms, &Reject::full());
         };
-        rooms.endpoint.attach(incoming.txn, Use::ReinviteFrom(self.key));
-        incoming.answer(rooms, &Reject::new(100));
+        let mut patience = rooms.directory.options.ring_timeout;
+        if incoming.env.cseq.method == Method::Update {
+            // Whoever waits for its answer gives up after that time.
+            patience = patience.min(rooms.directory.options.timers.patience() / 2);
+        } else {
+            rooms.endpoint.attach(incoming.txn, Use::ReinviteFrom(self.key));
+            incoming.answer(rooms, &Reject::new(100));
+        }
         talking.exchange = Exchange::Relayed(Box::new(Relayed {
             from: side,
             server: incoming.txn,
@@ -149,7 +155,7 @@ impl Call {
             client_cseq: cseq,
             by_tcp_for_size: sent.by_tcp_for_size,
             challenged: false,
-            until: Some(rooms.now.mono + rooms.directory.options.ring_timeout),
+            until: Some(rooms.now.mono + patience),
         }));
     }
 
@@ -182,6 +188,10 @@ impl Call {
         let Exchange::Relayed(relayed) = &talking.exchange else { return };
         let (from, server, flow, request) =
             (relayed.from, relayed.server, relayed.flow, relayed.request.clone());
+        let is_update = relayed.is_update();
+        if is_update && code < 200 {
+            return;
+        }
         let sdp = talking.redescribe(rooms, from, response);
         if (200..300).contains(&code) {
             talking.accepted(rooms, from, &request);
@@ -204,6 +214,10 @@ impl Call {
         if code < 300 {
             let now = rooms.now.mono;
             talking.talk.update(&mut rooms.log, |talk| talk.leg_mut(from.other()).confirmed(response, now));
+            if is_update {
+                talking.talk.leg(from.other()).acknowledge(rooms, client, client_cseq, None);
+                return self.hold_by_phone(rooms, from, &request);
+            }
             let (again_at, give_up_at) = (rooms.now.mono, rooms.now.mono);
             let answered = Answered {
                 from,
@@ -311,7 +325,12 @@ impl Call {
         let Exchange::Relayed(relayed) = std::mem::replace(&mut talking.exchange, Exchange::Idle) else {
             return;
         };
-        let status = if how == CallFailure::Timeout { 408 } else { 500 };
+        let status = match how {
+            // Never 408 to a request other than INVITE (RFC 4320 4.1).
+            CallFailure::Timeout if relayed.is_update() => 504,
+            CallFailure::Timeout => 408,
+            CallFailure::Transport => 500,
+        };
         rooms.respond(relayed.server, relayed.flow, &relayed.request, &Reject::new(status));
         if how == CallFailure::Timeout {
             self.dialog_gone(rooms, far, EndReason::NoResponse);

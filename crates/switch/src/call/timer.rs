@@ -26,8 +26,8 @@ pub struct Timer {
     min_se_s: u32,
     /// The far end refreshes.
     far_refreshes: bool,
-    /// The far end takes UPDATE.
-    takes_update: bool,
+    /// The far end takes UPDATE, or does not, if it has said.
+    takes_update: Option<bool>,
     /// Our refresh was challenged, and goes again with credentials.
     challenged: bool,
     due: Option<Instant>,
@@ -81,7 +81,7 @@ impl Timer {
             agreed_s: 0,
             min_se_s: options.min_se_s,
             far_refreshes: false,
-            takes_update: false,
+            takes_update: None,
             challenged: false,
             due: None,
             ends: None,
@@ -132,11 +132,22 @@ impl Timer {
         self.start(now);
     }
 
-    fn heard(&mut self, message: &Message) {
+    /// What a message of the far end says of the methods that it takes.
+    pub(super) fn heard(&mut self, message: &Message) {
         if message.header(HeaderName::Allow).is_some() {
-            self.takes_update = message.has_token(HeaderName::Allow, b"UPDATE");
+            self.takes_update = Some(message.has_token(HeaderName::Allow, b"UPDATE"));
         }
         self.challenged = false;
+    }
+
+    /// Whether the far end takes UPDATE, if it has said.
+    pub(super) fn allows_update(&self) -> Option<bool> {
+        self.takes_update
+    }
+
+    /// The timer that a branch asked for, with what its early dialog has told.
+    pub(super) fn begun_by(&self, branch: &Self) -> Self {
+        Self { takes_update: self.takes_update, ..branch.clone() }
     }
 
     /// The far end lives: the time begins anew.
@@ -166,7 +177,7 @@ impl Timer {
     }
 
     pub(super) fn next(&self) -> Refresh {
-        match (self.agreed_s, self.takes_update, &self.said) {
+        match (self.agreed_s, self.takes_update == Some(true), &self.said) {
             (0, ..) | (_, false, None) => Refresh::Options,
             (_, true, _) => Refresh::Update,
             (_, false, Some(_)) => Refresh::Invite,
@@ -180,7 +191,7 @@ impl Timer {
 
     /// UPDATE is refused by name.
     pub(super) fn takes_no_update(&mut self) {
-        self.takes_update = false;
+        self.takes_update = Some(false);
     }
 
     /// A refresh goes again with credentials; false if it did before.
@@ -202,7 +213,7 @@ impl Timer {
     }
 
     fn keeps(&self) -> bool {
-        self.agreed_s > 0 && !self.takes_update
+        self.agreed_s > 0 && self.takes_update != Some(true)
     }
 
     /// The far end was sent this description.

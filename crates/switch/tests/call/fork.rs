@@ -185,3 +185,26 @@ fn a_final_response_of_a_broken_contact_ends_its_branch() {
     assert_eq!(codes(&bed.take(CALLER)), [486]);
     bed.nothing_stays();
 }
+
+#[test]
+fn a_caller_who_takes_199_is_told_which_early_dialog_is_over() {
+    for (takes, told) in [("Supported: 199", vec![180, 180, 199]), ("Supported: path", vec![180, 180])] {
+        let mut bed = Bed::with(alone());
+        bed.register("1002", CALLEE);
+        bed.register("1002", OTHER);
+        bed.receive(CALLER, &with(&invite("1001", CALLER, "1002", "call1"), takes));
+        bed.take(CALLER);
+        let [one, other] = [bed.one(CALLEE), bed.one(OTHER)];
+        bed.receive(CALLEE, &answer(&one, 180, "one", CALLEE, ""));
+        bed.receive(OTHER, &answer(&other, 180, "other", OTHER, ""));
+        bed.receive(CALLEE, &answer(&one, 486, "one", CALLEE, ""));
+        let heard = bed.take(CALLER);
+        assert_eq!(codes(&heard), told);
+        if let Some(ended) = heard.get(2) {
+            assert_eq!(header(ended, HeaderName::To), header(&heard[0], HeaderName::To));
+            assert_eq!(header(ended, HeaderName::Reason), "SIP;cause=486");
+        }
+        bed.receive(OTHER, &answer(&other, 200, "other", OTHER, ""));
+        assert_eq!(header(&bed.one(CALLER), HeaderName::To), header(&heard[1], HeaderName::To));
+    }
+}
