@@ -8,7 +8,7 @@ use super::incoming::Incoming;
 use super::leg::Side;
 use super::refresh::answer_refresh;
 use super::talk::too_soon;
-use super::{Call, Phase};
+use super::{Call, Pending, Phase};
 use crate::ids::Tag;
 use crate::reject::Reject;
 use crate::rooms::Rooms;
@@ -81,16 +81,17 @@ impl Call {
         let from_tag =
             |message: &Message| message.envelope().ok().and_then(|env| env.from_tag.map(Box::<[u8]>::from));
         let here = self.dialog_behind(to, from_tag(update).as_deref());
-        let offers: Vec<(Side, Tag, Option<Box<[u8]>>)> = self
+        let offers = |pending: &&Pending| {
+            pending.request.method() == Some(Method::Update) && !pending.request.body().is_empty()
+        };
+        let waiting: Vec<(Side, Tag, Message)> = self
             .pending
             .iter()
-            .filter(|pending| {
-                pending.request.method() == Some(Method::Update) && !pending.request.body().is_empty()
-            })
-            .map(|pending| (pending.from, pending.to, from_tag(&pending.request)))
+            .filter(offers)
+            .map(|pending| (pending.from, pending.to, pending.request.clone()))
             .collect();
-        for (from, to, tag) in offers {
-            if self.dialog_behind(to, tag.as_deref()) == here {
+        for (from, to, request) in waiting {
+            if self.dialog_behind(to, from_tag(&request).as_deref()) == here {
                 return Some(if from == side { too_soon(rooms) } else { Reject::new(491) });
             }
         }

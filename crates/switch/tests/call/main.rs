@@ -39,6 +39,7 @@ mod refer;
 mod refusals;
 mod reinvite;
 mod reliable;
+mod rfc3665;
 mod secure;
 mod session_id;
 mod session_timer;
