@@ -41,6 +41,7 @@ run floor_tls.py
 run transfers.py
 run sip_tls.py
 run targets.py
+run crowd.py
 run treatment.py
 run drain.py
 run drill.py

@@ -59,8 +59,16 @@ pub const COMMAND_BUDGET: usize = 64;
 /// Longest wait for the `Node`'s answer to a question; then 503.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
-/// Connections at once; a further one is closed on arrival.
+/// Connections at once unless `[connections]` says otherwise; a further one takes the place of the oldest that has not brought
+/// a whole message, or is closed on arrival.
 pub const MAX_CONNECTIONS: usize = 10_000;
+/// Largest `max` and `max-per-source` of `[connections]`; more is a configuration error.
+pub const MOST_CONNECTIONS: usize = 1_000_000;
+/// Connections of one source unless `[connections]` says otherwise, room for an office behind one NAT; a further one is closed
+/// on arrival.
+pub const MAX_PER_SOURCE: usize = 1_000;
+/// Connections of one source that have not brought a whole message yet; a further one is closed on arrival.
+pub const MAX_UNPROVEN_PER_SOURCE: usize = 256;
 /// Messages that wait for one connection's writer; the connection is closed when it is full.
 pub const WRITER_QUEUE: usize = 256;
 /// Time for a connection attempt; then the flow has failed.
@@ -77,6 +85,10 @@ pub const MAX_WS_MESSAGE: usize = 64 * 1024;
 pub const WS_PING_EVERY: Duration = Duration::from_secs(30);
 /// Time for a new connection to send its first whole message; then it is closed.
 pub const FIRST_MESSAGE_WITHIN: Duration = Duration::from_secs(30);
+/// Time for a message to be whole after its first byte; a slower sender is cut off.
+pub const MESSAGE_WITHIN: Duration = Duration::from_secs(20);
+/// Silence of a browser, its answers to pings included, after which its connection is closed.
+pub const WS_SILENCE: Duration = Duration::from_secs(95);
 /// Silence after which a connection is closed; longer than the longest usual registration.
 pub const IDLE: Duration = Duration::from_secs(3_900);
 /// Time for one message to be written; a peer that takes longer is closed.

@@ -44,6 +44,7 @@ pub fn merge(old: &Directory, settings: &Settings, new: Config) -> Result<Merged
         ("media", wanted.media != settings.media),
         ("sip-tls", wanted.sip_tls != settings.sip_tls),
         ("dns", wanted.dns != settings.dns),
+        ("connections", wanted.connections != settings.connections),
         ("stat", wanted.stat != settings.stat),
         ("peer-http", wanted.peer_http != settings.peer_http),
         ("readiness", wanted.goals != settings.goals),

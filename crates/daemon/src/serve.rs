@@ -25,7 +25,7 @@ use crate::edges::media::MediaEdge;
 use crate::edges::resolve::Resolve;
 use crate::edges::udp::UdpEdge;
 use crate::edges::{tcp, tls, udp};
-use crate::limits::{MAX_COMMANDS, MAX_CONNECTIONS, MAX_CTI_LINKS, MAX_HTTP_REQUESTS, MAX_LISTEN};
+use crate::limits::{MAX_COMMANDS, MAX_CTI_LINKS, MAX_HTTP_REQUESTS, MAX_LISTEN, MAX_OWN_CONNECTIONS};
 use crate::load::LoadMeter;
 use crate::readiness::{self, Readiness};
 use crate::reload;
@@ -59,7 +59,7 @@ struct Opened {
 pub fn serve(origin: &Origin, config: Config) -> Result<()> {
     let Config { directory, settings } = config;
     let directory = Arc::new(directory);
-    raise_file_limit();
+    raise_file_limit(settings.connections.max);
     let opened = open(&directory, &settings)?;
     let edges = Builder::new_multi_thread()
         .worker_threads(2)
@@ -74,7 +74,14 @@ pub fn serve(origin: &Origin, config: Config) -> Result<()> {
     let locals: Vec<(u8, SocketAddr)> = locals.collect::<io::Result<_>>()?;
     let (publish, watch) = watch::channel(Arc::clone(&directory));
     let tls = settings.sip_tls.clone().map(tls::SipTls::new).transpose()?;
-    let tcp = tcp::TcpEdge::new(edges.handle().clone(), commands.clone(), locals, watch.clone(), tls);
+    let tcp = tcp::TcpEdge::new(
+        edges.handle().clone(),
+        commands.clone(),
+        locals,
+        watch.clone(),
+        tls,
+        settings.connections,
+    );
     let isolation = Arc::new(Isolation::default());
     let desktops = CtiEdge::new(commands.clone(), watch, Arc::clone(&isolation));
     let media = edges.block_on(media(settings.media.as_ref(), &commands))?;
@@ -126,13 +133,13 @@ async fn media(settings: Option<&MediaSettings>, commands: &Commands) -> Result<
 }
 
 /// Every TCP connection is a file descriptor, and the usual soft limit of 1024 is for interactive programs.
-fn raise_file_limit() {
+fn raise_file_limit(connections: usize) {
     let raised = getrlimit(Resource::RLIMIT_NOFILE)
         .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
     if let Err(error) = raised {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
-    let wanted = (MAX_CONNECTIONS + MAX_CTI_LINKS + MAX_HTTP_REQUESTS + MAX_LISTEN) as u64;
+    let wanted = (connections + MAX_OWN_CONNECTIONS + MAX_CTI_LINKS + MAX_HTTP_REQUESTS + MAX_LISTEN) as u64;
     if let Ok((limit, _)) = getrlimit(Resource::RLIMIT_NOFILE)
         && limit < wanted
     {

@@ -16,6 +16,7 @@ pub struct Framer {
     /// Length of the message at the head of `buf`, once its header section is complete.
     length: Option<usize>,
     failed: Option<FrameError>,
+    oversized: Option<Bytes>,
 }
 
 /// What a stream holds.
@@ -86,6 +87,19 @@ impl Framer {
         })
     }
 
+    /// Whether a message has begun that is not whole yet: line ends alone are none.
+    #[must_use]
+    pub fn is_within_message(&self) -> bool {
+        !self.buf.iter().all(|byte| b"\r\n".contains(byte))
+    }
+
+    /// After [`FrameError::TooLong`]: the header section of the message, if it is the body that is too long, so that its
+    /// sender can be told.
+    #[must_use]
+    pub fn oversized(&self) -> Option<Bytes> {
+        self.oversized.clone()
+    }
+
     /// Bytes waiting for the rest of their message.
     #[must_use]
     pub fn buffered(&self) -> usize {
@@ -131,7 +145,11 @@ impl Framer {
         let head_len = from + found + 4;
         let length = content_length(self.buf.get(..head_len).unwrap_or_default())?;
         let total = usize::try_from(length).ok().and_then(|length| length.checked_add(head_len));
-        total.filter(|total| *total <= limits::MAX_MESSAGE).map(Some).ok_or(FrameError::TooLong)
+        let fits = total.filter(|total| *total <= limits::MAX_MESSAGE);
+        if fits.is_none() && head_len <= limits::MAX_MESSAGE {
+            self.oversized = Some(self.buf.split_to(head_len).freeze());
+        }
+        fits.map(Some).ok_or(FrameError::TooLong)
     }
 }
 

@@ -95,6 +95,7 @@ pub fn read(reader: &Reader, root: &mut Section<'_>, nonce_secret: [u8; 32]) -> 
         log_format: format.unwrap_or(LogFormat::Text),
         sip_tls: None,
         dns: super::DnsSettings::default(),
+        connections: super::ConnectionSettings::default(),
         stat: None,
         media: None,
         peer_http: None,

@@ -6,6 +6,7 @@
 mod agents;
 mod application;
 mod closest;
+mod connections;
 mod contact;
 mod dns;
 mod events;
@@ -37,6 +38,7 @@ use tandem_peer::readiness::Goals;
 use tandem_switch::Directory;
 use toml::de::{DeTable, Error};
 
+pub use connections::ConnectionSettings;
 pub use dns::DnsSettings;
 pub use fault::ConfigError;
 pub use media::MediaSettings;
@@ -68,6 +70,8 @@ pub struct Settings {
     pub cti: CtiSettings,
     /// Files of SIP over TLS; `None`: SIP is not spoken over TLS.
     pub sip_tls: Option<SipTlsSettings>,
+    /// How many connections may carry SIP.
+    pub connections: ConnectionSettings,
     /// Who is asked for host names.
     pub dns: DnsSettings,
     /// Where call records go; `None`: nowhere.
@@ -192,6 +196,7 @@ fn join(files: &[SourceFile], reader: &Reader, nonce_secret: [u8; 32]) -> Option
                 help = guard::help(reader, &mut root);
                 own.settings.media = media::read(&mut root);
                 own.settings.dns = dns::read(&mut root);
+                own.settings.connections = connections::read(&mut root);
                 own.settings.sip_tls = sip_tls::read(&mut root);
                 if let (None, Some(at)) = (&own.settings.sip_tls, &own.secure_at) {
                     let text = "`listen` names a transport with TLS, and there is no certificate";

@@ -126,6 +126,13 @@ fn connections(page: &mut Page, tcp: &TcpCounters) {
     for (name, help, counter) in [
         ("tandem_tcp_opened_total", "SIP connections accepted or opened", &tcp.opened),
         ("tandem_tcp_refused_total", "SIP connections refused: too many", &tcp.refused),
+        (
+            "tandem_tcp_made_room_total",
+            "SIP connections closed before their first message: their place was needed",
+            &tcp.made_room,
+        ),
+        ("tandem_tcp_slow_sender_total", "SIP connections closed: a message took too long", &tcp.slow_sender),
+        ("tandem_tcp_oversized_total", "Messages refused on connections: too long", &tcp.oversized),
         ("tandem_tcp_too_slow_total", "SIP connections closed: slow reader", &tcp.too_slow),
         ("tandem_tcp_unreadable_total", "Unreadable streams and messages on connections", &tcp.unreadable),
         (

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod cdr;
+pub mod crowd;
 pub mod cti;
 pub mod dns;
 pub mod http;

@@ -20,12 +20,13 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::crowd::{Crowd, Kind, NoPlace, kind_of};
 use super::tls::{SipTls, may_come, name_of};
 use super::{stream, ws};
 use crate::command::Commands;
+use crate::config::ConnectionSettings;
 use crate::limits::{
-    CONNECT_WITHIN, FIRST_MESSAGE_WITHIN, HANDSHAKE_WITHIN, IDLE, MAX_CONNECTIONS, MAX_HANDSHAKES,
-    MAX_OWN_CONNECTIONS, WRITER_QUEUE,
+    CONNECT_WITHIN, FIRST_MESSAGE_WITHIN, HANDSHAKE_WITHIN, IDLE, MAX_HANDSHAKES, WRITER_QUEUE,
 };
 
 /// What happened at connections, each since start.
@@ -35,8 +36,14 @@ pub struct TcpCounters {
     pub open: AtomicUsize,
     /// Connections accepted or opened.
     pub opened: AtomicU64,
-    /// Connections refused because too many were open.
+    /// Connections refused because too many were open, in all or of their source.
     pub refused: AtomicU64,
+    /// Connections closed before their first message because their place was needed.
+    pub made_room: AtomicU64,
+    /// Connections closed because a message took too long to come.
+    pub slow_sender: AtomicU64,
+    /// Messages refused because they were too long, and their connections closed.
+    pub oversized: AtomicU64,
     /// Connections closed because their peer read too slowly.
     pub too_slow: AtomicU64,
     /// Connections closed because their stream could not be framed, and messages in them that could not be read.
@@ -53,6 +60,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Bytewise for S {}
 enum Link {
     Bytes(Box<dyn Bytewise>),
     Ws(Box<ws::Socket>),
+}
+
+/// A connection's place in the tables.
+struct Entry {
+    id: u64,
+    queue: mpsc::Receiver<Bytes>,
+    close: CancellationToken,
+    /// Its place is needed.
+    leave: CancellationToken,
 }
 
 /// How to reach one open connection.
@@ -74,6 +90,7 @@ pub struct TcpEdge {
     writers: DashMap<u64, Writer>,
     by_remote: DashMap<(Transport, SocketAddr), u64>,
     next_id: AtomicU64,
+    pub(super) crowd: Crowd,
     /// What happened so far.
     pub counters: TcpCounters,
 }
@@ -103,6 +120,7 @@ impl TcpEdge {
         locals: Vec<(u8, SocketAddr)>,
         directory: watch::Receiver<Arc<Directory>>,
         tls: Option<SipTls>,
+        bounds: ConnectionSettings,
     ) -> Arc<Self> {
         Arc::new(Self {
             runtime,
@@ -114,6 +132,7 @@ impl TcpEdge {
             writers: DashMap::new(),
             by_remote: DashMap::new(),
             next_id: AtomicU64::new(1),
+            crowd: Crowd::new(bounds),
             counters: TcpCounters::default(),
         })
     }
@@ -156,29 +175,62 @@ impl TcpEdge {
 
     fn accepted(self: &Arc<Self>, flow: Flow, stream: TcpStream, place: OwnedSemaphorePermit) {
         let remote = flow.remote;
-        let Some((id, queue, close)) = self.register(flow.transport, remote, MAX_CONNECTIONS) else {
-            tracing::warn!(%remote, limit = MAX_CONNECTIONS, "connection refused: too many are open");
-            return;
+        let ip = remote.ip().to_canonical();
+        let kind = kind_of(&self.directory.borrow(), ip, |host| self.is_at(host, ip));
+        let entry = match self.register(flow.transport, remote, kind) {
+            Ok(entry) => entry,
+            Err(why) => {
+                if let Some(unlogged) = self.crowd.worth_a_line(ip) {
+                    tracing::warn!(%remote, %why, unlogged, "connection refused");
+                }
+                return;
+            }
         };
+        let Entry { id, queue, close, leave } = entry;
         let edge = Arc::clone(self);
         let flow = Flow { conn: id, ..flow };
         self.runtime.spawn(async move {
             prepare(&stream);
-            match tokio::time::timeout(HANDSHAKE_WITHIN, edge.shake_hands(flow, stream)).await {
-                Ok(Ok(accepted)) => {
-                    drop(place);
-                    edge.serve(accepted, flow, queue, close, FIRST_MESSAGE_WITHIN).await;
+            tokio::select! {
+                () = edge.welcome(flow, stream, place, queue, close) => {}
+                () = leave.cancelled() => {
+                    edge.counters.made_room.fetch_add(1, Ordering::Relaxed);
+                    tracing::debug!(%flow, "connection closed: it said nothing, and its place was needed");
                 }
-                Ok(Err(why)) => edge.no_handshake(flow, &why),
-                Err(_) => edge.no_handshake(flow, "it took too long"),
             }
             edge.closed(flow, false).await;
         });
     }
 
+    async fn welcome(
+        &self,
+        flow: Flow,
+        stream: TcpStream,
+        place: OwnedSemaphorePermit,
+        queue: mpsc::Receiver<Bytes>,
+        close: CancellationToken,
+    ) {
+        match tokio::time::timeout(HANDSHAKE_WITHIN, self.shake_hands(flow, stream)).await {
+            Ok(Ok(accepted)) => {
+                drop(place);
+                self.serve(accepted, flow, queue, close, FIRST_MESSAGE_WITHIN).await;
+            }
+            Ok(Err(why)) => self.no_handshake(flow, &why),
+            Err(_) => self.no_handshake(flow, "it took too long"),
+        }
+    }
+
     fn no_handshake(&self, flow: Flow, why: &str) {
         self.counters.no_handshake.fetch_add(1, Ordering::Relaxed);
-        tracing::info!(remote = %flow.remote, transport = %flow.transport, why, "connection closed: no handshake");
+        if let Some(unlogged) = self.crowd.worth_a_line(flow.remote.ip()) {
+            let (remote, transport) = (flow.remote, flow.transport);
+            tracing::info!(%remote, %transport, why, unlogged, "connection closed: no handshake");
+        }
+    }
+
+    /// Whether a host name of a trunk leads to an address.
+    fn is_at(&self, host: &str, ip: IpAddr) -> bool {
+        self.names.get(host).is_some_and(|found| found.iter().any(|addr| addr.ip().to_canonical() == ip))
     }
 
     /// What has to be said before the first message.
@@ -198,10 +250,7 @@ impl TcpEdge {
         let acceptor = self.tls.as_ref().and_then(SipTls::acceptor).ok_or("[sip-tls] is not configured")?;
         let stream = acceptor.accept(stream).await.map_err(|error| error.to_string())?;
         let shown = stream.get_ref().1.peer_certificates();
-        let found_at = |host: &str, ip: IpAddr| {
-            self.names.get(host).is_some_and(|found| found.iter().any(|addr| addr.ip().to_canonical() == ip))
-        };
-        may_come(&self.directory.borrow(), flow.remote, shown, found_at)?;
+        may_come(&self.directory.borrow(), flow.remote, shown, |host, ip| self.is_at(host, ip))?;
         Ok(Box::new(stream))
     }
 
@@ -220,24 +269,18 @@ impl TcpEdge {
     }
 
     /// A place in the tables for one more connection.
-    fn register(
-        &self,
-        transport: Transport,
-        remote: SocketAddr,
-        most: usize,
-    ) -> Option<(u64, mpsc::Receiver<Bytes>, CancellationToken)> {
-        if self.counters.open.fetch_add(1, Ordering::Relaxed) >= most {
-            self.counters.open.fetch_sub(1, Ordering::Relaxed);
-            self.counters.refused.fetch_add(1, Ordering::Relaxed);
-            return None;
-        }
-        self.counters.opened.fetch_add(1, Ordering::Relaxed);
+    fn register(&self, transport: Transport, remote: SocketAddr, kind: Kind) -> Result<Entry, NoPlace> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let leave = self.crowd.enter(id, kind).inspect_err(|_| {
+            self.counters.refused.fetch_add(1, Ordering::Relaxed);
+        })?;
+        self.counters.open.fetch_add(1, Ordering::Relaxed);
+        self.counters.opened.fetch_add(1, Ordering::Relaxed);
         let (sender, queue) = mpsc::channel(WRITER_QUEUE);
         let close = CancellationToken::new();
         self.writers.insert(id, Writer { queue: sender, close: close.clone() });
         self.by_remote.insert((transport, remote), id);
-        Some((id, queue, close))
+        Ok(Entry { id, queue, close, leave })
     }
 
     /// Hands bytes to a connection, opening one if need be; never waits.
@@ -280,8 +323,8 @@ impl TcpEdge {
             return Err(flow);
         };
         let from = SocketAddr::new(from.ip(), 0);
-        let (id, queue, close) =
-            self.register(flow.transport, flow.remote, MAX_CONNECTIONS + MAX_OWN_CONNECTIONS).ok_or(flow)?;
+        let entry = self.register(flow.transport, flow.remote, Kind::Own).map_err(|_| flow)?;
+        let Entry { id, queue, close, leave: _ } = entry;
         // The queue is empty and has room for more than one.
         let _ = self.write(id, payload);
         let edge = Arc::clone(self);
@@ -327,6 +370,7 @@ impl TcpEdge {
     /// opened it, is told too.
     async fn closed(&self, flow: Flow, opened_here: bool) {
         self.writers.remove(&flow.conn);
+        self.crowd.leave(flow.conn);
         self.by_remote.remove_if(&(flow.transport, flow.remote), |_, id| *id == flow.conn);
         self.counters.open.fetch_sub(1, Ordering::Relaxed);
         // What is sent anew after the first fact asks for any connection: only the wide one may declare such dead.
@@ -368,7 +412,8 @@ mod tests {
         let locals = vec![(0, "127.0.0.1:0".parse().unwrap())];
         let config = config::load(&Origin::Demo(Site::SiteA), [0; 32]).unwrap();
         let directory = watch::Sender::new(Arc::new(config.directory)).subscribe();
-        let edge = TcpEdge::new(Handle::current(), commands, locals, directory, None);
+        let edge =
+            TcpEdge::new(Handle::current(), commands, locals, directory, None, ConnectionSettings::default());
         Bench { edge, commands: receiver }
     }
 
@@ -432,6 +477,23 @@ mod tests {
         drop(phone);
         assert_eq!(bench.failed().await, flow);
         assert_eq!(bench.edge.send(flow, Bytes::from_static(OPTIONS)), Err(flow));
+    }
+
+    #[tokio::test]
+    async fn a_message_whose_body_is_too_long_gets_413_and_its_connection_ends() {
+        let bench = bench();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let here = listener.local_addr().unwrap();
+        tokio::spawn(Arc::clone(&bench.edge).accept(Transport::Tcp, 0, listener));
+        let mut phone = TcpStream::connect(here).await.unwrap();
+        let head = "MESSAGE sip:a SIP/2.0\r\nVia: SIP/2.0/TCP h;branch=z9hG4bK1\r\nFrom: <sip:b>;tag=1\r\nTo: <sip:a>\r\n\
+                    Call-ID: c\r\nCSeq: 1 MESSAGE\r\nl: 70000\r\n\r\n";
+        phone.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        phone.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("SIP/2.0 413 Request Entity Too Large\r\n"), "{answer}");
+        assert!(answer.contains("branch=z9hG4bK1") && answer.contains("CSeq: 1 MESSAGE"), "{answer}");
+        assert_eq!(bench.edge.counters.oversized.load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test]

@@ -250,13 +250,13 @@ async fn readiness(socket: Arc<UdpSocket>, also_writable: bool) {
 
 /// Lets one line a second through for each source.
 #[derive(Default)]
-struct Noise {
+pub(super) struct Noise {
     sources: HashMap<IpAddr, (Instant, u64)>,
 }
 
 impl Noise {
     /// Whether to log now, and how many lines of this source were held back before.
-    fn worth_a_line(&mut self, source: IpAddr, now: Instant) -> Option<u64> {
+    pub(super) fn worth_a_line(&mut self, source: IpAddr, now: Instant) -> Option<u64> {
         const PAUSE: Duration = Duration::from_secs(1);
         if let Some((last, held)) = self.sources.get_mut(&source) {
             if now.saturating_duration_since(*last) < PAUSE {

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::stream::{End, deliver};
 use super::tcp::{Bytewise, TcpEdge};
-use crate::limits::{IDLE, MAX_WS_MESSAGE, READ_CHUNK, WRITE_WITHIN, WS_PING_EVERY};
+use crate::limits::{IDLE, MAX_WS_MESSAGE, READ_CHUNK, WRITE_WITHIN, WS_PING_EVERY, WS_SILENCE};
 
 /// A connection after its handshake.
 pub(super) type Socket = WebSocketStream<Box<dyn Bytewise>>;
@@ -65,7 +65,7 @@ pub(super) async fn serve(
         () = close.cancelled() => End::TooSlow,
     };
     if let End::Unframeable(why) = &ended {
-        let (code, reason) = (CloseCode::Unsupported, why.clone().into());
+        let (code, reason) = (CloseCode::Size, why.clone().into());
         let _ = timeout(WRITE_WITHIN, socket.close(Some(CloseFrame { code, reason }))).await;
     }
     ended.report(edge, flow);
@@ -80,15 +80,19 @@ async fn talk(
 ) -> End {
     let mut deadline = Instant::now() + first_within;
     let mut proven = false;
+    // Pongs come between messages only: who sends one too slowly is not heard.
+    let mut heard = Instant::now();
     let mut pings = interval_at((Instant::now() + WS_PING_EVERY).into(), WS_PING_EVERY);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            heard = socket.next() => match heard {
+            frame = socket.next() => {
+            heard = Instant::now();
+            match frame {
                 None | Some(Ok(Message::Close(_))) => return End::Peer,
                 Some(Ok(Message::Text(text))) => {
                     match hear(edge, flow, text.as_str().as_bytes()).await {
-                        Ok(message) => proven |= message,
+                        Ok(message) => proves(edge, flow, &mut proven, message),
                         Err(end) => return end,
                     }
                     if proven {
@@ -97,7 +101,7 @@ async fn talk(
                 }
                 Some(Ok(Message::Binary(bytes))) => {
                     match hear(edge, flow, &bytes).await {
-                        Ok(message) => proven |= message,
+                        Ok(message) => proves(edge, flow, &mut proven, message),
                         Err(end) => return end,
                     }
                     if proven {
@@ -114,7 +118,8 @@ async fn talk(
                 Some(Err(tungstenite::Error::Capacity(error))) => return End::Unframeable(error.to_string()),
                 Some(Err(tungstenite::Error::Io(error))) => return End::Failed(error),
                 Some(Err(_)) => return End::Peer,
-            },
+            }
+            }
             payload = queue.recv() => {
                 let Some(payload) = payload else { return End::Stopping };
                 if let Some(end) = say(socket, frame(payload)).await {
@@ -122,12 +127,21 @@ async fn talk(
                 }
             }
             _ = pings.tick() => {
+                if heard.elapsed() > WS_SILENCE {
+                    return End::Idle;
+                }
                 if let Some(end) = say(socket, Message::Ping(Bytes::new())).await {
                     return end;
                 }
             }
             () = sleep_until(deadline.into()) => return End::Idle,
         }
+    }
+}
+
+fn proves(edge: &TcpEdge, flow: Flow, proven: &mut bool, message: bool) {
+    if message && !std::mem::replace(proven, true) {
+        edge.crowd.proven(flow.conn);
     }
 }
 
