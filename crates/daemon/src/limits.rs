@@ -59,6 +59,8 @@ pub const COMMAND_BUDGET: usize = 64;
 /// Longest wait for the `Node`'s answer to a question; then 503.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
+/// STUN binding requests answered in a second over UDP, room for 100,000 phones that ask every 30 s; further ones are dropped.
+pub const MAX_STUN_PER_S: u32 = 4_000;
 /// Connections at once unless `[connections]` says otherwise; a further one takes the place of the oldest that has not brought
 /// a whole message, or is closed on arrival.
 pub const MAX_CONNECTIONS: usize = 10_000;

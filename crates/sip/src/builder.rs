@@ -96,9 +96,12 @@ impl<'a> Builder<'a> {
     }
 
     /// Adds a Via that asks for symmetric response routing (RFC 3581): `SIP/2.0/transport sent_by;branch=…;rport`.
+    /// Over TLS it says that the connection may carry requests the other way, too (RFC 5923 5).
     pub fn via(&mut self, transport: Transport, sent_by: &[u8], branch: &[u8]) -> &mut Self {
+        let alias: &[u8] = if transport == Transport::Tls { b";alias" } else { b"" };
         let transport = transport.as_str().as_bytes();
-        self.parts(HeaderName::Via, &[b"SIP/2.0/", transport, b" ", sent_by, b";branch=", branch, b";rport"])
+        let parts = [b"SIP/2.0/", transport, b" ", sent_by, b";branch=", branch, b";rport", alias];
+        self.parts(HeaderName::Via, &parts)
     }
 
     /// Adds `CSeq: number method`.

@@ -65,3 +65,10 @@ pub const MAX_SERVERS: usize = 16;
 
 /// Places that one name leads to; further ones are not tried.
 pub const MAX_LOCATED: usize = 16;
+
+/// How often the sender of a request with `keep` is told to keep its flow alive, seconds (RFC 6223): over UDP by STUN, well
+/// within the 30 s after which NATs forget.
+pub const KEEP_DATAGRAM_S: u64 = 25;
+
+/// The same over streams, by CRLF (RFC 5626 4.4.1).
+pub const KEEP_STREAM_S: u64 = 110;

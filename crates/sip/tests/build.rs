@@ -179,3 +179,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_sender_that_would_keep_its_flow_is_told_how_often() {
+    for (transport, told) in [("UDP", ";keep=25"), ("TCP", ";keep=110"), ("WSS", ";keep=110")] {
+        let text = format!(
+            "REGISTER sip:h SIP/2.0\r\nVia: SIP/2.0/{transport} 192.0.2.1;branch=z9hG4bK1;keep\r\nFrom: <sip:a@h>;tag=1\r\n\
+             To: <sip:a@h>\r\nCall-ID: c\r\nCSeq: 1 REGISTER\r\nContent-Length: 0\r\n\r\n"
+        );
+        let request = Message::parse(text.into_bytes().into()).unwrap();
+        let env = request.envelope().unwrap();
+        let mut buf = Vec::new();
+        let source = Some("192.0.2.1:5060".parse().unwrap());
+        let response = response_to(&mut buf, &request, &env, 200, b"OK", Some(b"t"), source).finish(b"");
+        let response = Message::parse(response).unwrap();
+        let via = String::from_utf8_lossy(response.header(HeaderName::Via).unwrap()).into_owned();
+        assert!(via.ends_with(told), "{via}");
+    }
+}

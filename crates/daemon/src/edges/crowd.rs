@@ -186,7 +186,8 @@ pub fn kind_of(directory: &Directory, ip: IpAddr, named: impl Fn(&str) -> bool) 
             || trunk.contact.resolve.as_ref().is_some_and(|wanted| named(&wanted.host))
             || trunk.sources.iter().any(|network| network.contains(&ip))
     });
-    if is_trunk { Kind::Known } else { Kind::Stranger(ip) }
+    let is_known = is_trunk || directory.options.guard.allow.iter().any(|network| network.contains(&ip));
+    if is_known { Kind::Known } else { Kind::Stranger(ip) }
 }
 
 #[cfg(test)]

@@ -78,6 +78,7 @@ pub fn page(
     let udp = &sample.udp;
     page.counter("tandem_udp_received_total", "Datagrams received", udp.received);
     page.counter("tandem_udp_unreadable_total", "Datagrams that are no SIP message, dropped", udp.unreadable);
+    page.counter("tandem_udp_keep_alives_total", "STUN binding requests answered", udp.keep_alives);
     page.counter("tandem_udp_sent_total", "Datagrams sent", udp.sent);
     page.counter("tandem_udp_dropped_total", "Datagrams dropped because a socket would block", udp.dropped);
     page.counter("tandem_udp_failed_total", "Datagrams reported undeliverable", udp.failed);

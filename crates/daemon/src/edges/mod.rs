@@ -12,6 +12,7 @@ pub mod metrics;
 mod orders;
 pub mod resolve;
 mod stream;
+pub mod stun;
 pub mod tcp;
 pub mod tls;
 pub mod udp;

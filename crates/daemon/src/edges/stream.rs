@@ -162,7 +162,10 @@ async fn read(
 pub(super) async fn deliver(edge: &TcpEdge, flow: Flow, bytes: &[u8]) -> bool {
     // A copy of its own size, so that what the `Node` keeps does not hold the stream's buffer.
     match Message::parse(Bytes::copy_from_slice(bytes)) {
-        Ok(message) => edge.commands.input(Input::Sip { flow, message }).await,
+        Ok(message) => {
+            edge.may_alias(flow, &message);
+            edge.commands.input(Input::Sip { flow, message }).await
+        }
         Err(error) => {
             edge.counters.unreadable.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(%flow, length = bytes.len(), %error, "unreadable message dropped");

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dashmap::DashMap;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tandem_sip::{Flow, Transport};
+use tandem_sip::{Flow, HeaderName, Message, Transport, Via};
 use tandem_switch::{Directory, Input};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -75,6 +75,10 @@ struct Entry {
 struct Writer {
     queue: mpsc::Sender<Bytes>,
     close: CancellationToken,
+    /// Its other end is a trunk that has shown its certificate.
+    proven: bool,
+    /// Requests to this address go by it, too.
+    alias: Option<SocketAddr>,
 }
 
 /// Every connection of a server that carries SIP.
@@ -176,6 +180,10 @@ impl TcpEdge {
     fn accepted(self: &Arc<Self>, flow: Flow, stream: TcpStream, place: OwnedSemaphorePermit) {
         let remote = flow.remote;
         let ip = remote.ip().to_canonical();
+        if !self.directory.borrow().options.guard.admits(flow.local, ip) {
+            self.counters.refused.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         let kind = kind_of(&self.directory.borrow(), ip, |host| self.is_at(host, ip));
         let entry = match self.register(flow.transport, remote, kind) {
             Ok(entry) => entry,
@@ -250,7 +258,10 @@ impl TcpEdge {
         let acceptor = self.tls.as_ref().and_then(SipTls::acceptor).ok_or("[sip-tls] is not configured")?;
         let stream = acceptor.accept(stream).await.map_err(|error| error.to_string())?;
         let shown = stream.get_ref().1.peer_certificates();
-        may_come(&self.directory.borrow(), flow.remote, shown, |host, ip| self.is_at(host, ip))?;
+        let proven = may_come(&self.directory.borrow(), flow.remote, shown, |host, ip| self.is_at(host, ip))?;
+        if let Some(mut writer) = self.writers.get_mut(&flow.conn) {
+            writer.proven = proven;
+        }
         Ok(Box::new(stream))
     }
 
@@ -278,7 +289,7 @@ impl TcpEdge {
         self.counters.opened.fetch_add(1, Ordering::Relaxed);
         let (sender, queue) = mpsc::channel(WRITER_QUEUE);
         let close = CancellationToken::new();
-        self.writers.insert(id, Writer { queue: sender, close: close.clone() });
+        self.writers.insert(id, Writer { queue: sender, close: close.clone(), proven: false, alias: None });
         self.by_remote.insert((transport, remote), id);
         Ok(Entry { id, queue, close, leave })
     }
@@ -366,10 +377,33 @@ impl TcpEdge {
         Ok(Box::new(stream))
     }
 
+    /// A request came by a connection: if its sender has proven who he is and says so by `alias`, requests to the address of
+    /// its sent-by go by this connection instead of one of their own (RFC 5923 8).
+    pub(super) fn may_alias(&self, flow: Flow, request: &Message) {
+        if flow.transport != Transport::Tls || !request.is_request() {
+            return;
+        }
+        let Some(mut writer) = self.writers.get_mut(&flow.conn) else { return };
+        if !writer.proven || writer.alias.is_some() {
+            return;
+        }
+        let via = request.values(HeaderName::Via).next().and_then(|via| Via::parse(via).ok());
+        let Some(via) = via.filter(|via| via.params.has(b"alias")) else { return };
+        let port = via.port.unwrap_or(Transport::Tls.default_port());
+        let alias = SocketAddr::new(flow.remote.ip(), port);
+        writer.alias = Some(alias);
+        drop(writer);
+        tracing::debug!(%flow, %alias, "requests to this address go by this connection");
+        self.by_remote.entry((Transport::Tls, alias)).or_insert(flow.conn);
+    }
+
     /// Forgets a connection and tells the `Node`. Whoever asked for any connection to that remote, when this server
     /// opened it, is told too.
     async fn closed(&self, flow: Flow, opened_here: bool) {
-        self.writers.remove(&flow.conn);
+        let alias = self.writers.remove(&flow.conn).and_then(|(_, writer)| writer.alias);
+        if let Some(alias) = alias {
+            self.by_remote.remove_if(&(flow.transport, alias), |_, id| *id == flow.conn);
+        }
         self.crowd.leave(flow.conn);
         self.by_remote.remove_if(&(flow.transport, flow.remote), |_, id| *id == flow.conn);
         self.counters.open.fetch_sub(1, Ordering::Relaxed);
@@ -494,6 +528,37 @@ mod tests {
         assert!(answer.starts_with("SIP/2.0 413 Request Entity Too Large\r\n"), "{answer}");
         assert!(answer.contains("branch=z9hG4bK1") && answer.contains("CSeq: 1 MESSAGE"), "{answer}");
         assert_eq!(bench.edge.counters.oversized.load(Ordering::Relaxed), 1);
+    }
+
+    fn request_by_tls(via: &str) -> Message {
+        let text = format!(
+            "OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/TLS {via};branch=z9hG4bK1\r\nContent-Length: 0\r\n\r\n"
+        );
+        Message::parse(text.into_bytes().into()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_trunk_that_proved_itself_and_says_alias_gets_requests_by_its_own_connection() {
+        let bench = bench();
+        let remote: SocketAddr = "127.0.0.9:40000".parse().unwrap();
+        let listens =
+            Flow { transport: Transport::Tls, local: 7, remote: "127.0.0.9:5061".parse().unwrap(), conn: 0 };
+        for (proven, via, reused) in [
+            (false, "gw.example;alias", false),
+            (true, "gw.example", false),
+            (true, "gw.example:5070;alias", false),
+            (true, "gw.example;alias", true),
+        ] {
+            let mut entry = bench.edge.register(Transport::Tls, remote, Kind::Known).unwrap();
+            let flow = Flow { transport: Transport::Tls, local: 0, remote, conn: entry.id };
+            bench.edge.writers.get_mut(&entry.id).unwrap().proven = proven;
+            bench.edge.may_alias(flow, &request_by_tls(via));
+            // There is no listener to open a connection from, so a request goes by this one or not at all.
+            let sent = bench.edge.send(listens, Bytes::from_static(OPTIONS));
+            assert_eq!((sent.is_ok(), entry.queue.try_recv().is_ok()), (reused, reused), "{via}");
+            bench.edge.closed(flow, false).await;
+            assert!(bench.edge.send(listens, Bytes::from_static(OPTIONS)).is_err(), "it is gone");
+        }
     }
 
     #[tokio::test]

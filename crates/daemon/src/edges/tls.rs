@@ -132,7 +132,8 @@ fn sides(settings: &SipTlsSettings) -> Result<(Acceptor, TlsConnector)> {
 }
 
 /// Whether a connection from `remote` may be used: one from a trunk with `tls-client-certificate` has shown a certificate,
-/// and that names the host of the trunk's contact (RFC 5922 7.3). `found_at`: whether a host name leads to an address.
+/// and that names the host of the trunk's contact (RFC 5922 7.3). `found_at`: whether a host name leads to an address. True:
+/// it has, so requests to the trunk may go by this connection too (RFC 5923).
 ///
 /// # Errors
 /// The trunk, and why not.
@@ -141,7 +142,8 @@ pub fn may_come(
     remote: SocketAddr,
     shown: Option<&[CertificateDer<'_>]>,
     found_at: impl Fn(&str, IpAddr) -> bool,
-) -> Result<(), String> {
+) -> Result<bool, String> {
+    let mut proven = false;
     let ip = remote.ip().to_canonical();
     let from = |trunk: &&tandem_switch::directory::Trunk| {
         trunk.tls_client_certificate
@@ -160,8 +162,9 @@ pub fn may_come(
         if !names {
             return Err(format!("trunk {name}: its certificate does not name {host}"));
         }
+        proven = true;
     }
-    Ok(())
+    Ok(proven)
 }
 
 /// The name that a certificate must show for an address: that of the trunk there, or the address itself.

@@ -15,7 +15,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio_util::sync::ReusableBoxFuture;
 
-use super::udp_errors;
+use super::{stun, udp_errors};
 use crate::limits::{MAX_DATAGRAM, MAX_NOISY_SOURCES, MAX_UDP_BACKLOG, UDP_BUFFER};
 
 /// What happened at the UDP sockets, each since start.
@@ -25,6 +25,8 @@ pub struct UdpCounters {
     pub received: u64,
     /// Datagrams that are no SIP message, dropped.
     pub unreadable: u64,
+    /// STUN binding requests answered.
+    pub keep_alives: u64,
     /// Datagrams sent.
     pub sent: u64,
     /// Datagrams dropped because too many waited for a socket.
@@ -47,6 +49,7 @@ pub struct UdpEdge {
     backlog: VecDeque<(usize, SocketAddr, Bytes)>,
     failed: VecDeque<Flow>,
     noise: Noise,
+    stun: stun::Pace,
     counters: UdpCounters,
 }
 
@@ -86,6 +89,7 @@ impl UdpEdge {
             backlog: VecDeque::new(),
             failed: VecDeque::new(),
             noise: Noise::default(),
+            stun: stun::Pace::default(),
             counters: UdpCounters::default(),
         })
     }
@@ -127,6 +131,15 @@ impl UdpEdge {
         self.counters.received += 1;
         let datagram = self.scratch.get(..length).unwrap_or_default();
         if datagram.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+            return Received::Dropped;
+        }
+        if stun::is_stun(datagram) {
+            let answer = if self.stun.allows(now) { stun::answer(datagram, remote) } else { None };
+            if let Some(answer) = answer {
+                self.counters.keep_alives += 1;
+                // One that is lost is asked for again; it is not kept for later.
+                let _ = local.socket.try_send_to(&answer, remote);
+            }
             return Received::Dropped;
         }
         match Message::parse(Bytes::copy_from_slice(datagram)) {

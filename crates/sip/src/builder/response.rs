@@ -1,8 +1,10 @@
 //! The head of a response to a request (RFC 3261 8.2.6.2, 18.2.1; RFC 3581 4).
 
 use super::Builder;
+use crate::flow::Transport;
 use crate::header_name::HeaderName;
 use crate::lexer;
+use crate::limits::{KEEP_DATAGRAM_S, KEEP_STREAM_S};
 use crate::message::{Envelope, Message};
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -60,7 +62,12 @@ impl Builder<'_> {
             }
             self.buf.push(b';');
             self.buf.extend_from_slice(name);
-            if let Some(value) = value {
+            if value.is_none() && name.eq_ignore_ascii_case(b"keep") {
+                // Its sender would keep the flow alive, and is told how often (RFC 6223 4.4).
+                let reliable = via.transport.is_some_and(Transport::is_reliable);
+                self.buf.push(b'=');
+                self.push_number(if reliable { KEEP_STREAM_S } else { KEEP_DATAGRAM_S });
+            } else if let Some(value) = value {
                 self.buf.push(b'=');
                 self.push_verbatim(value);
             }
