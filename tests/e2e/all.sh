@@ -31,6 +31,7 @@ run baresip.py
 run linphone.py udp
 run linphone.py tcp
 run linphone.py tls
+run lamps.py
 run floor.py
 run floor_calls.py
 run floor_agents.py
