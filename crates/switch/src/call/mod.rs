@@ -8,7 +8,7 @@
 //! | `player` | what a media server plays to its caller |
 //! | `make` | a call that a request makes: the caller's own phone first |
 //! | `steer` | what requests do to a call before it is answered |
-//! | `branch` | one INVITE to one possible callee |
+//! | `branch`, `losers` | one INVITE to one possible callee; those that did not win |
 //! | `spare` | the next target of a trunk that has several |
 //! | `carried` | user data and ConnID, to and from the peer site |
 //! | `reliable` | reliable provisional responses where only one side knows them |
@@ -49,6 +49,7 @@ mod incoming;
 mod join;
 mod leg;
 mod line;
+mod losers;
 mod make;
 mod nailed;
 mod news;

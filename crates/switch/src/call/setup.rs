@@ -12,7 +12,7 @@ use tandem_sip::{Flow, HeaderName, Message, TxnId};
 
 use super::aside::Aside;
 use super::best::Best;
-use super::branch::{Branch, Stranger, Target, Why};
+use super::branch::{Branch, Target, Why};
 use super::early::Early;
 use super::exchange::Answered;
 use super::flows::{self, FLOW_FAILED};
@@ -28,7 +28,7 @@ use super::reply::print_answer;
 use super::session_id;
 use super::spare::Spare;
 use super::waiting::Waiting;
-use super::{Call, CallTimer, Phase, branch, carried};
+use super::{Call, CallTimer, Phase, carried};
 use crate::arena::Key;
 use crate::cdr::EndedBy;
 use crate::directory::{DnId, TrunkId};
@@ -668,102 +668,6 @@ impl Call {
         self.tell(rooms, if gave_up { News::Ended { leg, by, reason } } else { News::Failed { status } });
         let asked = self.asked.take();
         self.done(rooms, asked, Err(status));
-    }
-
-    /// Cancels every branch that is left; each stays until its final response.
-    pub(super) fn drop_branches(
-        &mut self,
-        rooms: &mut Rooms,
-        setup: &mut Setup,
-        reason: EndReason,
-        why: &Why<'_>,
-    ) {
-        self.drop_line(rooms, setup, 487, reason);
-        for branch in std::mem::take(&mut setup.branches) {
-            self.drop_branch(rooms, setup, branch, reason, why);
-        }
-    }
-
-    /// Cancels one branch, which stays until its final response.
-    pub(super) fn drop_branch(
-        &mut self,
-        rooms: &mut Rooms,
-        setup: &Setup,
-        mut branch: Branch,
-        reason: EndReason,
-        why: &Why<'_>,
-    ) {
-        branch.spent = setup.spent(branch.id);
-        branch.cancel(rooms, &setup.request, why);
-        let by = if reason == EndReason::CallerGone { EndedBy::Caller } else { EndedBy::Server };
-        self.leg_missed(rooms, &branch, 487, by, reason);
-        self.losers.push(branch);
-    }
-
-    pub(super) fn branch_ended(
-        &mut self,
-        rooms: &mut Rooms,
-        branch: &Branch,
-        status: u16,
-        by: EndedBy,
-        reason: EndReason,
-    ) {
-        if let Some(leg) = branch.place().and_then(|place| self.legs.get_mut(place)) {
-            leg.status = status;
-        }
-        self.leg_missed(rooms, branch, status, by, reason);
-    }
-
-    fn leg_missed(
-        &mut self,
-        rooms: &mut Rooms,
-        branch: &Branch,
-        status: u16,
-        by: EndedBy,
-        reason: EndReason,
-    ) {
-        if let Some(place) = branch.place() {
-            self.leg_ended(rooms, place, by, reason);
-            self.tell(rooms, News::Missed { leg: branch.leg(), status, reason });
-        }
-    }
-
-    fn loser_over(&mut self, id: u8, status: u16) {
-        if let Some(place) = self.losers.iter().position(|branch| branch.id == id) {
-            let loser = self.losers.swap_remove(place);
-            if let Some(leg) = loser.place().and_then(|place| self.legs.get_mut(place)) {
-                leg.status = status;
-            }
-        }
-    }
-
-    /// A 2xx to an INVITE of a branch that is not being set up: the winner's again, or one nobody wants.
-    fn late_answer(&mut self, rooms: &mut Rooms, txn: TxnId, id: u8, answer: &Answer<'_>) {
-        if self.answered_again(answer.env) {
-            return;
-        }
-        let stranger = self.stranger(id, answer.flow);
-        if stranger.hang_up(rooms, txn, answer.message, Use::Stray(self.key)) {
-            self.byes += 1;
-        }
-        self.loser_over(id, 200);
-    }
-
-    /// Who gave a late answer, and how he is reached.
-    fn stranger(&self, id: u8, flow: Flow) -> Stranger {
-        let loser = self.losers.iter().find(|branch| branch.id == id);
-        let nat = match (&self.phase, loser) {
-            (_, Some(loser)) => loser.target.nat,
-            (Phase::Talk(talking), None) => talking.talk.leg(Side::Callee).nat,
-            (Phase::Setup(_) | Phase::Ending, None) => true,
-        };
-        let leg = branch::place(id).and_then(|place| self.legs.get(place)).or(self.legs.first());
-        match leg {
-            Some(leg) => {
-                Stranger { device: leg.device, flow, nat, spent: loser.map_or(0, |loser| loser.spent) }
-            }
-            None => Stranger::unknown(flow),
-        }
     }
 }
 
