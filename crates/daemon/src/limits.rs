@@ -10,6 +10,8 @@ pub const MAX_INCLUDES: usize = 16;
 pub const MAX_LISTEN: usize = 64;
 /// Longest `ring-timeout`, s; more is a configuration error.
 pub const RING_TIMEOUT_MAX_S: u64 = 3_600;
+/// Largest `register-rate`; more is a configuration error.
+pub const MAX_REGISTER_RATE: u64 = 100_000;
 /// Longest header value that an option may hold, bytes; more is a configuration error.
 pub const MAX_HEADER_VALUE: usize = 512;
 /// Objects of each kind of the floor (Agent Logins, persons, places, groups, queues, Routing Points); more is a

@@ -8,6 +8,7 @@ use tandem_switch::cdr::{Cdr, EndedBy, LegRecord};
 use tandem_switch::guard::Incident;
 use tandem_switch::overload::Change;
 use tandem_switch::registrar::Happened;
+use tandem_switch::storm::{Burst, Told};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::LogFormat;
@@ -64,6 +65,20 @@ pub fn event(event: &Event) {
                 agents_without_phone,
                 "peered again: agents are logged in whose phone is out of service here; their direct calls may be \
                  forwarded to the peer (dr-recovery-sweep would log them out)"
+            );
+        }
+        Event::Storm(Told::Begun) => {
+            tracing::warn!("a storm of registrations: REGISTERs wait for their turn (register-rate)");
+        }
+        Event::Storm(Told::Over(burst)) => {
+            let Burst { waited, most, longest_ms, refused, lasted_ms } = burst;
+            tracing::warn!(
+                waited,
+                most,
+                longest_ms,
+                refused,
+                lasted_ms,
+                "the storm of registrations is over"
             );
         }
         Event::Binding { dn, contact, what } => match what {

@@ -105,6 +105,13 @@ impl Admission {
         Err(self.challenge(directory, stale, now))
     }
 
+    /// `Authentication-Info` of a 200: with which nonce the sender may prove himself next time, without being asked
+    /// (RFC 7616 3.5).
+    pub fn next_nonce(&mut self, now: Now) -> Vec<u8> {
+        let nonce = self.nonces.issue(now.unix_ms);
+        [b"nextnonce=\"", nonce.as_ref(), b"\""].concat()
+    }
+
     fn challenge(&mut self, directory: &Directory, stale: bool, now: Now) -> Reject {
         self.challenges += 1;
         let realm = directory.server.realm.as_bytes();

@@ -108,6 +108,8 @@ pub enum Event {
         /// The number that is sent to the emergency trunks.
         number: Box<str>,
     },
+    /// REGISTERs come faster than they are served, or do not any more.
+    Storm(crate::storm::Told),
     /// Something happened to a registered contact that nobody asked for.
     Binding {
         /// Number of the Extension.

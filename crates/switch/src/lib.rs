@@ -33,6 +33,7 @@ pub mod rooms;
 pub mod routing;
 pub mod share;
 mod signals;
+pub mod storm;
 pub mod time;
 pub mod trunks;
 pub mod view;

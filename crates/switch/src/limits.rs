@@ -79,10 +79,18 @@ pub const GHOST_ASKED_AFTER: Duration = Duration::from_secs(5);
 pub const GHOST_ASKED_AFTER_MOST: Duration = Duration::from_secs(60);
 /// Keep-alives and questions to phones sent in one turn; the others follow in the next, so that calls are not held up.
 pub const MAX_PULSES_AT_ONCE: usize = 200;
+/// REGISTERs that wait for their turn; of more the last of the lowest rank gets 503 with Retry-After. About 2 kB each.
+pub const MAX_WAITING_REGISTERS: usize = 65_536;
+/// Longest wait of a REGISTER, s: a third of the time in which a phone repeats it (Timer F). Who would wait longer gets 503.
+pub const REGISTER_PATIENCE: Duration = Duration::from_secs(10);
+/// REGISTERs that must wait at once for a storm to be told of.
+pub const STORM_WORTH_TELLING: usize = 100;
 /// Granted for an `expires` that is no number, seconds (RFC 3261 20.10); `max-expires` still applies.
 pub const MALFORMED_EXPIRES_S: u32 = 3_600;
-/// How long a nonce of digest authentication is good, ms; an older one is answered with `stale=true`.
-pub const NONCE_LIFETIME_MS: u64 = 300_000;
+/// How long a nonce of digest authentication is good, ms; an older one is answered with `stale=true`. Longer than the longest
+/// usual registration, so that a phone may prove itself at its next one without being asked: each use counts up, and none
+/// counts twice.
+pub const NONCE_LIFETIME_MS: u64 = 3_900_000;
 /// Used nonces whose counts are remembered; when there are more the oldest is forgotten, and stale.
 pub const MAX_NONCES: usize = 262_144;
 /// Sessions of CTI clients, those away included; a further one takes the place of whoever has been away longest past

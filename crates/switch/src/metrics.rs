@@ -31,6 +31,10 @@ pub struct Counters {
     pub registers: u64,
     /// Bindings that expired.
     pub bindings_expired: u64,
+    /// REGISTERs that waited for their turn.
+    pub registers_waited: u64,
+    /// REGISTERs refused because too many waited.
+    pub registers_refused: u64,
     /// Contacts put into quarantine.
     pub bindings_quarantined: u64,
     /// Contacts that came back from there.
@@ -171,9 +175,19 @@ impl Counters {
         ]
     }
 
-    fn of_others(&self) -> [Counted; 24] {
+    fn of_others(&self) -> [Counted; 26] {
         [
             ("tandem_registers_total", "REGISTER requests accepted", self.registers),
+            (
+                "tandem_registers_waited_total",
+                "REGISTER requests that waited because more came than register-rate",
+                self.registers_waited,
+            ),
+            (
+                "tandem_registers_refused_total",
+                "REGISTER requests refused with 503 because too many waited",
+                self.registers_refused,
+            ),
             ("tandem_bindings_expired_total", "Bindings that expired", self.bindings_expired),
             (
                 "tandem_bindings_quarantined_total",

@@ -1,4 +1,4 @@
-//! How phones register in real networks: the options of `[TServer]` about NAT, flows and paths.
+//! How phones register in real networks: the options of `[TServer]` about NAT, flows, paths and storms.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tandem_switch::directory::{KeepAlive, Nat, PathMode, Registration};
 
 use super::application::seconds;
 use super::reader::Section;
-use crate::limits::{MAX_GRACE_S, MAX_HEADER_VALUE};
+use crate::limits::{MAX_GRACE_S, MAX_HEADER_VALUE, MAX_REGISTER_RATE};
 
 /// The words of `nat`.
 pub const NAT: [(&str, Nat); 3] = [("auto", Nat::Auto), ("yes", Nat::Yes), ("no", Nat::No)];
@@ -31,6 +31,8 @@ pub fn read(table: &mut Section<'_>) -> Registration {
         service_route: table
             .parsed("service-route", "\"<sip:edge.example.com;lr>\"", service_route)
             .map(|found| found.value),
+        register_rate: number(table, "register-rate", 100, MAX_REGISTER_RATE).unwrap_or(usual.register_rate),
+        expires_spread: number(table, "expires-spread", 0, 50).unwrap_or(usual.expires_spread),
     }
 }
 

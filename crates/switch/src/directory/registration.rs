@@ -1,4 +1,4 @@
-//! How phones register in real networks: NAT, flows that fail, and paths through proxies.
+//! How phones register in real networks: NAT, flows that fail, paths through proxies, and storms.
 
 use std::time::Duration;
 
@@ -56,6 +56,10 @@ pub struct Registration {
     pub path_mode: PathMode,
     /// `service-route`: told to phones as the way of their requests (RFC 3608); none unless configured.
     pub service_route: Option<Box<str>>,
+    /// `register-rate`: REGISTERs served in one second; more wait.
+    pub register_rate: u32,
+    /// `expires-spread`: while REGISTERs wait, granted times are shortened by up to so many of a hundred.
+    pub expires_spread: u32,
 }
 
 impl Default for Registration {
@@ -69,6 +73,8 @@ impl Default for Registration {
             out_of_service_on_flow_failure: false,
             path_mode: PathMode::Lazy,
             service_route: None,
+            register_rate: 10_000,
+            expires_spread: 25,
         }
     }
 }

@@ -503,6 +503,7 @@ impl Node {
             | Event::TargetOutOfService { .. }
             | Event::TargetBackInService { .. }
             | Event::Binding { .. }
+            | Event::Storm(_)
             | Event::DrainStarted { .. }
             | Event::DrainAborted { .. }
             | Event::Migration { .. }

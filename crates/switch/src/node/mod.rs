@@ -49,6 +49,7 @@ use crate::output::Output;
 use crate::pace::Pace;
 use crate::rooms::{Fact, Rooms};
 use crate::signals::Signals;
+use crate::storm::Storm;
 use crate::time::Now;
 
 #[doc(hidden)]
@@ -59,6 +60,8 @@ pub use readiness::{ExtensionNow, Standing};
 #[derive(Debug)]
 pub struct Node {
     rooms: Rooms,
+    /// REGISTERs that came faster than they are served.
+    storm: Storm<register::Waiting>,
     calls: Calls,
     archive: Archive,
     outbox: Outbox,
@@ -87,6 +90,8 @@ pub enum Reason {
     Transaction(tandem_sip::TimerName),
     /// A call.
     Call(CallTimer),
+    /// REGISTERs wait for their turn.
+    Storm,
     /// A binding expires.
     Expiry,
     /// Something is to be sent to a phone.
@@ -110,6 +115,7 @@ impl std::fmt::Display for Reason {
         match self {
             Self::Transaction(timer) => write!(f, "transaction timer {timer:?}"),
             Self::Call(timer) => write!(f, "call timer {timer:?}"),
+            Self::Storm => f.write_str("a REGISTER has its turn"),
             Self::Expiry => f.write_str("a binding expires"),
             Self::Pulse => f.write_str("a phone is sent something"),
             Self::Floor => f.write_str("an agent, a queue or a client"),
@@ -134,6 +140,7 @@ impl Node {
         floor.sessions.set_disconnect_grace(rooms.directory.floor().logout_on_disconnect_grace);
         Self {
             rooms,
+            storm: Storm::default(),
             calls,
             archive: Archive::default(),
             outbox: Outbox::default(),
@@ -200,6 +207,7 @@ impl Node {
             let over = self.calls.with(&mut self.rooms, key, |call, rooms| call.handle_timeout(rooms));
             self.keep(over);
         }
+        self.run_registers();
         self.expire();
         self.run_pulses();
         self.run_floor();
@@ -224,6 +232,7 @@ impl Node {
         let call = self.calls.poll_timeout().map(|(at, timer)| (at, Reason::Call(timer)));
         let expiry = self.rooms.registrar.next_expiry();
         let expiry = expiry.map(|deadline| (self.rooms.now.instant_of(deadline), Reason::Expiry));
+        let storm = self.storm.next().map(|at| (at, Reason::Storm));
         let pulse = self.rooms.registrar.next_pulse().map(|at| (at, Reason::Pulse));
         let device = self.rooms.trunks.poll_timeout().map(|(at, _, timer)| (at, Reason::Device(timer)));
         let floor = self.floor.poll_timeout().map(|at| (self.rooms.now.instant_of(at), Reason::Floor));
@@ -231,7 +240,8 @@ impl Node {
         let migration = self.migration_timeout().map(|at| (at, Reason::Migration));
         let recovery = self.continuity_timeout().map(|at| (at, Reason::Recovery));
         let watcher = self.events.poll_timeout().map(|at| (at, Reason::Watcher));
-        let all = [transaction, call, expiry, pulse, floor, device, drain, migration, recovery, watcher];
+        let all =
+            [transaction, call, storm, expiry, pulse, floor, device, drain, migration, recovery, watcher];
         all.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 

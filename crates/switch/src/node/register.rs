@@ -8,12 +8,81 @@ use crate::directory::DnId;
 use crate::event::Event;
 use crate::registrar::Registered;
 use crate::reject::Reject;
+use crate::storm::Rank;
 
 /// Option tags that a registrar understands in a REGISTER, beside those of calls.
 pub(super) const REGISTRAR_DOES: [&[u8]; 3] = [b"path", b"outbound", b"gruu"];
 
+/// A REGISTER that waits for its turn.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    txn: TxnId,
+    flow: Flow,
+    request: Message,
+}
+
 impl Node {
+    /// Serves a REGISTER, or lets it wait for its turn.
     pub(super) fn register(&mut self, txn: TxnId, flow: Flow, request: &Message, env: &Envelope<'_>) {
+        let (rate, now) = (self.register_rate(), self.rooms.now.mono);
+        if self.storm.admits(rate, now) {
+            return self.register_now(txn, flow, request, env);
+        }
+        let rank = self.rank(env);
+        let waiting = Waiting { txn, flow, request: request.clone() };
+        self.rooms.counters.registers_waited += 1;
+        if let Some(Waiting { txn, flow, request }) = self.storm.wait(rank, waiting, rate, now) {
+            self.turn_away(txn, flow, &request, rate);
+        }
+        self.tell_storm();
+    }
+
+    /// Serves the REGISTERs whose turn has come.
+    pub(super) fn run_registers(&mut self) {
+        let (rate, now) = (self.register_rate(), self.rooms.now.mono);
+        let spread = u64::from(self.rooms.directory.options.registration.expires_spread) * 10;
+        while let Some(Waiting { txn, flow, request }) = self.storm.pop(rate, now) {
+            let Ok(env) = request.envelope() else { continue };
+            let shorter = self.rooms.ids.below(spread + 1);
+            self.rooms.registrar.shorten(u32::try_from(shorter).unwrap_or(0));
+            self.register_now(txn, flow, &request, &env);
+        }
+        self.rooms.registrar.shorten(0);
+        self.tell_storm();
+    }
+
+    fn register_rate(&self) -> u32 {
+        self.rooms.directory.options.registration.register_rate
+    }
+
+    fn rank(&self, env: &Envelope<'_>) -> Rank {
+        let number = env.to.uri().ok().and_then(|uri| uri.user_unescaped());
+        let number = number.as_deref().and_then(|number| std::str::from_utf8(number).ok());
+        match number.and_then(|number| self.floor.agents.at(number)) {
+            Some(agent) if agent.calls > 0 => Rank::OnCall,
+            Some(_) => Rank::LoggedIn,
+            None => Rank::Other,
+        }
+    }
+
+    fn turn_away(&mut self, txn: TxnId, flow: Flow, request: &Message, rate: u32) {
+        let rooms = &mut self.rooms;
+        rooms.counters.registers_refused += 1;
+        let after = self.storm.retry_after_s(rate, |below| rooms.ids.below(below));
+        let reject =
+            Reject::because(503, "Too Many Registrations").with(HeaderName::RetryAfter, after.to_string());
+        if let Ok(env) = request.envelope() {
+            rooms.refuse_and_forget(txn, flow, request, &env, &reject);
+        }
+    }
+
+    fn tell_storm(&mut self) {
+        if let Some(told) = self.storm.poll_told() {
+            self.rooms.report(Event::Storm(told));
+        }
+    }
+
+    fn register_now(&mut self, txn: TxnId, flow: Flow, request: &Message, env: &Envelope<'_>) {
         if let Err(reject) = self.try_register(txn, flow, request, env) {
             self.rooms.refuse(txn, flow, request, env, &reject);
         }
@@ -78,6 +147,9 @@ impl Node {
         }
         if let Some(route) = &options.service_route {
             builder.raw_header(b"Service-Route", route.as_bytes());
+        }
+        if rooms.directory.options.authenticate.register {
+            builder.raw_header(b"Authentication-Info", &rooms.admission.next_nonce(rooms.now));
         }
         builder.header(HeaderName::Date, &http_date(rooms.now.unix_ms));
         let payload = builder.finish(b"");

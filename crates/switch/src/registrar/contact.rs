@@ -28,6 +28,15 @@ pub(super) struct Contact<'a> {
     pub reg_id: u32,
 }
 
+impl Contact<'_> {
+    /// Shortens the time that is granted by so many thousandths. What is short already stays.
+    pub fn shorten(&mut self, thousandths: u32, options: &Options) {
+        let less = u64::from(self.expires_s) * u64::from(thousandths) / 1000;
+        let shorter = self.expires_s.saturating_sub(u32::try_from(less).unwrap_or(0));
+        self.expires_s = shorter.max(options.min_expires_s.min(self.expires_s));
+    }
+}
+
 /// What is asked.
 #[derive(Debug)]
 #[allow(

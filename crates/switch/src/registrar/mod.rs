@@ -46,6 +46,8 @@ pub struct Registrar {
     scratch: Vec<u8>,
     options: Registration,
     news: Vec<BindingNews>,
+    /// Thousandths by which granted times are shortened.
+    shortened: u32,
 }
 
 /// Something that nobody asked for happened to a binding.
@@ -99,6 +101,7 @@ impl Registrar {
             scratch: Vec::new(),
             options: directory.options.registration.clone(),
             news: Vec::new(),
+            shortened: 0,
         }
     }
 
@@ -134,6 +137,7 @@ impl Registrar {
                 self.store.change(dn, |aor| aor.drain(..).for_each(|b| drop(b.delete(log))));
             }
             Asked::Change(mut contacts) => {
+                contacts.iter_mut().for_each(|contact| contact.shorten(self.shortened, &directory.options));
                 let terms = terms::read(request, &contacts, &directory.options.registration)?;
                 if !terms.outbound {
                     contacts.iter_mut().for_each(|contact| contact.reg_id = 0);
@@ -148,6 +152,12 @@ impl Registrar {
         done.came_in_service = !was_registered && is_registered;
         done.went_out_of_service = was_registered && !is_registered;
         Ok(done)
+    }
+
+    /// Times granted from now on are shortened by so many thousandths, never below `min-expires`: phones that registered
+    /// together then do not come back together.
+    pub fn shorten(&mut self, thousandths: u32) {
+        self.shortened = thousandths.min(999);
     }
 
     /// Writes the Contact lines of the answer to a REGISTER: every binding with its `q` and the seconds it has left.
@@ -266,7 +276,7 @@ impl Registrar {
     }
 
     fn carry_out(&mut self, dn: DnId, plan: &Plan, news: &News<'_>, log: &mut ChangeLog) {
-        let Self { store, last_record, scratch, options, news: told } = self;
+        let Self { store, last_record, scratch, options, news: told, .. } = self;
         store.change(dn, |aor| {
             let mut old: smallvec::SmallVec<[Option<Replicated<Binding>>; 1]> =
                 std::mem::take(aor).into_iter().map(Some).collect();

@@ -46,6 +46,7 @@ mod session_timer;
 mod setup;
 mod standing;
 mod steered;
+mod storms;
 mod targets;
 mod teardown;
 mod transfer;
