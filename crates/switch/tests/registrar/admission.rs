@@ -133,7 +133,7 @@ fn a_used_count_and_an_old_nonce_are_stale_and_a_higher_count_passes() {
     assert_eq!(gate.check(&phone(1)), Ok(()));
     assert!(is_stale(&gate.check(&phone(1)).unwrap_err()), "a replay");
     assert_eq!(gate.check(&phone(2)), Ok(()));
-    gate.desk.pass(301);
+    gate.desk.pass(3_901);
     let stale = gate.check(&phone(3)).unwrap_err();
     assert!(is_stale(&stale));
     assert_eq!(gate.admission.failures(), 0, "stale is nobody's fault");
