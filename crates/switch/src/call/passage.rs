@@ -43,15 +43,22 @@ impl Passage {
 
     /// Whether a header passes.
     pub(super) fn admits(&self, header: &Header<'_>) -> bool {
-        match header.name {
-            HeaderName::PAssertedIdentity => self.admits_identity(),
-            HeaderName::Diversion => self.admits_forwarding(|trunk| trunk.forwarding.diversion),
-            HeaderName::HistoryInfo => self.admits_forwarding(|trunk| trunk.forwarding.history_info),
-            HeaderName::UserToUser => header.value.len() <= MAX_USER_TO_USER_BYTES,
-            HeaderName::Subject | HeaderName::CallInfo | HeaderName::ReferredBy => !self.withheld,
-            HeaderName::Privacy => !self.told,
-            HeaderName::Other => self.admits_other(header.name_token),
-            _ => true,
+        let name = header.name;
+        let is = |known: HeaderName| name == known;
+        if is(HeaderName::PAssertedIdentity) {
+            self.admits_identity()
+        } else if is(HeaderName::Diversion) {
+            self.admits_forwarding(|trunk| trunk.forwarding.diversion)
+        } else if is(HeaderName::HistoryInfo) {
+            self.admits_forwarding(|trunk| trunk.forwarding.history_info)
+        } else if is(HeaderName::UserToUser) {
+            header.value.len() <= MAX_USER_TO_USER_BYTES
+        } else if is(HeaderName::Subject) || is(HeaderName::CallInfo) || is(HeaderName::ReferredBy) {
+            !self.withheld
+        } else if is(HeaderName::Privacy) {
+            !self.told
+        } else {
+            !is(HeaderName::Other) || self.admits_other(header.name_token)
         }
     }
 

@@ -14,13 +14,16 @@ use crate::directory::{Asserted, Directory, Forwarding, Presentation, calling_nu
 use crate::limits::MAX_SENT_ON;
 use crate::rooms::{Device, Rooms};
 
+/// Name and value of a header.
+type Line = (&'static [u8], Box<[u8]>);
+
 /// See the module; of one INVITE.
 #[derive(Clone, Debug)]
 pub struct Presented {
     /// From without its tag, where it is not the caller's own.
     from: Option<Box<[u8]>>,
     /// Lines of this server's own.
-    lines: SmallVec<[(&'static [u8], Box<[u8]>); 4]>,
+    lines: SmallVec<[Line; 4]>,
     /// What passes of the caller's.
     pub(super) passage: Passage,
 }
