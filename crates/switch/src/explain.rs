@@ -96,6 +96,8 @@ pub enum What {
     TookOver(Device),
     /// The device sent the call on to this number (3xx).
     Redirected(Device, Box<[u8]>),
+    /// This device wants the place of the party at this side (`Replaces`).
+    TakesOver(Side, Device),
     /// A side's phone transfers the other party to this number.
     Refers(Side, Box<[u8]>),
     /// Nobody came in its place: this was why.
@@ -330,6 +332,9 @@ fn render(step: &Step, directory: &Directory) -> view::Step {
         What::TookOver(device) => format!("{} came from another call, by request", name(*device)),
         What::Redirected(device, to) => {
             format!("{} redirected the call to {}", name(*device), String::from_utf8_lossy(to))
+        }
+        What::TakesOver(side, device) => {
+            format!("{} takes the place of the {side} party (Replaces)", name(*device))
         }
         What::Refers(side, to) => {
             format!("the {side} phone transfers the call to {} (REFER)", String::from_utf8_lossy(to))

@@ -22,6 +22,7 @@
 //! | `transfer` | legs that leave one call for another: transfer, conference |
 //! | `refer`, `referred`, `aside` | a party leaves for somebody who is called beside the conversation: REFER, one-step transfer |
 //! | `update` | which offers may cross, and UPDATE for a side that takes none |
+//! | `takeover` | somebody takes a party's place: INVITE with `Replaces` |
 //! | `relay` | other requests within the dialogs, passed to the other side |
 //! | `timer`, `refresh` | the session timer of each leg (RFC 4028), and what it does |
 //! | `session`, `stored` | descriptions of this server's own, and the record of an answered call |
@@ -74,6 +75,7 @@ mod spare;
 mod steer;
 mod stored;
 mod table;
+mod takeover;
 mod talk;
 mod teardown;
 mod telling;
@@ -168,6 +170,8 @@ pub struct Call {
     referral: Option<Box<refer::Referral>>,
     /// A party that was replaced, and is expected to hang up.
     lingering: Option<Box<refer::Lingering>>,
+    /// Somebody wants a party's place.
+    takeover: Option<Box<takeover::Takeover>>,
     /// Whoever is called in it is to join this conversation.
     aside_of: Option<Key>,
     /// Session UUIDs of its caller and, once it is answered, of who answered.

@@ -44,6 +44,10 @@ pub enum EndReason {
     TakenBack,
     /// The leg goes on in another call.
     Moved,
+    /// Somebody took the party's place (`Replaces`).
+    TakenOver,
+    /// It was to take a party's place, and the other party did not want it.
+    NotTakenOver,
     /// `disconnect-nailedup-timeout` was over.
     Idle,
     /// The session timer ran out: the far end did not refresh, or could not be reached any more (RFC 4028 10).
@@ -66,6 +70,8 @@ impl fmt::Display for EndReason {
             Self::TransportFailed => f.write_str("the transport could not deliver"),
             Self::Audit(end) => write!(f, "{end}"),
             Self::Request => f.write_str("by request"),
+            Self::TakenOver => f.write_str("somebody took its place"),
+            Self::NotTakenOver => f.write_str("the other party did not accept it"),
             Self::Moved => f.write_str("went on in another call"),
             Self::Idle => f.write_str("no call came for disconnect-nailedup-timeout"),
             Self::SessionExpired => f.write_str("the session timer ran out"),

@@ -167,6 +167,22 @@ impl Call {
         talking.talk.legs.iter().find(|leg| replaces.names(&leg.dialog)).map(|leg| leg.no)
     }
 
+    /// Whose place an INVITE wants that names this dialog: of the party whose dialog with this server it is, told from this
+    /// server's end; told from the party's own end, of the other one (RFC 3891 3).
+    #[must_use]
+    pub fn place_in(&self, replaces: &Replaces) -> Option<LegNo> {
+        let Phase::Talk(talking) = &self.phase else { return None };
+        self.leg_of(replaces).or_else(|| {
+            let turned = Replaces {
+                to_tag: replaces.from_tag.clone(),
+                from_tag: replaces.to_tag.clone(),
+                ..replaces.clone()
+            };
+            let leg = talking.talk.legs.iter().find(|leg| turned.names(&leg.dialog))?;
+            self.other_leg(leg.no)
+        })
+    }
+
     /// The leg that an answered one talks with.
     #[must_use]
     pub fn other_leg(&self, leg: LegNo) -> Option<LegNo> {

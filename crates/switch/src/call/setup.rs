@@ -232,6 +232,7 @@ impl Call {
             private: false,
             referral: None,
             lingering: None,
+            takeover: None,
             aside_of: None,
             session_ids: [0, 0],
             sent_on: Vec::new(),

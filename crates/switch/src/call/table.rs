@@ -176,6 +176,7 @@ impl Calls {
     fn settle(&mut self, rooms: &mut Rooms, key: Key) -> Option<Explained> {
         let slot = self.arena.get_mut(key)?;
         slot.call.hush(rooms);
+        slot.call.takeover_goes_on(rooms);
         slot.call.refer_goes_on(rooms);
         if slot.call.is_over() {
             let slot = self.arena.remove(key)?;

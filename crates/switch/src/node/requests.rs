@@ -129,6 +129,9 @@ impl Node {
         request: &Message,
         env: &Envelope<'_>,
     ) -> Result<(), Reject> {
+        if request.header(HeaderName::Replaces).is_some() {
+            return self.invite_replacing(txn, flow, request, env);
+        }
         let for_help = self.rooms.asks_for_help(request);
         if !for_help && let Some(reject) = self.drain_answer(flow, request) {
             return Err(reject);
@@ -358,7 +361,7 @@ fn back_to(flow: Flow, request: &Message) -> Flow {
 }
 
 /// An INVITE must name what a dialog with its sender needs (RFC 3261 12.1.1).
-fn check_dialog(request: &Message, env: &Envelope<'_>) -> Result<(), Reject> {
+pub(super) fn check_dialog(request: &Message, env: &Envelope<'_>) -> Result<(), Reject> {
     let Err(fault) = Dialog::uas(request, env, b"") else { return Ok(()) };
     let reason = if fault.header != HeaderName::Contact {
         "Bad Record-Route"

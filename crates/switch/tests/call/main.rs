@@ -47,6 +47,7 @@ mod setup;
 mod standing;
 mod steered;
 mod storms;
+mod takeover;
 mod targets;
 mod teardown;
 mod transfer;
