@@ -43,6 +43,7 @@ run transfers.py
 run sip_tls.py
 run targets.py
 run crowd.py
+run families.py
 run treatment.py
 run drain.py
 run drill.py

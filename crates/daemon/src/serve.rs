@@ -70,8 +70,11 @@ pub fn serve(origin: &Origin, config: Config) -> Result<()> {
     // From here on a signal is kept until `Control` looks at it, instead of ending the process.
     let signals = edges.block_on(async { Signals::new() }).context("cannot wait for signals")?;
     let (commands, receiver) = Commands::channel(MAX_COMMANDS);
-    let locals = opened.tcp.iter().map(|(_, local, listener)| Ok((*local, listener.local_addr()?)));
-    let locals: Vec<(u8, SocketAddr)> = locals.collect::<io::Result<_>>()?;
+    let locals = opened
+        .tcp
+        .iter()
+        .map(|(transport, local, listener)| Ok((*transport, *local, listener.local_addr()?)));
+    let locals: Vec<(Transport, u8, SocketAddr)> = locals.collect::<io::Result<_>>()?;
     let (publish, watch) = watch::channel(Arc::clone(&directory));
     let tls = settings.sip_tls.clone().map(tls::SipTls::new).transpose()?;
     let tcp = tcp::TcpEdge::new(

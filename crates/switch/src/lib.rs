@@ -18,6 +18,7 @@ pub mod guard;
 pub mod ids;
 mod input;
 pub mod limits;
+mod lines;
 pub mod media;
 pub mod metrics;
 mod nat;

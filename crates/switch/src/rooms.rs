@@ -19,6 +19,7 @@ use crate::directory::{Directory, DnId, TrunkId};
 use crate::event::Event;
 use crate::guard::{Guard, Ledger};
 use crate::ids::{Ids, Tag};
+use crate::lines::Lines;
 use crate::metrics::Counters;
 use crate::overload::Overload;
 use crate::registrar::Registrar;
@@ -87,71 +88,6 @@ pub enum Fact {
     Media(crate::media::MediaOrder),
     /// What a call tells the floor.
     Call(Key, crate::call::News),
-}
-
-/// Lines this server writes into its own messages, printed once.
-#[derive(Debug)]
-pub struct Lines {
-    /// `host:port` of this server in addresses of its own.
-    pub sent_by: Box<str>,
-    udp: Line,
-    tcp: Line,
-    tls: Line,
-    ws: Line,
-    wss: Line,
-}
-
-/// What differs by transport.
-#[derive(Debug)]
-struct Line {
-    via: Box<str>,
-    contact: Box<str>,
-}
-
-impl Lines {
-    fn of(directory: &Directory) -> Self {
-        let server = &directory.server;
-        // Plain SIP is announced at `sip-port`, which a NAT may have changed; the others where this server listens.
-        let port = |transport: Transport| {
-            let listen = server.listen.iter().find(|listen| listen.transport == transport);
-            listen.map_or(transport.default_port(), |listen| listen.addr.port())
-        };
-        let line = |port: u16, parameter: &str| {
-            let via = format!("{}:{port}", server.sip_address).into_boxed_str();
-            Line { contact: format!("<sip:{via}{parameter}>").into(), via }
-        };
-        Self {
-            sent_by: format!("{}:{}", server.sip_address, server.sip_port).into(),
-            udp: line(server.sip_port, ""),
-            tcp: line(server.sip_port, ";transport=tcp"),
-            tls: line(port(Transport::Tls), ";transport=tls"),
-            // A URI says `ws` for both (RFC 7118 5.2.4).
-            ws: line(port(Transport::Ws), ";transport=ws"),
-            wss: line(port(Transport::Wss), ";transport=ws"),
-        }
-    }
-
-    fn line(&self, transport: Transport) -> &Line {
-        match transport {
-            Transport::Udp => &self.udp,
-            Transport::Tcp => &self.tcp,
-            Transport::Tls => &self.tls,
-            Transport::Ws => &self.ws,
-            Transport::Wss => &self.wss,
-        }
-    }
-
-    /// `host:port` of Via.
-    #[must_use]
-    pub fn via(&self, transport: Transport) -> &[u8] {
-        self.line(transport).via.as_bytes()
-    }
-
-    /// Contact of a dialog over this transport.
-    #[must_use]
-    pub fn contact(&self, transport: Transport) -> &[u8] {
-        self.line(transport).contact.as_bytes()
-    }
 }
 
 /// See the module.

@@ -89,8 +89,8 @@ pub struct TcpEdge {
     tls: Option<SipTls>,
     /// The addresses that each host name of a trunk was found at.
     names: DashMap<Box<str>, Vec<SocketAddr>>,
-    /// Address that connections through a listener leave by, by `Flow::local`.
-    locals: Vec<(u8, SocketAddr)>,
+    /// Transport of each listener, its `Flow::local`, and the address that connections through it leave by.
+    locals: Vec<(Transport, u8, SocketAddr)>,
     writers: DashMap<u64, Writer>,
     by_remote: DashMap<(Transport, SocketAddr), u64>,
     next_id: AtomicU64,
@@ -121,7 +121,7 @@ impl TcpEdge {
     pub fn new(
         runtime: Handle,
         commands: Commands,
-        locals: Vec<(u8, SocketAddr)>,
+        locals: Vec<(Transport, u8, SocketAddr)>,
         directory: watch::Receiver<Arc<Directory>>,
         tls: Option<SipTls>,
         bounds: ConnectionSettings,
@@ -330,9 +330,11 @@ impl TcpEdge {
             // Nobody listens in a browser: only it opens connections.
             Transport::Ws | Transport::Wss => return Err(flow),
         };
-        let Some((_, from)) = self.locals.iter().find(|(local, _)| *local == flow.local) else {
-            return Err(flow);
-        };
+        // A request that outgrew UDP has the place of a UDP address: another address of its transport and family will do.
+        let ours = || self.locals.iter().filter(|(transport, ..)| *transport == flow.transport);
+        let here = ours().find(|(_, local, _)| *local == flow.local);
+        let family = || ours().find(|(.., from)| from.is_ipv4() == flow.remote.is_ipv4());
+        let Some((.., from)) = here.or_else(family) else { return Err(flow) };
         let from = SocketAddr::new(from.ip(), 0);
         let entry = self.register(flow.transport, flow.remote, Kind::Own).map_err(|_| flow)?;
         let Entry { id, queue, close, leave: _ } = entry;
@@ -443,7 +445,7 @@ mod tests {
 
     fn bench() -> Bench {
         let (commands, receiver) = Commands::channel(64);
-        let locals = vec![(0, "127.0.0.1:0".parse().unwrap())];
+        let locals = vec![(Transport::Tcp, 0, "127.0.0.1:0".parse().unwrap())];
         let config = config::load(&Origin::Demo(Site::SiteA), [0; 32]).unwrap();
         let directory = watch::Sender::new(Arc::new(config.directory)).subscribe();
         let edge =

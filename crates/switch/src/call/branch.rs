@@ -202,12 +202,12 @@ impl Branch {
         let lines = &rooms.lines;
         let ours = lines.sent_by.as_bytes();
         let mut builder = tandem_sip::Builder::request(&mut rooms.scratch, b"INVITE", &self.target.uri);
-        builder.via(flow.transport, lines.via(flow.transport), name);
+        builder.via(flow.transport, lines.via(flow), name);
         self.route(&mut builder);
         builder.number(HeaderName::MaxForwards, u64::from(hops(request)));
         self.identity(&mut builder, request, ours);
         builder.cseq(self.cseq, b"INVITE");
-        own_headers(&mut builder, lines.contact(flow.transport));
+        own_headers(&mut builder, lines.contact(flow));
         if let Some(authorization) = &self.authorization {
             builder.header(authorization.name, &authorization.value);
         }
@@ -270,7 +270,7 @@ impl Branch {
         };
         let lines = &rooms.lines;
         let mut builder = tandem_sip::Builder::request(&mut rooms.scratch, b"CANCEL", &self.target.uri);
-        builder.via(flow.transport, lines.via(flow.transport), name.as_ref());
+        builder.via(flow.transport, lines.via(flow), name.as_ref());
         self.route(&mut builder);
         builder.number(HeaderName::MaxForwards, 70);
         self.identity(&mut builder, request, lines.sent_by.as_bytes());

@@ -177,7 +177,8 @@ impl Leg {
         if self.nat || self.flow.transport.is_reliable() {
             return;
         }
-        if let Some(remote) = self.first_hop() {
+        // One of the other family cannot be reached by this flow's address: the source can.
+        if let Some(remote) = self.first_hop().filter(|at| at.is_ipv4() == self.flow.remote.is_ipv4()) {
             self.flow.remote = remote;
         }
     }
@@ -302,14 +303,14 @@ impl Leg {
     }
 
     fn print(&self, rooms: &mut Rooms, ask: &Ask<'_>, flow: Flow, branch: &[u8]) -> bytes::Bytes {
-        let via = ViaLine { transport: flow.transport, sent_by: rooms.lines.via(flow.transport), branch };
+        let via = ViaLine { transport: flow.transport, sent_by: rooms.lines.via(flow), branch };
         let mut builder =
             self.dialog.request(&mut rooms.scratch, ask.method, ask.cseq, via, ask.max_forwards);
         if ask.method == b"NOTIFY" && ask.like.is_none() {
-            builder.header(HeaderName::Contact, rooms.lines.contact(flow.transport));
+            builder.header(HeaderName::Contact, rooms.lines.contact(flow));
         }
         if matches!(ask.method, b"INVITE" | b"UPDATE") {
-            own_headers(&mut builder, rooms.lines.contact(flow.transport));
+            own_headers(&mut builder, rooms.lines.contact(flow));
         }
         if let Some(rack) = ask.rack {
             builder.header(HeaderName::RAck, rack);

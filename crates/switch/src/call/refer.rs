@@ -399,7 +399,7 @@ fn accept(rooms: &mut Rooms, incoming: &Incoming<'_>, silent: bool, tag: Option<
     let tag = tag.as_ref().map(<[u8; 16]>::as_slice);
     let mut builder =
         response_to(&mut rooms.scratch, incoming.message, incoming.env, 202, b"Accepted", tag, source);
-    builder.header(HeaderName::Contact, lines.contact(incoming.flow.transport));
+    builder.header(HeaderName::Contact, lines.contact(incoming.flow));
     if silent {
         builder.raw_header(REFER_SUB, b"false");
     }

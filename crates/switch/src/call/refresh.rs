@@ -276,7 +276,7 @@ pub(super) fn answer_refresh(rooms: &mut Rooms, leg: &Leg, incoming: &Incoming<'
     let source = Some(incoming.flow.remote);
     let mut builder =
         response_to(&mut rooms.scratch, incoming.message, incoming.env, 200, b"OK", None, source);
-    own_headers(&mut builder, lines.contact(incoming.flow.transport));
+    own_headers(&mut builder, lines.contact(incoming.flow));
     leg.timer.print_answer(&mut builder);
     let payload = builder.header(HeaderName::Accept, b"application/sdp").finish(b"");
     rooms.endpoint.respond(incoming.txn, 200, payload, rooms.now.mono);

@@ -53,7 +53,7 @@ pub(super) fn print_response(
     let message = like.map(|(message, _)| message);
     let mut builder = head(&mut rooms.scratch, request, flow, code, message, tag)?;
     builder.copy(request, HeaderName::RecordRoute);
-    own_headers(&mut builder, lines.contact(flow.transport));
+    own_headers(&mut builder, lines.contact(flow));
     headers::print_number(&mut builder, number);
     let Some((like, passage)) = like else { return Some(builder.finish(b"")) };
     headers::relay(&mut builder, like, lines.sent_by.as_bytes(), passage);
@@ -74,7 +74,7 @@ pub(super) fn print_ended(
     let reason = b"Early Dialog Terminated";
     let mut builder = response_to(&mut rooms.scratch, request, &env, 199, reason, Some(&tag), source);
     builder.copy(request, HeaderName::RecordRoute);
-    own_headers(&mut builder, rooms.lines.contact(flow.transport));
+    own_headers(&mut builder, rooms.lines.contact(flow));
     headers::print_number(&mut builder, number);
     builder.header(HeaderName::Reason, format!("SIP;cause={code}").as_bytes());
     Some(builder.finish(b""))
@@ -94,7 +94,7 @@ pub(super) fn print_answer(
     let lines = &rooms.lines;
     let mut builder = head(&mut rooms.scratch, request, flow, code, Some(ok), tag)?;
     builder.copy(request, HeaderName::RecordRoute);
-    own_headers(&mut builder, lines.contact(flow.transport));
+    own_headers(&mut builder, lines.contact(flow));
     headers::relay(&mut builder, ok, lines.sent_by.as_bytes(), passage);
     timer.print_answer(&mut builder);
     match before.filter(|_| ok.body().is_empty()) {
@@ -119,7 +119,7 @@ pub(super) fn print_described(
     let lines = &rooms.lines;
     let mut builder = head(&mut rooms.scratch, request, flow, code, None, tag)?;
     builder.copy(request, HeaderName::RecordRoute);
-    own_headers(&mut builder, lines.contact(flow.transport));
+    own_headers(&mut builder, lines.contact(flow));
     headers::print_number(&mut builder, number);
     builder.header(HeaderName::ContentType, b"application/sdp");
     Some(builder.finish(sdp))

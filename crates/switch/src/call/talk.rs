@@ -427,7 +427,7 @@ pub(super) fn pass_back(
     let mut builder = response_to(&mut rooms.scratch, request, &env, told, reason, None, Some(flow.remote));
     let refreshes = code < 300 && matches!(env.cseq.method, Method::Invite | Method::Update);
     if refreshes {
-        own_headers(&mut builder, lines.contact(flow.transport));
+        own_headers(&mut builder, lines.contact(flow));
     }
     let Some(like) = like else { return Some(builder.finish(b"")) };
     if code < 200 {

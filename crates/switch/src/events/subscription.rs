@@ -222,7 +222,7 @@ impl Subscription {
         (cseq, branch): (u32, &[u8]),
         body: Option<&[u8]>,
     ) -> Bytes {
-        let via = ViaLine { transport: flow.transport, sent_by: rooms.lines.via(flow.transport), branch };
+        let via = ViaLine { transport: flow.transport, sent_by: rooms.lines.via(flow), branch };
         let left = self.until.saturating_duration_since(rooms.now.mono).as_secs();
         let state = match self.ended {
             None => format!("active;expires={left}"),
@@ -230,7 +230,7 @@ impl Subscription {
         };
         let mut builder = self.leg.dialog.request(&mut rooms.scratch, b"NOTIFY", cseq, via, 70);
         builder
-            .header(HeaderName::Contact, rooms.lines.contact(flow.transport))
+            .header(HeaderName::Contact, rooms.lines.contact(flow))
             .header(HeaderName::Event, &self.event.print())
             .header(HeaderName::SubscriptionState, state.as_bytes());
         let Some(body) = body else { return builder.finish(b"") };
@@ -293,7 +293,7 @@ impl Subscription {
         let mut builder = response_to(&mut rooms.scratch, request, env, 200, b"OK", Some(&tag), source);
         builder
             .copy(request, HeaderName::RecordRoute)
-            .header(HeaderName::Contact, lines.contact(flow.transport))
+            .header(HeaderName::Contact, lines.contact(flow))
             .number(HeaderName::Expires, left);
         let payload = builder.finish(b"");
         rooms.endpoint.respond(txn, 200, payload, rooms.now.mono);

@@ -76,7 +76,7 @@ fn print_question(rooms: &mut Rooms, uri: &[u8], path: &[u8], flow: Flow, branch
     let (tag, call_id) = (rooms.ids.tag().text(), rooms.ids.call_id().text());
     let lines = &rooms.lines;
     let mut builder = Builder::request(&mut rooms.scratch, b"OPTIONS", uri);
-    builder.via(flow.transport, lines.via(flow.transport), branch);
+    builder.via(flow.transport, lines.via(flow), branch);
     if !path.is_empty() {
         builder.header(HeaderName::Route, path);
     }
@@ -86,7 +86,7 @@ fn print_question(rooms: &mut Rooms, uri: &[u8], path: &[u8], flow: Flow, branch
         .parts(HeaderName::To, &[b"<", uri, b">"])
         .header(HeaderName::CallId, &call_id)
         .cseq(1, b"OPTIONS")
-        .header(HeaderName::Contact, lines.contact(flow.transport))
+        .header(HeaderName::Contact, lines.contact(flow))
         .header(HeaderName::Accept, b"application/sdp");
     builder.finish(b"")
 }

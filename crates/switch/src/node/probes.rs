@@ -161,13 +161,13 @@ fn print_probe(rooms: &mut Rooms, uri: &str, flow: Flow, branch: &[u8], max_forw
     let sent_by = lines.sent_by.as_bytes();
     let mut builder = Builder::request(&mut rooms.scratch, b"OPTIONS", uri.as_bytes());
     builder
-        .via(flow.transport, lines.via(flow.transport), branch)
+        .via(flow.transport, lines.via(flow), branch)
         .number(HeaderName::MaxForwards, u64::from(max_forwards))
         .parts(HeaderName::From, &[b"<sip:", sent_by, b">;tag=", &tag])
         .parts(HeaderName::To, &[b"<", uri.as_bytes(), b">"])
         .header(HeaderName::CallId, &call_id)
         .cseq(1, b"OPTIONS")
-        .header(HeaderName::Contact, lines.contact(flow.transport))
+        .header(HeaderName::Contact, lines.contact(flow))
         .header(HeaderName::Accept, b"application/sdp");
     builder.finish(b"")
 }

@@ -237,7 +237,7 @@ impl Node {
         let lines = &rooms.lines;
         let mut builder = response_to(&mut rooms.scratch, request, env, 200, b"OK", Some(&tag), source);
         builder
-            .header(HeaderName::Contact, lines.contact(flow.transport))
+            .header(HeaderName::Contact, lines.contact(flow))
             .header(HeaderName::Allow, ALLOW)
             .header(HeaderName::AllowEvents, ALLOW_EVENTS)
             .header(HeaderName::Accept, b"application/sdp")

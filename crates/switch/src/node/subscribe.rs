@@ -416,13 +416,13 @@ fn print_lamp(
     let ours = ours.concat();
     let mut builder = Builder::request(&mut rooms.scratch, b"NOTIFY", uri);
     builder
-        .via(flow.transport, lines.via(flow.transport), branch)
+        .via(flow.transport, lines.via(flow), branch)
         .number(HeaderName::MaxForwards, 70)
         .parts(HeaderName::From, &[&ours, b";tag=", &tag])
         .header(HeaderName::To, &ours)
         .header(HeaderName::CallId, &call_id)
         .cseq(1, b"NOTIFY")
-        .header(HeaderName::Contact, lines.contact(flow.transport))
+        .header(HeaderName::Contact, lines.contact(flow))
         .header(HeaderName::Event, Package::MessageSummary.as_str().as_bytes())
         .header(HeaderName::SubscriptionState, b"active")
         .header(HeaderName::ContentType, SUMMARY_TYPE);
