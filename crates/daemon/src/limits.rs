@@ -266,3 +266,19 @@ pub const NG_REPEAT_AFTER: [Duration; 3] =
 pub const NG_PING_EVERY: Duration = Duration::from_secs(1);
 /// How often a media server is asked whether it still knows a player.
 pub const MEDIA_CHECK_EVERY: Duration = Duration::from_secs(15);
+/// Anchored legs with a session at once; a further one is refused, or goes without a media server where it can.
+pub const MAX_MEDIA_SESSIONS: usize = 20_000;
+/// Orders for one anchored leg that wait for its task; a call has one out at a time.
+pub const MAX_ANCHOR_ORDERS: usize = 4;
+/// How often a media server is asked whether it still knows an anchored leg: so long an engine that was started anew
+/// between two pings goes unnoticed.
+pub const ANCHOR_CHECK_EVERY: Duration = Duration::from_secs(5);
+/// How often an anchored leg that lost its media server looks for another.
+pub const ANCHOR_LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Time between two legs that are offered another media server: 500 calls are offered theirs within 3 s, and phones and
+/// trunks are not flooded.
+pub const BETWEEN_LOST: Duration = Duration::from_millis(5);
+/// How often a media server is asked for sessions that nobody will end.
+pub const SWEEP_MEDIA_EVERY: Duration = Duration::from_secs(60);
+/// Sessions looked at in one sweep; their names fit into one datagram. Further ones follow when these are gone.
+pub const MAX_SWEPT: usize = 800;

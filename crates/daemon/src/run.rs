@@ -186,6 +186,11 @@ impl Shell {
                     self.node.handle_input(Input::Media(news), now);
                 }
             }
+            Output::Anchor(order) => {
+                if let Some(news) = self.media.order_anchor(&order) {
+                    self.node.handle_input(Input::Anchor(news), now);
+                }
+            }
             Output::Event(event) => {
                 log::event(&event);
                 if matches!(event, Event::Drained { .. })

@@ -87,7 +87,7 @@ pub fn serve(origin: &Origin, config: Config) -> Result<()> {
     );
     let isolation = Arc::new(Isolation::default());
     let desktops = CtiEdge::new(commands.clone(), watch, Arc::clone(&isolation));
-    let media = edges.block_on(media(settings.media.as_ref(), &commands))?;
+    let media = edges.block_on(media(settings.media.as_ref(), &directory.server.name, &commands))?;
     let readiness = Readiness::new(settings.peer_http.clone(), settings.goals);
     let sources = Sources {
         readiness,
@@ -127,10 +127,14 @@ pub fn serve(origin: &Origin, config: Config) -> Result<()> {
     stopped
 }
 
-async fn media(settings: Option<&MediaSettings>, commands: &Commands) -> Result<Arc<MediaEdge>> {
+async fn media(
+    settings: Option<&MediaSettings>,
+    server: &str,
+    commands: &Commands,
+) -> Result<Arc<MediaEdge>> {
     let [a, b, c, d, e, f, g, h, ..] = random().context("no randomness from /dev/urandom")?;
     let prefix = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-    MediaEdge::start(settings, prefix, commands.clone())
+    MediaEdge::start(settings, server, prefix, commands.clone())
         .await
         .context("cannot open sockets to [media] rtpengine")
 }

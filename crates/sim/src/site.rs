@@ -356,6 +356,11 @@ impl Site {
                         self.handle(Input::Media(news), now);
                     }
                 }
+                Output::Anchor(order) => {
+                    if let Some(news) = order.failed("no media server") {
+                        self.handle(Input::Anchor(news), now);
+                    }
+                }
                 Output::Cdr(cdr) => self.cdrs.push(*cdr),
                 Output::Transmit(Transmit { flow, payload }) => {
                     let leaves = self.broken.as_mut().map(|broken| broken.leaves(flow, payload.clone()));

@@ -76,6 +76,10 @@ pub enum What {
     Played,
     /// The caller has ringback instead of what was to be played, because of this.
     NotPlayed(Arc<str>),
+    /// The media of a leg cannot be carried, because of this.
+    Unbridged(Arc<str>),
+    /// The media server that carried the media of a side was lost; another one takes them.
+    MediaLost(Side),
     /// Nobody took the offer; this was the best refusal.
     Unplaced(u16),
     /// A request sent the call on to this number.
@@ -320,6 +324,10 @@ fn render(step: &Step, directory: &Directory) -> view::Step {
         What::Plays => "the media server plays to the caller".to_owned(),
         What::Played => "the media server has played to the end; ringback".to_owned(),
         What::NotPlayed(why) => format!("nothing is played, ringback instead: {why}"),
+        What::Unbridged(why) => format!("the media cannot be carried: {why}"),
+        What::MediaLost(side) => {
+            format!("the media server of the {side} leg was lost: both parties are offered another one")
+        }
         What::Unplaced(status) => format!("nobody took the offer ({status}); parked again"),
         What::SentOn(to) => format!("sent on to {} by request", String::from_utf8_lossy(to)),
         What::AskedToAnswer(device) => format!("{} was asked to answer", name(*device)),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tandem_sip::locate::{Candidate, Wanted};
 use tandem_sip::{Flow, Message};
 
+use crate::anchor::AnchorNews;
 use crate::cti::CtiInput;
 use crate::directory::Directory;
 use crate::media::MediaNews;
@@ -40,6 +41,8 @@ pub enum Input {
     Media(MediaNews),
     /// How much waits for the node. A driver says so every tenth of a second while it has something to do.
     Load(crate::overload::Load),
+    /// A media server describes an anchored leg, or does not.
+    Anchor(AnchorNews),
     /// A new configuration takes effect, whole.
     Directory(Arc<Directory>),
     /// Graceful shutdown starts, or is called off.

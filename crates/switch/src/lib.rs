@@ -6,6 +6,7 @@
 mod acks;
 pub mod admission;
 pub mod agent;
+pub mod anchor;
 pub mod arena;
 pub mod call;
 pub mod cdr;

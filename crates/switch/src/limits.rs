@@ -220,3 +220,15 @@ pub const EMERGENCY_CALLS: usize = 64;
 pub const OVERLOAD_TARGET: Duration = Duration::from_millis(100);
 /// How often the pressure of an overload is judged anew.
 pub const OVERLOAD_STEP: Duration = Duration::from_millis(100);
+/// Anchored legs at once, those that ended a moment ago included; a further one is refused, or goes without a media server
+/// where it can.
+pub const MAX_ANCHORS: usize = 20_000;
+/// Messages of one anchored leg that wait for a media server; a further one is dropped, as if it were lost on the way.
+pub const MAX_ANCHOR_WAITING: usize = 16;
+/// How long a message of an anchored leg waits for a media server: two that are silent are found out within it.
+pub const ANCHOR_PATIENCE: Duration = Duration::from_secs(3);
+/// How long an anchored leg is remembered after its end, so that repetitions of its messages leave as they did before:
+/// longer than any transaction of it lives.
+pub const ANCHOR_LINGER: Duration = Duration::from_secs(40);
+/// How often anchored legs are looked for in the calls: one that is in none is over.
+pub const ANCHOR_SWEEP_EVERY: Duration = Duration::from_secs(10);

@@ -4,6 +4,7 @@
 use tandem_peer::Batch;
 use tandem_sip::Transmit;
 
+use crate::anchor::AnchorOrder;
 use crate::cdr::Cdr;
 use crate::cti::{LinkId, Outgoing};
 use crate::event::Event;
@@ -24,6 +25,8 @@ pub enum Output {
     CtiClose(LinkId),
     /// Ask a media server to play to a caller, or to stop. A driver without one answers with [`MediaOrder::failed`].
     Media(MediaOrder),
+    /// Ask a media server to describe an anchored leg. A driver without one answers with [`AnchorOrder::failed`].
+    Anchor(AnchorOrder),
     /// A call is over: its record.
     Cdr(Box<Cdr>),
 }

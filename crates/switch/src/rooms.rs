@@ -12,6 +12,7 @@ use tandem_sip::{Builder, Endpoint, Envelope, Flow, HeaderName, Message, Transpo
 
 use crate::acks::Acks;
 use crate::admission::Admission;
+use crate::anchor::Anchors;
 use crate::arena::Key;
 use crate::call::Side;
 use crate::cdr::Cdr;
@@ -119,6 +120,8 @@ pub struct Rooms {
     pub nailed: crate::call::Lines,
     /// ACKs whose 2xx may come again.
     pub(crate) acks: Acks,
+    /// Legs whose media a media server carries.
+    pub(crate) anchors: Anchors,
     /// Which call a local tag belongs to.
     pub tags: HashMap<Tag, Key, foldhash::fast::RandomState>,
     /// Changes to what must survive.
@@ -159,6 +162,7 @@ impl Rooms {
             share: None,
             nailed: crate::call::Lines::default(),
             acks: Acks::default(),
+            anchors: Anchors::default(),
             tags: HashMap::default(),
             tag_key,
             log: ChangeLog::new(0, 1),

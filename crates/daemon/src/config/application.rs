@@ -222,6 +222,7 @@ fn read_tserver(reader: &Reader, mut table: Section<'_>) -> Option<TServer> {
         emergency: usual.emergency,
         toll: guard::toll(&mut table),
         forwarding: identity::forwarding(&mut table).unwrap_or(usual.forwarding),
+        media: usual.media,
         timers: Timers {
             t1: milliseconds(&mut table, "timer-t1", usual.timers.t1),
             t2: milliseconds(&mut table, "timer-t2", usual.timers.t2),

@@ -177,6 +177,7 @@ pub fn read(reader: &Reader, mut table: Section<'_>, kind: Kind, untimed: u64) -
         ring_timeout: seconds(&mut table, "ring-timeout", 1, RING_TIMEOUT_MAX_S),
         session_timer: session_timer::read(&mut table),
         sip_enable_100rel: table.boolean("sip-enable-100rel").unwrap_or(true),
+        media: super::media::option(&mut table),
         switches: switches(&mut table),
         ..DnClass::default()
     };

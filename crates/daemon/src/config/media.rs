@@ -1,6 +1,9 @@
-//! `[media]`: the rtpengines that play to callers who wait.
+//! `[media]`: the rtpengines that carry the media of browsers and anchored trunks, and play to callers who wait; and what
+//! Extensions and Trunks say of theirs.
 
 use std::net::SocketAddr;
+
+use tandem_switch::anchor::{MediaChoice, MediaOption};
 
 use super::reader::Section;
 use crate::limits::MAX_MEDIA_ENGINES;
@@ -15,6 +18,8 @@ pub struct MediaSettings {
     pub engines: Vec<SocketAddr>,
     /// Directory of the files on the engines' hosts.
     pub directory: String,
+    /// Name at the engines of the network on this side of anchored legs.
+    pub network: Option<String>,
 }
 
 /// Reads the table if it is there.
@@ -28,6 +33,7 @@ pub fn read(root: &mut Section<'_>) -> Option<MediaSettings> {
         Some(_) => Ok(text.trim_end_matches('/').to_owned()),
         None => Err(format!("\"{text}\" is not absolute")),
     });
+    let network = table.string("network").map(|found| found.value);
     let engines: Vec<SocketAddr> = engines.unwrap_or_default().into_iter().map(|found| found.value).collect();
     let at = table.at();
     if engines.len() > MAX_MEDIA_ENGINES {
@@ -35,5 +41,19 @@ pub fn read(root: &mut Section<'_>) -> Option<MediaSettings> {
     }
     table.finish();
     let directory = directory.map_or_else(|| DIRECTORY.to_owned(), |found| found.value);
-    (!engines.is_empty()).then_some(MediaSettings { engines, directory })
+    (!engines.is_empty()).then_some(MediaSettings { engines, directory, network })
+}
+
+/// Reads `media` and `media-network` of an Extension or Trunk.
+pub fn option(table: &mut Section<'_>) -> MediaOption {
+    const CHOICES: [(&str, MediaChoice); 4] = [
+        ("auto", MediaChoice::Auto),
+        ("direct", MediaChoice::Direct),
+        ("anchor", MediaChoice::Anchor),
+        ("webrtc", MediaChoice::WebRtc),
+    ];
+    MediaOption {
+        choice: table.choice("media", &CHOICES).unwrap_or_default(),
+        network: table.string("media-network").map(|found| found.value.into()),
+    }
 }

@@ -197,6 +197,7 @@ fn join(files: &[SourceFile], reader: &Reader, nonce_secret: [u8; 32]) -> Option
                 own.settings.media = media::read(&mut root);
                 own.settings.dns = dns::read(&mut root);
                 own.settings.connections = connections::read(&mut root);
+                own.options.media = own.settings.media.is_some();
                 own.settings.sip_tls = sip_tls::read(&mut root);
                 if let (None, Some(at)) = (&own.settings.sip_tls, &own.secure_at) {
                     let text = "`listen` names a transport with TLS, and there is no certificate";

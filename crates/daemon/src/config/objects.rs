@@ -224,6 +224,7 @@ fn trunk(reader: &Reader, mut table: Section<'_>) -> Result<Located<Trunk>, Opti
     let session_timer = session_timer::read(&mut table);
     let sip_enable_100rel = table.boolean("sip-enable-100rel").unwrap_or(true);
     let tls_client_certificate = table.boolean("tls-client-certificate").unwrap_or(false);
+    let media = super::media::option(&mut table);
     let username = table.string("username");
     let password = table.string("password");
     if username.is_some() != password.is_some() {
@@ -242,6 +243,7 @@ fn trunk(reader: &Reader, mut table: Section<'_>) -> Result<Located<Trunk>, Opti
         oos,
         oosp_transfer_enabled,
         tls_client_certificate,
+        media,
         sources: sources.unwrap_or_default().into_iter().map(|found| found.value).collect(),
         credentials: username
             .zip(password)

@@ -24,19 +24,25 @@ pub struct MediaSample {
     players: usize,
     plays: u64,
     failures: u64,
+    anchored: usize,
+    unbridged: u64,
+    moved: u64,
 }
 
 impl MediaSample {
     /// Reads it.
     pub fn take(edge: &MediaEdge) -> Self {
         let (engines, up) = edge.engines();
-        let MediaCounters { plays, failures } = &edge.counters;
+        let MediaCounters { plays, failures, unbridged, moved } = &edge.counters;
         Self {
             engines,
             up,
             players: edge.players(),
             plays: plays.load(Relaxed),
             failures: failures.load(Relaxed),
+            anchored: edge.anchored(),
+            unbridged: unbridged.load(Relaxed),
+            moved: moved.load(Relaxed),
         }
     }
 }
@@ -111,6 +117,17 @@ pub fn page(
         "tandem_media_failures_total",
         "Treatments that were not, or no longer, played",
         media.failures,
+    );
+    page.gauge("tandem_media_anchored", "Legs whose media a media server carries", media.anchored);
+    page.counter(
+        "tandem_media_unbridged_total",
+        "Session descriptions that no media server took",
+        media.unbridged,
+    );
+    page.counter(
+        "tandem_media_moved_total",
+        "Legs whose media server was lost, and who were offered another",
+        media.moved,
     );
     cti(&mut page, links);
     status(&mut page, &sample.status);

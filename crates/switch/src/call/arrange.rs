@@ -30,6 +30,8 @@ pub enum Aim {
     Hold(Side),
     /// It takes the call back.
     Retrieve(Side),
+    /// Two parties who talk are offered each other's media anew.
+    Reoffer,
     /// Media stop at this side, where nobody is connected any more.
     Park,
     /// The session with this side is refreshed (RFC 4028 7.4).
@@ -222,7 +224,7 @@ impl Call {
             // The other party hears nothing any more: whatever the holder's own phone says, he is held.
             Aim::Hold(side) if parked(side) => Ok(()),
             Aim::Refresh(side) => return self.refresh_over(rooms, side, outcome),
-            Aim::Hold(_) | Aim::Join | Aim::Retrieve(_) | Aim::Park => outcome,
+            Aim::Hold(_) | Aim::Join | Aim::Retrieve(_) | Aim::Park | Aim::Reoffer => outcome,
         };
         self.note(rooms, What::Arranged(arranging.aim, outcome.err()));
         match (arranging.aim, outcome) {
@@ -232,7 +234,8 @@ impl Call {
                 self.done(rooms, arranging.ticket, outcome);
                 return self.hang_up(rooms, Side::Caller, EndedBy::Server, EndReason::Status(status));
             }
-            (Aim::Join | Aim::Park | Aim::Refresh(_), _) | (Aim::Hold(_) | Aim::Retrieve(_), Err(_)) => {}
+            (Aim::Join | Aim::Park | Aim::Reoffer | Aim::Refresh(_), _)
+            | (Aim::Hold(_) | Aim::Retrieve(_), Err(_)) => {}
         }
         self.done(rooms, arranging.ticket, outcome);
     }

@@ -31,6 +31,16 @@ impl Best {
         Self { decided_here: true, ..Self::own(status) }
     }
 
+    /// The same, with a `Warning` that says what is missing.
+    pub(super) fn saying(status: u16, warning: &str) -> Self {
+        let mut scratch = Vec::new();
+        let phrase = crate::rooms::phrase(status).as_bytes();
+        let mut builder = tandem_sip::Builder::response(&mut scratch, status, phrase);
+        builder.header(tandem_sip::HeaderName::Warning, warning.as_bytes());
+        let message = Message::parse(builder.finish(b"")).ok();
+        Self { message, ..Self::decided_here(status) }
+    }
+
     /// What the caller is told.
     pub(super) fn told(&self) -> u16 {
         if self.decided_here { self.status } else { mapped(self.status) }

@@ -44,6 +44,7 @@ impl fmt::Display for Aim {
             Self::Join => f.write_str("the two parties are connected"),
             Self::Hold(side) => write!(f, "the {side} party holds the other, by request"),
             Self::Retrieve(side) => write!(f, "the {side} party takes the call back, by request"),
+            Self::Reoffer => f.write_str("the two parties are offered their media anew"),
             Self::Park => f.write_str("the party that is left waits"),
             Self::Refresh(side) => write!(f, "the {side} session is refreshed"),
         }

@@ -86,6 +86,8 @@ impl Call {
     fn ring_own(&mut self, rooms: &mut Rooms, setup: &mut Setup, id: u8, target: Target) {
         let Some(branch) = Branch::call(rooms, self.key, id, target, &setup.request) else { return };
         self.own_tag(rooms, branch.tag);
+        let (device, by) = (branch.target.device, branch.target.flow.transport);
+        self.anchor_own(rooms, &branch, device, by);
         if let Some(leg) = self.legs.first_mut().filter(|_| setup.branches.is_empty()) {
             leg.id = LegId::Ours(branch.call_id);
         }

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `setup` | from the INVITE to its answer: places tried in turn, forked branches |
 //! | `waiting` | a call that waits at a queue or routing point |
+//! | `anchored` | legs whose media a media server carries |
 //! | `player` | what a media server plays to its caller |
 //! | `make` | a call that a request makes: the caller's own phone first |
 //! | `steer` | what requests do to a call before it is answered |
@@ -32,6 +33,7 @@
 //! | `session_id` | Session-ID from end to end |
 //! | `credentials` | a trunk's challenge is answered |
 
+mod anchored;
 mod arrange;
 mod aside;
 mod best;
@@ -109,7 +111,7 @@ pub use privacy::{Privacy, is_private};
 pub use record::{EndReason, LegFacts};
 pub use redirect::Redirected;
 pub use referred::{ReferTo, Referred, Replaces};
-pub use session::Session;
+pub use session::{Session, description};
 pub use session_id::SessionIds;
 pub use setup::{Opening, Stage};
 pub use table::Calls;
@@ -395,11 +397,14 @@ impl Call {
         }
     }
 
-    fn leg_ended(&mut self, rooms: &Rooms, place: usize, by: EndedBy, reason: EndReason) {
+    fn leg_ended(&mut self, rooms: &mut Rooms, place: usize, by: EndedBy, reason: EndReason) {
         let side = if place == 0 { Side::Caller } else { Side::Callee };
         let Some(leg) = self.legs.get_mut(place) else { return };
         if leg.ended.is_none() {
             leg.ended = Some((rooms.now.unix_ms, by, reason));
+            if !rooms.anchors.is_empty() {
+                rooms.anchors.left(leg.call_id().as_bytes());
+            }
             self.trace.note(rooms.now.unix_ms, What::Ended(side, by, reason));
         }
     }
@@ -413,6 +418,9 @@ impl Call {
             rooms.tags.remove(tag);
         }
         let end = rooms.now.unix_ms;
+        if !rooms.anchors.is_empty() {
+            self.legs.iter().for_each(|leg| rooms.anchors.left(leg.call_id().as_bytes()));
+        }
         let legs = self.legs.iter().enumerate();
         let legs = legs.map(|(place, leg)| leg.record(&self.directory, place, end)).collect();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -36,6 +36,8 @@ pub enum EndReason {
     TransportFailed,
     /// The audit over a lost trunk ended it.
     Audit(AuditEnd),
+    /// No media server could carry its media.
+    NoMedia,
     /// The answer could not be used (it named no Contact).
     UnusableAnswer,
     /// A request asked for it.
@@ -69,6 +71,7 @@ impl fmt::Display for EndReason {
             Self::NoResponse => f.write_str("no response"),
             Self::TransportFailed => f.write_str("the transport could not deliver"),
             Self::Audit(end) => write!(f, "{end}"),
+            Self::NoMedia => f.write_str("no media server could carry its media"),
             Self::Request => f.write_str("by request"),
             Self::TakenOver => f.write_str("somebody took its place"),
             Self::NotTakenOver => f.write_str("the other party did not accept it"),

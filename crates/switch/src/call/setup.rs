@@ -10,6 +10,7 @@ use tandem_peer::continuity::InPathOutcome;
 use tandem_peer::trunk::CallFailure;
 use tandem_sip::{Flow, HeaderName, Message, TxnId};
 
+use super::anchored::Undescribed;
 use super::aside::Aside;
 use super::best::Best;
 use super::branch::{Branch, Target, Why};
@@ -123,6 +124,8 @@ pub struct Setup {
     pub(super) rang: bool,
     /// Where callees have sent the call.
     pub(super) redirections: Option<Box<Redirections>>,
+    /// The caller's description is not what callees are told.
+    pub(super) undescribed: Option<Box<Undescribed>>,
     /// Our To-tag in a refusal, unless there is an early dialog.
     pub(super) tag: Tag,
 }
@@ -148,6 +151,7 @@ impl Setup {
             ringing: false,
             rang: false,
             redirections: None,
+            undescribed: None,
             tag: rooms.ids.tag(),
         })
     }
@@ -267,13 +271,7 @@ impl Call {
         let mut setup = Setup::new(rooms, Caller::Invite(txn, flow), request, patience);
         setup.told_then = told_then;
         setup.learn_caller(rooms);
-        match way {
-            Way::Try(stages) => {
-                setup.stages = stages.into();
-                call.advance(rooms, setup);
-            }
-            Way::Wait(at) => call.wait_at(rooms, setup, at),
-        }
+        call.set_out(rooms, setup, way);
         call
     }
 
@@ -354,6 +352,10 @@ impl Call {
             return;
         }
         let device = target.device;
+        let anchor = match self.anchoring(rooms, setup, &target) {
+            Ok(anchor) => anchor,
+            Err(refusal) => return setup.offer_best(*refusal),
+        };
         target.carried = self.carried_to(rooms, device);
         target.presented = self.presented_to(rooms, setup, device);
         target.reliable = setup.asks_for_reliable() && self.directory.enables_100rel(device);
@@ -367,6 +369,7 @@ impl Call {
             return;
         };
         self.note(rooms, What::Offered(device));
+        self.anchor(rooms, &branch, anchor);
         self.own_tag(rooms, branch.tag);
         self.legs.push(LegFacts::new(device, LegId::Ours(branch.call_id)));
         setup.branches.push(branch);

@@ -17,6 +17,7 @@ use tandem_sip::auth::{Algorithm, Ha1, Offer};
 use tandem_sip::locate::Wanted;
 use tandem_sip::{Builder, HeaderName, Transport};
 
+use crate::anchor::MediaOption;
 use crate::rooms::Device;
 
 pub use floor::{AgentOptions, Floor, FloorDn, Mixer};
@@ -127,6 +128,8 @@ pub struct Options {
     pub toll: crate::guard::TollLimits,
     /// `forwarding-headers`: how phones are told that a call was sent on.
     pub forwarding: Forwarding,
+    /// `[media]` names media servers, which can carry the media of calls.
+    pub media: bool,
     /// RFC 3261 T1, T2, T4.
     pub timers: tandem_sip::Timers,
 }
@@ -160,6 +163,7 @@ impl Default for Options {
             emergency: crate::guard::Emergency::default(),
             toll: crate::guard::TollLimits::default(),
             forwarding: Forwarding::NONE,
+            media: false,
             timers: tandem_sip::Timers::default(),
         }
     }
@@ -276,6 +280,8 @@ pub struct DnClass {
     pub dialog_watchers: Option<Watchers>,
     /// How it presents itself.
     pub presentation: Presentation,
+    /// `media` and `media-network`.
+    pub media: MediaOption,
     /// Switches that this DN is declared for; empty means every one.
     pub switches: Vec<Box<str>>,
     /// `allow-from`: networks that it may register and call from; empty means everywhere.
@@ -300,6 +306,7 @@ impl Default for DnClass {
             answer: AnswerMode::default(),
             dialog_watchers: None,
             presentation: Presentation::default(),
+            media: MediaOption::default(),
             switches: Vec::new(),
             allow_from: Vec::new(),
             toll: crate::guard::TollLimits::default(),
@@ -327,6 +334,8 @@ pub struct Trunk {
     pub oos: TrunkOptions,
     /// `oosp-transfer-enabled`: calls from here may be redirected by 302 out of the signalling path.
     pub oosp_transfer_enabled: bool,
+    /// `media` and `media-network`.
+    pub media: MediaOption,
     /// Further source addresses whose requests belong to this trunk.
     pub sources: Vec<ipnet::IpNet>,
     /// `tls-client-certificate`: connections from there show a certificate that names the contact's host.
@@ -352,6 +361,7 @@ impl Trunk {
             oosp_transfer_enabled: false,
             sources: Vec::new(),
             tls_client_certificate: false,
+            media: MediaOption::default(),
             credentials: None,
             identity: Arc::default(),
             session_timer: OwnSessionTimer::default(),

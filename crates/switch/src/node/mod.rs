@@ -3,6 +3,7 @@
 //! A message walks: endpoint (is it a retransmission?) → registrar, call or nothing → outputs. Outputs leave in the
 //! order `Store`, then what it justifies.
 
+mod anchored;
 mod conference;
 mod continuity;
 mod control;
@@ -96,6 +97,8 @@ pub enum Reason {
     Expiry,
     /// Something is to be sent to a phone.
     Pulse,
+    /// A media server is waited for, or anchored legs are looked at.
+    Media,
     /// An agent, a queue or a client of the CTI interface.
     Floor,
     /// A drain is looked at.
@@ -118,6 +121,7 @@ impl std::fmt::Display for Reason {
             Self::Storm => f.write_str("a REGISTER has its turn"),
             Self::Expiry => f.write_str("a binding expires"),
             Self::Pulse => f.write_str("a phone is sent something"),
+            Self::Media => f.write_str("a media server"),
             Self::Floor => f.write_str("an agent, a queue or a client"),
             Self::Recovery => f.write_str("the return of the peer"),
             Self::Watcher => f.write_str("a subscription"),
@@ -178,6 +182,7 @@ impl Node {
                 self.keep(over);
             }
             Input::Load(load) => self.load(load),
+            Input::Anchor(news) => self.anchor_news(news),
             Input::Directory(directory) => {
                 let before = Arc::clone(&self.rooms.directory);
                 self.rooms.adopt(directory);
@@ -214,6 +219,7 @@ impl Node {
         self.run_drain();
         self.run_migration();
         self.rooms.acks.expire(now.mono);
+        self.run_anchor_timers();
         self.run_devices();
         self.run_continuity();
         self.flush();
@@ -240,12 +246,32 @@ impl Node {
         let migration = self.migration_timeout().map(|at| (at, Reason::Migration));
         let recovery = self.continuity_timeout().map(|at| (at, Reason::Recovery));
         let watcher = self.events.poll_timeout().map(|at| (at, Reason::Watcher));
-        let all =
-            [transaction, call, storm, expiry, pulse, floor, device, drain, migration, recovery, watcher];
+        let media = self.rooms.anchors.poll_timeout().map(|at| (at, Reason::Media));
+        let all = [
+            transaction,
+            call,
+            storm,
+            expiry,
+            pulse,
+            floor,
+            device,
+            drain,
+            migration,
+            recovery,
+            watcher,
+            media,
+        ];
         all.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
+    /// Messages of anchored legs wait here for their descriptions.
     fn received(&mut self, received: Received<crate::rooms::Use>) {
+        if let Some(received) = self.rooms.anchors.incoming(received, self.rooms.now) {
+            self.take(received);
+        }
+    }
+
+    fn take(&mut self, received: Received<crate::rooms::Use>) {
         match received {
             Received::Absorbed => {}
             Received::Request { txn, flow, message } => self.request(txn, flow, &message),
@@ -280,6 +306,14 @@ impl Node {
     /// Moves what the rooms produced to the outbox, in the order in which it may leave: records first, then messages,
     /// then what clients and operators are told.
     fn flush(&mut self) {
+        self.run_anchors();
+        self.flush_once();
+        while self.run_anchors() {
+            self.flush_once();
+        }
+    }
+
+    fn flush_once(&mut self) {
         self.tell_bindings();
         let mut told = std::mem::take(&mut self.told);
         self.settle(&mut told);
@@ -287,9 +321,8 @@ impl Node {
         if let Some(batch) = self.rooms.log.take_batch() {
             self.outbox.store(batch);
         }
-        while let Some(transmit) = self.rooms.endpoint.poll_transmit() {
-            self.outbox.push(Output::Transmit(transmit));
-        }
+        self.settle_anchors();
+        self.transmit();
         while let Some(outgoing) = self.floor.sessions.poll_outgoing() {
             self.outbox.push(Output::Cti(outgoing));
         }

@@ -10,6 +10,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod anchored;
 mod answered_by_request;
 mod arrange;
 mod audit;

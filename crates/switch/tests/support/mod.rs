@@ -54,6 +54,8 @@ pub struct Bed {
     pub closed: Vec<tandem_switch::cti::LinkId>,
     /// What the media server was asked for.
     pub media: Vec<tandem_switch::media::MediaOrder>,
+    /// What it was asked for anchored legs.
+    pub anchors: Vec<tandem_switch::anchor::AnchorOrder>,
     pub commit: bool,
     pub stored: u64,
 }
@@ -133,6 +135,7 @@ impl Bed {
             told: Vec::new(),
             closed: Vec::new(),
             media: Vec::new(),
+            anchors: Vec::new(),
             commit: true,
             stored: 0,
         };
@@ -160,6 +163,7 @@ impl Bed {
                 Output::Cti(told) => self.told.push(told),
                 Output::CtiClose(link) => self.closed.push(link),
                 Output::Media(order) => self.media.push(order),
+                Output::Anchor(order) => self.anchors.push(order),
                 Output::Cdr(cdr) => self.cdrs.push(*cdr),
             }
         }

@@ -68,6 +68,7 @@ pub fn directory(mixer: bool) -> Directory {
         oos: Default::default(),
         oosp_transfer_enabled: false,
         tls_client_certificate: false,
+        media: tandem_switch::anchor::MediaOption::default(),
         sources: vec![],
         credentials: None,
         identity: Arc::default(),

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ pub struct Engine {
     next: AtomicU64,
     waiting: Mutex<BTreeMap<String, oneshot::Sender<Value>>>,
     room: Semaphore,
+    /// Anchored legs that it carries for this server.
+    pub sessions: AtomicUsize,
     up: watch::Sender<bool>,
 }
 
@@ -59,6 +61,7 @@ impl Engine {
             next: AtomicU64::new(0),
             waiting: Mutex::default(),
             room: Semaphore::new(MAX_NG_IN_FLIGHT),
+            sessions: AtomicUsize::new(0),
             up: watch::Sender::new(false),
         }))
     }
@@ -73,6 +76,11 @@ impl Engine {
         let _ = self.up.subscribe().wait_for(|up| !up).await;
     }
 
+    /// Resolves when it answers.
+    pub async fn works(&self) {
+        let _ = self.up.subscribe().wait_for(|up| *up).await;
+    }
+
     /// Receives answers, and pings the engine, for ever.
     pub async fn run(self: Arc<Self>) {
         tokio::join!(self.receive(), self.watch());
@@ -85,7 +93,7 @@ impl Engine {
                 if up {
                     tracing::info!(engine = %self.addr, "media server works");
                 } else {
-                    tracing::warn!(engine = %self.addr, "media server lost: its callers have ringback");
+                    tracing::warn!(engine = %self.addr, "media server lost: its callers have ringback, its calls go to another");
                 }
             }
             sleep(NG_PING_EVERY).await;
@@ -134,6 +142,17 @@ impl Engine {
             }
         }
         Err(NgError::Silent)
+    }
+}
+
+/// The session description in an answer.
+///
+/// # Errors
+/// There is none.
+pub fn sdp_of(answer: &Value) -> Result<String, NgError> {
+    match answer.get("sdp").and_then(Value::as_str) {
+        Some(sdp) => Ok(sdp.to_owned()),
+        None => Err(NgError::Refused("it sends no session description".to_owned())),
     }
 }
 

@@ -1,29 +1,37 @@
-//! Media servers (rtpengine): players for callers who wait. Each player has a task, which makes it at the first engine
-//! that works, obeys the latest wish, and removes it when the wish is withdrawn.
+//! Media servers (rtpengine): players for callers who wait, and sessions that carry the media of anchored legs. Each has
+//! a task, which makes it at an engine that works, obeys, and removes it at the end.
 
+mod anchor;
 mod describe;
 mod engine;
+mod place;
 mod player;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tandem_switch::Input;
+use tandem_switch::anchor::{AnchorId, AnchorNews, AnchorOrder};
 use tandem_switch::media::{MediaId, MediaNews, MediaOrder};
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
 
+use self::anchor::{Describe, Session};
 use self::engine::Engine;
+use self::place::{Names, Place};
 use self::player::{Player, Wish};
 use crate::command::Commands;
 use crate::config::MediaSettings;
-use crate::limits::MAX_MEDIA_PLAYERS;
+use crate::limits::{BETWEEN_LOST, MAX_ANCHOR_ORDERS, MAX_MEDIA_PLAYERS, MAX_MEDIA_SESSIONS};
 
 /// What happened.
 #[derive(Debug, Default)]
@@ -32,6 +40,16 @@ pub struct MediaCounters {
     pub plays: AtomicU64,
     /// Orders to play, and players, that failed.
     pub failures: AtomicU64,
+    /// Descriptions of anchored legs that no engine made.
+    pub unbridged: AtomicU64,
+    /// Anchored legs whose engine was lost, and who were offered another.
+    pub moved: AtomicU64,
+}
+
+/// The session of an anchored leg, as orders reach it.
+struct Carried {
+    orders: mpsc::Sender<Describe>,
+    place: Arc<Place>,
 }
 
 /// See the module.
@@ -40,41 +58,54 @@ pub struct MediaEdge {
     commands: Commands,
     engines: Vec<Arc<Engine>>,
     directory: String,
-    /// Names of players at engines begin with it.
-    prefix: u64,
+    /// Name at the engines of the network that is this side of anchored legs.
+    network: Option<String>,
+    names: Names,
     next: AtomicU64,
     players: Mutex<BTreeMap<MediaId, watch::Sender<Wish>>>,
+    sessions: Mutex<BTreeMap<AnchorId, Carried>>,
+    /// Held by the session that tells of its loss.
+    pace: tokio::sync::Mutex<()>,
     /// See [`MediaCounters`].
     pub counters: MediaCounters,
 }
 
 impl MediaEdge {
-    /// Opens sockets to the engines and begins to watch them. `prefix` is random: engines are shared between servers,
-    /// and outlive them.
+    /// Opens sockets to the engines and begins to watch them. `server` is its name, `process` is random: engines are shared
+    /// between servers, and outlive them.
     ///
     /// # Errors
     /// What the operating system says about the sockets.
     pub async fn start(
         settings: Option<&MediaSettings>,
-        prefix: u64,
+        server: &str,
+        process: u64,
         commands: Commands,
     ) -> io::Result<Arc<Self>> {
         let mut engines = Vec::new();
         for addr in settings.map(|settings| settings.engines.as_slice()).unwrap_or_default() {
-            let engine = Engine::open(*addr, prefix).await?;
+            let engine = Engine::open(*addr, process).await?;
             tokio::spawn(Arc::clone(&engine).run());
             engines.push(engine);
         }
-        Ok(Arc::new(Self {
+        let host = nix::unistd::gethostname().unwrap_or_default();
+        let edge = Arc::new(Self {
             runtime: Handle::current(),
             commands,
             engines,
             directory: settings.map(|settings| settings.directory.clone()).unwrap_or_default(),
-            prefix,
+            network: settings.and_then(|settings| settings.network.clone()),
+            names: Names::new(server, &host.to_string_lossy(), process),
             next: AtomicU64::new(0),
             players: Mutex::default(),
+            sessions: Mutex::default(),
+            pace: tokio::sync::Mutex::default(),
             counters: MediaCounters::default(),
-        }))
+        });
+        for engine in &edge.engines {
+            tokio::spawn(sweep::run(Arc::clone(&edge), Arc::clone(engine)));
+        }
+        Ok(edge)
     }
 
     /// Engines, and those that work.
@@ -118,7 +149,7 @@ impl MediaEdge {
                     Entry::Vacant(place) => {
                         let (sender, wishes) = watch::channel(wish);
                         place.insert(sender);
-                        let name = format!("tandem-{:016x}-{}", self.prefix, self.next.fetch_add(1, Relaxed));
+                        let name = self.names.player(self.next.fetch_add(1, Relaxed));
                         let player = Player::new(Arc::clone(self), *id, name, offer.clone(), wishes);
                         self.runtime.spawn(player.run());
                         Ok(())
@@ -135,6 +166,91 @@ impl MediaEdge {
                 Ok(())
             }
         }
+    }
+
+    /// Carries an order for an anchored leg out, sooner or later. What comes back is to be told at once.
+    pub fn order_anchor(self: &Arc<Self>, order: &AnchorOrder) -> Option<AnchorNews> {
+        let failed = |why| {
+            self.counters.unbridged.fetch_add(1, Relaxed);
+            order.failed(why)
+        };
+        let mut sessions = self.carried();
+        let (id, describe) = match order {
+            AnchorOrder::Release { id } => {
+                sessions.remove(id);
+                return None;
+            }
+            AnchorOrder::Describe { id, turn, from, part, sdp, profile } => {
+                let (sdp, profile) = (sdp.clone(), profile.clone());
+                (*id, Describe { turn: *turn, from: *from, part: *part, sdp, profile })
+            }
+        };
+        if self.engines.is_empty() {
+            return failed("no media server is configured ([media])");
+        }
+        let full = sessions.len() >= MAX_MEDIA_SESSIONS;
+        let carried = match sessions.entry(id) {
+            Entry::Occupied(carried) => carried.into_mut(),
+            Entry::Vacant(_) if !self.has_engine() => return failed("no media server answers"),
+            Entry::Vacant(_) if full => return failed("too many calls with media"),
+            Entry::Vacant(free) => {
+                let (orders, taken) = mpsc::channel(MAX_ANCHOR_ORDERS);
+                let place = Arc::new(Place::default());
+                let name = self.names.anchor(id);
+                let session = Session::new(Arc::clone(self), id, name, taken, Arc::clone(&place));
+                self.runtime.spawn(session.run());
+                free.insert(Carried { orders, place })
+            }
+        };
+        match carried.orders.try_send(describe) {
+            Ok(()) => None,
+            Err(_) => failed("the media server is too slow"),
+        }
+    }
+
+    fn carried(&self) -> std::sync::MutexGuard<'_, BTreeMap<AnchorId, Carried>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Anchored legs now.
+    pub fn anchored(&self) -> usize {
+        self.carried().len()
+    }
+
+    fn has_engine(&self) -> bool {
+        self.engines.iter().any(|engine| engine.is_up())
+    }
+
+    /// Engines that work, the least loaded first.
+    fn by_load(&self) -> Vec<Arc<Engine>> {
+        let mut up: Vec<_> = self.engines.iter().filter(|engine| engine.is_up()).cloned().collect();
+        up.sort_by_key(|engine| engine.sessions.load(Relaxed));
+        up
+    }
+
+    fn network(&self) -> Option<&str> {
+        self.network.as_deref()
+    }
+
+    fn names(&self) -> &Names {
+        &self.names
+    }
+
+    fn is_placed(&self, id: AnchorId, engine: SocketAddr) -> bool {
+        self.carried().get(&id).is_some_and(|carried| carried.place.is_at(engine))
+    }
+
+    /// Resolves for one after the other of those who wait, with time between them.
+    async fn paced(&self) {
+        let _turn = self.pace.lock().await;
+        sleep(BETWEEN_LOST).await;
+    }
+
+    async fn tell_anchor(&self, news: AnchorNews) {
+        if matches!(news, AnchorNews::Failed { .. }) {
+            self.counters.unbridged.fetch_add(1, Relaxed);
+        }
+        self.commands.input(Input::Anchor(news)).await;
     }
 
     fn locked(&self) -> std::sync::MutexGuard<'_, BTreeMap<MediaId, watch::Sender<Wish>>> {

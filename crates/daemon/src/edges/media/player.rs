@@ -10,7 +10,7 @@ use tandem_switch::media::{MediaId, MediaNews, Repeat};
 use tokio::sync::watch;
 use tokio::time::{Instant, interval_at, sleep_until};
 
-use super::engine::{Engine, NgError};
+use super::engine::{Engine, NgError, sdp_of};
 use super::{MediaEdge, describe};
 use crate::limits::MEDIA_CHECK_EVERY;
 
@@ -112,11 +112,11 @@ impl Player {
             "sdp": text, "replace": ["origin"], "transport-protocol": "RTP/AVP", "ICE": "remove",
             "rtcp-mux": ["demux"],
         });
-        let passed_on = sdp(&engine.ask("offer", self.about(offer)).await?)?;
+        let passed_on = sdp_of(&engine.ask("offer", self.about(offer)).await?)?;
         let answered = match describe::answer(&passed_on) {
             Some(answer) => {
                 let answer = json!({ "sdp": answer, "to-tag": "player", "replace": ["origin"] });
-                engine.ask("answer", self.about(answer)).await.and_then(|answer| sdp(&answer))
+                engine.ask("answer", self.about(answer)).await.and_then(|answer| sdp_of(&answer))
             }
             None => Err(refused("the caller offers no codec that can be played")),
         };
@@ -202,12 +202,5 @@ impl Player {
         about.insert("call-id".to_owned(), json!(self.name));
         about.insert("from-tag".to_owned(), json!("caller"));
         about
-    }
-}
-
-fn sdp(answer: &Value) -> Result<String, NgError> {
-    match answer.get("sdp").and_then(Value::as_str) {
-        Some(sdp) => Ok(sdp.to_owned()),
-        None => Err(NgError::Refused("it sends no session description".to_owned())),
     }
 }

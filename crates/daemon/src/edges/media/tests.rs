@@ -46,7 +46,7 @@ impl Fake {
                 let request: Value = serde_json::from_str(request).unwrap();
                 seen.push(cookie.to_owned());
                 let times = seen.iter().filter(|known| *known == cookie).count();
-                if request["command"] != "ping" && times == 1 {
+                if !["ping", "list"].contains(&request["command"].as_str().unwrap()) && times == 1 {
                     let _ = sender.send(request.clone());
                 }
                 if let Some(answer) = rule(&request, times) {
@@ -90,8 +90,9 @@ struct Bed {
 impl Bed {
     async fn start(engines: &[SocketAddr]) -> Self {
         let (commands, told) = Commands::channel(16);
-        let settings = MediaSettings { engines: engines.to_vec(), directory: "/media".to_owned() };
-        let edge = MediaEdge::start(Some(&settings), 0xabc, commands).await.unwrap();
+        let settings =
+            MediaSettings { engines: engines.to_vec(), directory: "/media".to_owned(), network: None };
+        let edge = MediaEdge::start(Some(&settings), "site-a", 0xabc, commands).await.unwrap();
         let bed = Self { edge, told };
         bed.up(engines.len()).await;
         bed
@@ -221,7 +222,7 @@ async fn an_engine_that_is_lost_fails_its_players_and_gets_no_more() {
 #[tokio::test]
 async fn without_configuration_every_play_fails_at_once_and_says_what_is_missing() {
     let (commands, _told) = Commands::channel(1);
-    let edge = MediaEdge::start(None, 1, commands).await.unwrap();
+    let edge = MediaEdge::start(None, "site-a", 1, commands).await.unwrap();
     let Some(MediaNews::Failed { turn: 7, why, .. }) = edge.order(&play(0, 7, Repeat::Forever)) else {
         panic!("it must fail at once")
     };

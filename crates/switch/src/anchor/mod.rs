@@ -1,0 +1,431 @@
+//! Anchored legs: those whose media a media server carries, because their device speaks as browsers do and the other
+//! party does not, or because the configuration wants them so.
+//!
+//! The media server stands in the leg, not in the call: to the rest of the call an anchored leg is a phone that speaks
+//! plain RTP from the server's address. So whatever happens to calls (forks, hold, transfer, conference, music) happens
+//! to anchored legs as to any other. Every session description of such a leg is described by the media server before
+//! it goes on, between the transaction layer and the call on its way in, and behind the transaction layer on its way
+//! out; messages of one leg keep their order meanwhile.
+//!
+//! | file | what |
+//! |---|---|
+//! | `order` | what is asked of the media server |
+//! | `leg` | one leg, and the messages of it that wait |
+//! | `roles` | offer or answer |
+//! | `text` | messages and descriptions, rewritten |
+
+mod leg;
+mod order;
+mod profile;
+mod roles;
+mod text;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use smallvec::SmallVec;
+use tandem_sip::{Envelope, Flow, Message, Received, Transmit};
+
+use self::leg::{Anchor, Held, message_of};
+pub use order::{AnchorId, AnchorNews, AnchorOrder, End, Part, Profile, Speaks};
+pub use profile::{MediaChoice, MediaOption};
+
+use crate::arena::Key;
+use crate::ids::Tag;
+use crate::limits::{ANCHOR_LINGER, ANCHOR_PATIENCE, ANCHOR_SWEEP_EVERY, MAX_ANCHOR_WAITING, MAX_ANCHORS};
+use crate::rooms::Use;
+use crate::time::Now;
+
+/// Why the media of a leg cannot be carried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unbridged {
+    /// For whoever asks why.
+    pub why: Arc<str>,
+    /// A media server refused; otherwise none works.
+    pub refused: bool,
+}
+
+impl Unbridged {
+    /// There is no `[media]` in the configuration.
+    #[must_use]
+    pub fn unconfigured() -> Self {
+        Self { why: "no media server is configured ([media])".into(), refused: false }
+    }
+
+    /// The status that a caller is told.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        if self.refused { 488 } else { 503 }
+    }
+
+    /// `Warning` (RFC 3261 20.43).
+    #[must_use]
+    pub fn warning(&self) -> String {
+        format!("399 tandem \"{}\"", self.why.replace(['"', '\\'], "'"))
+    }
+}
+
+/// What goes on now.
+#[derive(Debug)]
+pub enum Ready {
+    /// A message from a device.
+    In(Received<Use>),
+    /// The INVITE that opened this call, as callees are told it.
+    Caller(Key, Result<Message, Unbridged>),
+    /// A request of a device is refused.
+    Refuse(Received<Use>, Unbridged),
+    /// A request to a device never left: it is refused as if by the device.
+    Answer {
+        /// Where it was to go.
+        flow: Flow,
+        /// The refusal.
+        message: Message,
+        /// Our tag in the dialog.
+        own: Option<Tag>,
+        /// Why.
+        why: Unbridged,
+    },
+    /// The leg with this tag of ours has no media, and ends.
+    HangUp(Tag, Unbridged),
+}
+
+/// What goes on now, or leaves.
+#[expect(clippy::large_enum_variant, reason = "it lives for a moment; a box would be made for each message")]
+enum Next {
+    Ready(Ready),
+    Out(Transmit),
+}
+
+/// By what a leg is looked for among the calls.
+pub(crate) struct Lives<'a> {
+    /// Our tag in it.
+    pub(crate) own: Option<Tag>,
+    /// The call that it began in.
+    pub(crate) call: Key,
+    /// Its Call-ID.
+    pub(crate) call_id: &'a [u8],
+}
+
+/// All anchored legs of a node.
+#[derive(Debug, Default)]
+pub struct Anchors {
+    legs: BTreeMap<AnchorId, Anchor>,
+    by_call_id: BTreeMap<Box<[u8]>, SmallVec<[AnchorId; 1]>>,
+    next: u64,
+    /// Messages that wait, of all legs.
+    waiting: usize,
+    timers: BTreeSet<(Instant, AnchorId)>,
+    sweep_at: Option<Instant>,
+    orders: VecDeque<AnchorOrder>,
+    ready: VecDeque<Ready>,
+    /// Messages to devices that go on.
+    out: VecDeque<Transmit>,
+    /// Call-IDs of legs that have left a call.
+    left: Vec<Box<[u8]>>,
+    /// Legs whose session was lost, and who are not described anew yet.
+    lost: BTreeSet<AnchorId>,
+}
+
+impl Anchors {
+    /// Whether there is none, as on a server that no browser uses.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.legs.is_empty()
+    }
+
+    /// Anchored legs, without those that ended.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.legs.values().filter(|leg| leg.ended.is_none()).count()
+    }
+
+    /// Anchors the leg of a call that an INVITE makes. False: there are too many.
+    pub(crate) fn begin(
+        &mut self,
+        call: Key,
+        names: [&[u8]; 2],
+        own: Option<Tag>,
+        profile: Profile,
+        now: Now,
+    ) -> bool {
+        if self.legs.len() >= MAX_ANCHORS {
+            return false;
+        }
+        let id = AnchorId(self.next);
+        self.next += 1;
+        let mut leg = Anchor::new(id, call, names, profile);
+        leg.own = own;
+        self.by_call_id.entry(leg.call_id.clone()).or_default().push(id);
+        self.legs.insert(id, leg);
+        self.sweep_at.get_or_insert(now.mono + ANCHOR_SWEEP_EVERY);
+        true
+    }
+
+    /// The same for the leg of a caller, whose INVITE then waits for [`Ready::Caller`] if it has a description.
+    pub(crate) fn begin_caller(
+        &mut self,
+        call: Key,
+        own: Tag,
+        profile: Profile,
+        invite: &Message,
+        now: Now,
+    ) -> bool {
+        let Ok(env) = invite.envelope() else { return false };
+        let names = [env.call_id, env.from_tag.unwrap_or_default()];
+        if !self.begin(call, names, Some(own), profile, now) {
+            return false;
+        }
+        if let Some(id) = self.find(&env) {
+            self.hold(id, Held::Caller(invite.clone()));
+            self.run(id, now);
+        }
+        true
+    }
+
+    fn find(&self, env: &Envelope<'_>) -> Option<AnchorId> {
+        let ids = self.by_call_id.get(env.call_id)?;
+        let is = |tag: Option<&[u8]>, leg: &Anchor| tag == Some(&*leg.tag);
+        let mine = |id: &&AnchorId| {
+            self.legs.get(id).is_some_and(|leg| is(env.from_tag, leg) || is(env.to_tag, leg))
+        };
+        ids.iter().find(mine).copied()
+    }
+
+    /// Takes what a device sent; gives it back if it need not wait.
+    pub(crate) fn incoming(&mut self, received: Received<Use>, now: Now) -> Option<Received<Use>> {
+        let Some(message) = message_of(&received).filter(|message| self.concerns(message.body())) else {
+            return Some(received);
+        };
+        let Some(id) = message.envelope().ok().filter(in_dialog).and_then(|env| self.find(&env)) else {
+            return Some(received);
+        };
+        if !self.legs.get(&id).is_some_and(|leg| leg.keeps(End::Far, message)) {
+            return Some(received);
+        }
+        if self.hold(id, Held::In(received)) {
+            self.run(id, now);
+        }
+        None
+    }
+
+    /// Takes what is to be sent; gives it back if it need not wait.
+    pub(crate) fn outgoing(&mut self, transmit: Transmit, now: Now) -> Option<Transmit> {
+        let bare = transmit.payload.ends_with(b"\r\n\r\n");
+        if !self.concerns(if bare { b"" } else { b"." }) {
+            return Some(transmit);
+        }
+        let Ok(message) = Message::parse(transmit.payload.clone()) else { return Some(transmit) };
+        let found = message.envelope().ok().and_then(|env| {
+            let own = if message.is_request() { env.from_tag } else { env.to_tag };
+            Some((self.find(&env)?, own.and_then(Tag::parse)))
+        });
+        let Some((id, own)) = found else { return Some(transmit) };
+        if let Some(leg) = self.legs.get_mut(&id) {
+            leg.own = own.or(leg.own);
+            let again = |held: &Held| matches!(held, Held::Out(out, _) if out.payload == transmit.payload);
+            if leg.waiting.iter().any(again) {
+                return None;
+            }
+            if !leg.keeps(End::Near, &message) {
+                return Some(transmit);
+            }
+        }
+        if self.hold(id, Held::Out(transmit, message)) {
+            self.run(id, now);
+        }
+        None
+    }
+
+    /// Whether a message with this body could have to wait.
+    fn concerns(&self, body: &[u8]) -> bool {
+        !self.legs.is_empty() && (self.waiting > 0 || !body.is_empty())
+    }
+
+    /// Puts a message behind those that wait. False: there are too many, and it is as lost on the way.
+    fn hold(&mut self, id: AnchorId, held: Held) -> bool {
+        let Some(leg) = self.legs.get_mut(&id) else { return false };
+        if leg.waiting.len() >= MAX_ANCHOR_WAITING {
+            return false;
+        }
+        leg.waiting.push_back(held);
+        self.waiting += 1;
+        true
+    }
+
+    fn run(&mut self, id: AnchorId, now: Now) {
+        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let (before, asked) = (leg.waiting.len(), leg.asked.is_some());
+        let mut ready = SmallVec::new();
+        leg.run(now.mono + ANCHOR_PATIENCE, &mut ready, &mut self.orders);
+        self.sort(ready);
+        let Some(leg) = self.legs.get(&id) else { return };
+        self.waiting = self.waiting.saturating_sub(before.saturating_sub(leg.waiting.len()));
+        if let Some(question) = leg.asked.as_ref().filter(|_| !asked) {
+            self.timers.insert((question.until, id));
+        }
+    }
+
+    fn sort(&mut self, next: impl IntoIterator<Item = Next>) {
+        for next in next {
+            match next {
+                Next::Out(transmit) => self.out.push_back(transmit),
+                Next::Ready(ready) => self.ready.push_back(ready),
+            }
+        }
+    }
+
+    /// What the media server says. `address`: of this server, for the origin of what it tells.
+    pub(crate) fn news(&mut self, news: AnchorNews, address: &str, now: Now) {
+        match news {
+            AnchorNews::Described { id, turn, sdp } => {
+                self.settle(id, turn, now, |leg| match leg.described(address, &sdp) {
+                    Ok(ready) => [ready, None],
+                    Err(why) => leg.failed(why),
+                });
+            }
+            AnchorNews::Failed { id, turn, why, refused } => {
+                self.settle(id, turn, now, |leg| leg.failed(Unbridged { why, refused }));
+            }
+            AnchorNews::Lost { id } => {
+                if let Some(leg) = self.legs.get_mut(&id).filter(|leg| leg.ended.is_none()) {
+                    leg.forget();
+                    self.lost.insert(id);
+                }
+            }
+        }
+    }
+
+    fn settle(
+        &mut self,
+        id: AnchorId,
+        turn: u32,
+        now: Now,
+        outcome: impl FnOnce(&mut Anchor) -> [Option<Next>; 2],
+    ) {
+        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let Some(asked) = leg.asked.as_ref().filter(|asked| asked.turn == turn) else { return };
+        self.timers.remove(&(asked.until, id));
+        let before = leg.waiting.len();
+        let next = outcome(leg);
+        self.waiting = self.waiting.saturating_sub(before.saturating_sub(leg.waiting.len()));
+        self.sort(next.into_iter().flatten());
+        self.lost.remove(&id);
+        self.run(id, now);
+    }
+
+    /// A leg with this Call-ID has left a call: it is over, unless it goes on in another.
+    pub(crate) fn left(&mut self, call_id: &[u8]) {
+        if self.by_call_id.contains_key(call_id) {
+            self.left.push(call_id.into());
+        }
+    }
+
+    /// Ends those legs that have left a call and are in no other; see [`Anchors::handle_timeout`].
+    pub(crate) fn settle_left(&mut self, now: Now, lives: impl Fn(Lives<'_>) -> bool) {
+        for call_id in std::mem::take(&mut self.left) {
+            let ids = self.by_call_id.get(&call_id).map(SmallVec::as_slice).unwrap_or_default();
+            if !ids.iter().filter_map(|id| self.legs.get(id)).any(|leg| lives(leg.lives())) {
+                self.end(&call_id, now);
+            }
+        }
+    }
+
+    fn end(&mut self, call_id: &[u8], now: Now) {
+        let Some(ids) = self.by_call_id.get(call_id) else { return };
+        for id in ids.clone() {
+            let Some(leg) = self.legs.get_mut(&id).filter(|leg| leg.ended.is_none()) else { continue };
+            leg.ended = Some(now.mono);
+            self.timers.insert((now.mono + ANCHOR_LINGER, id));
+            self.lost.remove(&id);
+            self.orders.push_back(AnchorOrder::Release { id });
+        }
+    }
+
+    fn drop_leg(&mut self, id: AnchorId) {
+        let Some(leg) = self.legs.remove(&id) else { return };
+        self.waiting = self.waiting.saturating_sub(leg.waiting.len());
+        if let Some(asked) = leg.asked {
+            self.timers.remove(&(asked.until, id));
+        }
+        if let Some(ids) = self.by_call_id.get_mut(&leg.call_id) {
+            ids.retain(|own| *own != id);
+            if ids.is_empty() {
+                self.by_call_id.remove(&leg.call_id);
+            }
+        }
+        self.lost.remove(&id);
+        if self.legs.is_empty() {
+            self.sweep_at = None;
+        }
+    }
+
+    /// The next moment at which there is something to do.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let first = self.timers.first().map(|(at, _)| *at);
+        [first, self.sweep_at].into_iter().flatten().min()
+    }
+
+    /// Runs what is due. `lives`: whether a leg is still in some call.
+    pub(crate) fn handle_timeout(&mut self, now: Now, lives: impl Fn(Lives<'_>) -> bool) {
+        while let Some((at, id)) = self.timers.first().copied().filter(|(at, _)| *at <= now.mono) {
+            self.timers.remove(&(at, id));
+            let Some(leg) = self.legs.get(&id) else { continue };
+            match &leg.asked {
+                Some(asked) if asked.until == at => {
+                    let (turn, why) = (asked.turn, "the media server is too slow".into());
+                    let refused = false;
+                    self.timers.insert((at, id));
+                    self.news(AnchorNews::Failed { id, turn, why, refused }, "", now);
+                }
+                Some(_) | None if leg.ended.is_some() => self.drop_leg(id),
+                Some(_) | None => {}
+            }
+        }
+        if self.sweep_at.is_some_and(|at| at <= now.mono) {
+            self.sweep_at = Some(now.mono + ANCHOR_SWEEP_EVERY);
+            let gone = |leg: &&Anchor| leg.ended.is_none() && !lives(leg.lives());
+            let gone: Vec<Box<[u8]>> =
+                self.legs.values().filter(gone).map(|leg| leg.call_id.clone()).collect();
+            for call_id in gone {
+                self.end(&call_id, now);
+            }
+        }
+    }
+
+    /// What is asked of the media server next.
+    pub(crate) fn poll_order(&mut self) -> Option<AnchorOrder> {
+        self.orders.pop_front()
+    }
+
+    /// What leaves next.
+    pub(crate) fn poll_out(&mut self) -> Option<Transmit> {
+        self.out.pop_front()
+    }
+
+    /// What goes on next.
+    pub(crate) fn poll_ready(&mut self) -> Option<Ready> {
+        self.ready.pop_front()
+    }
+
+    /// Legs whose media are lost, with our tag in them.
+    pub(crate) fn lost(&self) -> Vec<(AnchorId, Option<Tag>)> {
+        self.lost.iter().map(|id| (*id, self.legs.get(id).and_then(|leg| leg.own))).collect()
+    }
+
+    /// Nothing more need be done about a lost leg.
+    pub(crate) fn found(&mut self, id: AnchorId) {
+        self.lost.remove(&id);
+    }
+
+    /// Whether some leg is lost.
+    pub(crate) fn has_lost(&self) -> bool {
+        !self.lost.is_empty()
+    }
+}
+
+/// Whether the message belongs to a dialog, made or in the making: the INVITE that opens a call does not.
+fn in_dialog(env: &Envelope<'_>) -> bool {
+    env.to_tag.is_some()
+}
