@@ -41,6 +41,7 @@ run floor_sites.py
 run floor_tls.py
 run transfers.py
 run sip_tls.py
+run guard.py
 run targets.py
 run crowd.py
 run families.py

@@ -30,7 +30,7 @@ pub enum What {
     /// The call leaves the switch, on the account of this Extension.
     External(Arc<str>),
     /// It may not, because of this limit of the Extension.
-    TollBarred(Arc<str>, crate::guard::TollRule),
+    TollBarred(Box<(Arc<str>, crate::guard::TollRule)>),
     /// An emergency call, sent to the emergency trunks with this number.
     Emergency(Box<str>),
     /// Deliver here or at the peer.
@@ -272,22 +272,35 @@ impl Archive {
     }
 }
 
-fn render(step: &Step, directory: &Directory) -> view::Step {
-    let name = |device: Device| match device {
-        Device::Extension(_) => format!("Extension {}", Rooms::name_of(directory, device)),
-        Device::Trunk(_) => format!("Trunk {}", Rooms::name_of(directory, device)),
-        Device::Mixer => format!("Mixer {}", Rooms::name_of(directory, device)),
+/// A device and what it is called.
+fn named(directory: &Directory, device: Device) -> String {
+    let kind = match device {
+        Device::Extension(_) => "Extension",
+        Device::Trunk(_) => "Trunk",
+        Device::Mixer => "Mixer",
     };
+    format!("{kind} {}", Rooms::name_of(directory, device))
+}
+
+/// The dial rule that matched, and those that did not.
+fn matched(directory: &Directory, place: usize) -> (String, Vec<String>) {
+    let rule = directory.dial_plan().get(place);
+    let before = directory.dial_plan().iter().take(place);
+    let (prefix, strip, add) = rule.map_or(("", 0, ""), |r| (&*r.prefix, r.strip, &*r.add));
+    let text = format!("dial plan: prefix '{prefix}', strip {strip}, add '{add}'");
+    (text, before.map(|r| format!("no: prefix '{}'", r.prefix)).collect())
+}
+
+fn render(step: &Step, directory: &Directory) -> view::Step {
+    let name = |device: Device| named(directory, device);
     let mut considered = Vec::new();
     let text = match &step.what {
         What::Arrived { origin, known_by } => format!("call from {}, known by {known_by}", name(*origin)),
         What::IsExtension(device) => format!("the number is {}", name(*device)),
         What::MatchedRule(place) => {
-            let rule = directory.dial_plan().get(*place);
-            let before = directory.dial_plan().iter().take(*place);
-            considered = before.map(|r| format!("no: prefix '{}'", r.prefix)).collect();
-            let (prefix, strip, add) = rule.map_or(("", 0, ""), |r| (&*r.prefix, r.strip, &*r.add));
-            format!("dial plan: prefix '{prefix}', strip {strip}, add '{add}'")
+            let (text, others) = matched(directory, *place);
+            considered = others;
+            text
         }
         What::Continuity { decision, mode, dr_forward } => {
             considered = decision
@@ -297,7 +310,10 @@ fn render(step: &Step, directory: &Directory) -> view::Step {
             format!("{decision} (mode {mode}, dr-forward {dr_forward})")
         }
         What::External(dn) => format!("an external call, on the account of Extension {dn}"),
-        What::TollBarred(dn, rule) => format!("Extension {dn} may not call there now: {rule}"),
+        What::TollBarred(barred) => {
+            let (dn, rule) = &**barred;
+            format!("Extension {dn} may not call there now: {rule}")
+        }
         What::Emergency(number) => format!("an emergency call: {number} at the emergency trunks"),
         What::Migrates(turn) => turn.to_string(),
         What::PassedOver(device, absent) => format!("{} passed over: {absent}", name(*device)),

@@ -39,6 +39,11 @@ pub enum Input {
     Cti(CtiInput),
     /// A media server plays, or does not.
     Media(MediaNews),
+    /// Whoever is locked out at this source may try again.
+    Release {
+        /// Its address.
+        source: std::net::IpAddr,
+    },
     /// How much waits for the node. A driver says so every tenth of a second while it has something to do.
     Load(crate::overload::Load),
     /// A media server describes an anchored leg, or does not.

@@ -106,9 +106,11 @@ pub enum Change {
 impl Overload {
     /// Takes a measurement: each burden in percent of what is too much.
     pub fn measured(&mut self, burdens: [(Burden, u32); 4], now: Instant) -> Option<Change> {
+        // What was measured before counts until now: of the time in between the new measurement says nothing.
+        let change = self.step(now);
         let worst = burdens.into_iter().max_by_key(|(_, percent)| *percent);
         self.worst = worst.map(|(burden, percent)| (burden, percent, now));
-        self.step(now)
+        change
     }
 
     /// Whether a request of this class comes in.
@@ -251,6 +253,7 @@ mod tests {
         let (mut overload, mut now) = (Overload::default(), Instant::now());
         pass(&mut overload, &mut now, 0, 1);
         assert_eq!(pass(&mut overload, &mut now, 300, 3), [Change::Begins(Burden::Behind)]);
+        pass(&mut overload, &mut now, 75, 1);
         let pressed = overload.pressure();
         assert!(pass(&mut overload, &mut now, 75, 100).is_empty());
         assert_eq!(overload.pressure(), pressed, "neither too much nor at ease");
@@ -266,6 +269,16 @@ mod tests {
         assert_eq!(overload.pressure(), FULL);
         let (admitted, ended) = overload.admits(Class::Chat, now + Duration::from_secs(60));
         assert_eq!((admitted, ended.is_some(), overload.pressure()), (true, true, 0));
+    }
+
+    #[test]
+    fn a_server_that_stood_still_for_a_while_is_not_overloaded_by_that() {
+        let (mut overload, mut now) = (Overload::default(), Instant::now());
+        pass(&mut overload, &mut now, 0, 3);
+        now += Duration::from_secs(30);
+        let changes =
+            pass(&mut overload, &mut now, 30_000, 1).into_iter().chain(pass(&mut overload, &mut now, 0, 1));
+        assert_eq!((changes.count(), overload.pressure()), (1, 3 * RISE));
     }
 
     #[test]

@@ -248,7 +248,7 @@ fn on_account(
         rooms.counters.toll_barred += 1;
         let dialled = crate::guard::incident::readable(seeker.dialled);
         rooms.report(Event::TollBarred { dn: Arc::clone(dn), dialled, rule });
-        steps.push(What::TollBarred(Arc::clone(dn), rule));
+        steps.push(What::TollBarred(Box::new((Arc::clone(dn), rule))));
         let text = format!("SIP;cause=403;text=\"{rule}\"");
         return Err(
             Reject::because(403, "Forbidden (limit of external calls)").with(HeaderName::Reason, text)

@@ -4,6 +4,7 @@ pub mod client;
 pub mod cti;
 mod drain;
 mod drill;
+mod guard;
 mod migrate;
 mod readiness;
 mod show;
@@ -149,6 +150,9 @@ Example:
   tandem session list"
     )]
     Session(List),
+    /// Who is locked out after wrong credentials
+    #[command(subcommand, after_help = guard::HELP)]
+    Guard(guard::Guard),
     /// Why a call went where it went: every decision, and what was considered
     #[command(after_help = "\
 The Call-ID is that of any leg: logs, call records and `tandem call list` show it. Desktops and `tandem agent why` name calls by
@@ -320,6 +324,7 @@ pub fn run() -> ExitCode {
         Command::Why { call_id, shape } => {
             ask(&format!("/api/why/{}", client::escape(&call_id)), shape, show::why)
         }
+        Command::Guard(guard) => guard::run(&server, &guard),
         Command::Drain(drain) => drain::run(&server, &drain),
         Command::Migrate(migrate) => migrate::run(&server, &migrate),
         Command::Readiness(readiness) => readiness::run(&server, &readiness),
@@ -462,6 +467,7 @@ mod tests {
             "agent why 2001",
             "queue list",
             "session list",
+            "guard list",
         ] {
             assert!(parse(&format!("tandem {view}")).is_ok(), "{view}");
             let cli = parse(&format!("tandem {view} --json --server http://127.0.0.2:8060")).unwrap();

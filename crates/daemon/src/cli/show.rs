@@ -103,10 +103,7 @@ pub fn status(answer: &Value, colours: bool) -> String {
     let out_tone = if out == "-" { Tone::Good } else { Tone::Bad };
     let drain = match answer.get("draining").and_then(Value::as_bool) {
         Some(true) => {
-            format!(
-                "{}  nothing new is taken: `tandem drain --status`",
-                paint("draining", Tone::Bad, colours)
-            )
+            paint("draining", Tone::Bad, colours) + "  nothing new is taken: `tandem drain --status`"
         }
         Some(false) | None => "no".to_owned(),
     };

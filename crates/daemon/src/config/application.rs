@@ -1,6 +1,7 @@
 //! The server's own tables: `[application]`, `[TServer]`, `[http]`, `[log]`, `[desktop]`.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tandem_peer::readiness::Goals;
 use tandem_sip::auth::Algorithm;
 use tandem_sip::{Host, Timers, Transport};
 use tandem_switch::directory::{AgentOptions, Authenticate, Listen, Options, Server};
+use tandem_switch::limits::{MAX_CALLS, MAX_EXPLAINED};
 
 use super::agents::{self, Level};
 use super::events;
@@ -209,14 +211,8 @@ fn read_tserver(reader: &Reader, mut table: Section<'_>) -> Option<TServer> {
         registration: registration::read(&mut table),
         dialog_audit_timeout: seconds(&mut table, "dialog-audit-timeout", 1, 60)
             .unwrap_or(usual.dialog_audit_timeout),
-        max_calls: table
-            .integer("max-calls", 1..=tandem_switch::limits::MAX_CALLS as u64)
-            .and_then(|found| usize::try_from(found.value).ok())
-            .unwrap_or(usual.max_calls),
-        why_history: table
-            .integer("why-history", 0..=tandem_switch::limits::MAX_EXPLAINED as u64)
-            .and_then(|found| usize::try_from(found.value).ok())
-            .unwrap_or(usual.why_history),
+        max_calls: count(&mut table, "max-calls", 1..=MAX_CALLS).unwrap_or(usual.max_calls),
+        why_history: count(&mut table, "why-history", 0..=MAX_EXPLAINED).unwrap_or(usual.why_history),
         events,
         guard: usual.guard,
         emergency: usual.emergency,
@@ -261,6 +257,11 @@ fn agent_defaults(table: &mut Section<'_>) -> AgentDefaults {
 
 fn whole(found: Option<&Located<u64>>, usual: u32) -> u32 {
     found.and_then(|found| u32::try_from(found.value).ok()).unwrap_or(usual)
+}
+
+fn count(table: &mut Section<'_>, key: &'static str, range: RangeInclusive<usize>) -> Option<usize> {
+    let found = table.integer(key, *range.start() as u64..=*range.end() as u64)?;
+    usize::try_from(found.value).ok()
 }
 
 /// A time in seconds.

@@ -59,6 +59,7 @@ const INDEX: &str = "tandem administration interface
 /api/agent/{id|dn}   tandem agent why
 /api/queue           tandem queue list
 /api/session         tandem session list
+/api/guard           tandem guard list; POST {\"action\": \"release\", \"source\": ADDRESS} as an administrator
 /api/why/{call-id}   tandem why
 /api/drain           tandem drain --status; POST {\"action\": \"start\"} or \"abort\" as an administrator (HTTP Basic)
 /api/migrate         tandem migrate --status; POST {\"action\": \"start\", \"to\": SITE, \"percent\": N, ...}, \"pause\", \"resume\",
@@ -90,6 +91,10 @@ fn router(sources: Sources) -> Router {
         .route("/api/agent/{asked}", get(agent_why))
         .route("/api/queue", get(|state| view(state, |peek| peek.node.queue_list(peek.now))))
         .route("/api/session", get(|state| view(state, |peek| peek.node.session_list(peek.now))))
+        .route(
+            "/api/guard",
+            get(|state| view(state, |peek| peek.node.lock_outs(peek.now))).post(orders::guard),
+        )
         .route("/api/why/{call_id}", get(why))
         .route(
             "/api/drain",

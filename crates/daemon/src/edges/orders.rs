@@ -1,4 +1,5 @@
-//! What an administrator may order over the administration interface: graceful shutdown and graceful migration.
+//! What an administrator may order over the administration interface: graceful shutdown, graceful migration, the end of a
+//! lock-out.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -50,6 +51,39 @@ pub async fn drain(
         return late(Unanswered::Stopping);
     }
     view(State(sources), |peek| peek.node.drain_status(peek.now)).await
+}
+
+/// Body of `POST /api/guard`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "lowercase", tag = "action")]
+pub enum Guard {
+    /// A source may try again.
+    Release {
+        /// Its address.
+        source: std::net::IpAddr,
+    },
+}
+
+/// `POST /api/guard`.
+pub async fn guard(
+    State(sources): State<Sources>,
+    ConnectInfo(remote): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    body: Result<Json<Guard>, JsonRejection>,
+) -> Response {
+    let by = match admin::administrator(&sources.cti, remote, &headers).await {
+        Ok(by) => by,
+        Err(refused) => return refused.into_response(),
+    };
+    let source = match body {
+        Ok(Json(Guard::Release { source })) => source,
+        Err(rejection) => return problem(StatusCode::BAD_REQUEST, &rejection.body_text()),
+    };
+    tracing::warn!(%by, %source, "lock-outs released");
+    if !sources.commands.input(Input::Release { source }).await {
+        return late(Unanswered::Stopping);
+    }
+    view(State(sources), |peek| peek.node.lock_outs(peek.now)).await
 }
 
 /// Body of `POST /api/migrate`.

@@ -30,6 +30,8 @@ use crate::routing::Onwards;
 struct Given {
     leg: Leg,
     facts: LegFacts,
+    /// `CallUUID` of that call.
+    from: u128,
 }
 
 /// A call that still rings, with what was known of the legs that ring.
@@ -38,6 +40,8 @@ pub(super) struct GivenSetup {
     setup: Box<Setup>,
     facts: Vec<LegFacts>,
     directory: Arc<Directory>,
+    /// `CallUUID` of that call.
+    from: u128,
 }
 
 impl Calls {
@@ -143,7 +147,7 @@ impl Call {
         let tag = Tag::parse(leg.dialog.local_tag());
         self.tags.retain(|own| Some(*own) != tag);
         self.settle_requests(rooms);
-        Some(Given { leg, facts })
+        Some(Given { leg, facts, from: self.uuid })
     }
 
     /// Gives an answered leg away; the other one is released.
@@ -179,7 +183,7 @@ impl Call {
             self.depart(leg.dialog);
             self.tell(rooms, News::Ended { leg: no, by, reason });
         }
-        Some(GivenSetup { setup, facts, directory: Arc::clone(&self.directory) })
+        Some(GivenSetup { setup, facts, directory: Arc::clone(&self.directory), from: self.uuid })
     }
 
     /// The leg at this side goes on elsewhere, and goes back to where it is nailed up from there.
@@ -195,7 +199,8 @@ impl Call {
         let Phase::Talk(talking) = &self.phase else { return None };
         let side = talking.talk.side_of(kept)?.other();
         let gone = talking.talk.leg(side).clone();
-        let Given { mut leg, mut facts } = given;
+        let Given { mut leg, mut facts, from } = given;
+        rooms.ledger.moves(from, self.uuid, leg.device);
         leg.resolve(&self.directory);
         facts.device = leg.device;
         let no = self.adopt(rooms, facts, leg.dialog.local_tag())?;
@@ -242,10 +247,11 @@ impl Call {
         (kept, waiting): (LegNo, Leg),
         given: GivenSetup,
     ) -> Vec<(LegNo, LegNo)> {
-        let GivenSetup { mut setup, facts, directory } = given;
+        let GivenSetup { mut setup, facts, directory, from } = given;
         let key = self.key;
         let mut numbers = Vec::new();
         for (branch, mut facts) in setup.branches.iter_mut().zip(facts) {
+            rooms.ledger.moves(from, self.uuid, facts.device);
             let device = again(facts.device, &directory, &self.directory);
             (facts.device, branch.target.device) = (device, device);
             let Some(no) = self.adopt(rooms, facts, &branch.tag.text()) else { continue };
@@ -334,11 +340,12 @@ impl Call {
 
     /// A call between a leg of another one and the mixer.
     fn at_mixer(rooms: &mut Rooms, key: Key, ticket: Ticket, given: Given, onward: Onward) -> Self {
-        let Given { mut leg, facts } = given;
+        let Given { mut leg, facts, from } = given;
         let name = leg.name.as_deref().unwrap_or_default().as_bytes();
         let names = [name.into(), onward.to.clone(), Box::default()];
         let mut call = Self::blank(rooms, key, leg.device, names);
         rooms.counters.calls += 1;
+        rooms.ledger.moves(from, call.uuid, leg.device);
         leg.resolve(&call.directory);
         leg.holds = super::Hold::No;
         leg.number(0, &call.directory);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::limits::MAX_TOLL_PER_MINUTE;
+use crate::rooms::Device;
 use crate::time::Now;
 
 const DAY_MS: u64 = 86_400_000;
@@ -179,13 +180,34 @@ impl Ledger {
         self.charged.len()
     }
 
+    /// A party of a call goes on in another: if it is one beyond a trunk, what is on somebody's account, or for help, goes
+    /// with it.
+    pub fn moves(&mut self, from: u128, to: u128, party: Device) {
+        if !matches!(party, Device::Trunk(_)) {
+            return;
+        }
+        if self.emergencies.remove(&from).is_some() {
+            self.emergencies.insert(to, ());
+        }
+        while let Some(key) = self.first_of(from) {
+            let since = self.charged.remove(&key).unwrap_or_default();
+            if self.charged.insert((to, Arc::clone(&key.1)), since).is_some()
+                && let Some(account) = self.accounts.get_mut(&key.1)
+            {
+                account.running = account.running.saturating_sub(1);
+            }
+        }
+    }
+
+    fn first_of(&self, uuid: u128) -> Option<(u128, Arc<str>)> {
+        let first = self.charged.range((uuid, Arc::from(""))..).next();
+        first.map(|(key, _)| key.clone()).filter(|key| key.0 == uuid)
+    }
+
     /// A call is over; `answered_unix_ms` if it was answered.
     pub fn ended(&mut self, uuid: u128, answered_unix_ms: Option<u64>, now: Now) {
         self.emergencies.remove(&uuid);
-        while let Some(key) = self.charged.range((uuid, Arc::from(""))..).next().map(|(key, _)| key.clone()) {
-            if key.0 != uuid {
-                return;
-            }
+        while let Some(key) = self.first_of(uuid) {
             let since = self.charged.remove(&key).unwrap_or(now.unix_ms);
             let Some(account) = self.accounts.get_mut(&key.1) else { continue };
             account.running = account.running.saturating_sub(1);
@@ -226,6 +248,22 @@ mod tests {
         ledger.ended(1, None, now);
         assert_eq!((ledger.admit("1001", &two, b"0", now), ledger.external_calls()), (Ok(()), 1));
         assert_eq!(ledger.admit("1003", &limits(Some(0), None, None), b"0", now), Err(TollRule::Calls(0)));
+    }
+
+    #[test]
+    fn a_call_stays_on_the_account_when_its_party_goes_on_in_another() {
+        let (mut ledger, now, dn) = (Ledger::default(), now(), Arc::from("1001"));
+        let one = limits(Some(1), None, None);
+        ledger.charge(1, &dn, now);
+        ledger.emergency(1);
+        let (inside, outside) = (Device::Mixer, Device::Trunk(crate::directory::TrunkId(0)));
+        ledger.moves(1, 3, inside);
+        ledger.moves(1, 2, outside);
+        ledger.ended(1, None, now);
+        assert_eq!(ledger.admit("1001", &one, b"0", now), Err(TollRule::Calls(1)));
+        assert_eq!(ledger.emergencies(), 1);
+        ledger.ended(2, None, now);
+        assert_eq!((ledger.admit("1001", &one, b"0", now), ledger.emergencies()), (Ok(()), 0));
     }
 
     #[test]

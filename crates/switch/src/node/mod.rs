@@ -183,6 +183,9 @@ impl Node {
             }
             Input::Load(load) => self.load(load),
             Input::Anchor(news) => self.anchor_news(news),
+            Input::Release { source } => {
+                self.rooms.guard.locks.release(crate::guard::source_of(source));
+            }
             Input::Directory(directory) => {
                 let before = Arc::clone(&self.rooms.directory);
                 self.rooms.adopt(directory);

@@ -1,6 +1,7 @@
 //! What a configuration may hold, and what is said about one that is wrong.
 
 mod floor;
+mod guard;
 mod peer;
 mod peer_http;
 mod session_timer;
