@@ -3,8 +3,8 @@
 //!
 //! A pressure between 0 and 1000 follows what is measured: it rises while work waits for longer than it may, or a table
 //! fills, falls while nothing does, and stays in between. Each class of requests is refused in a share that grows with the
-//! pressure, one class after the other: what is sent to chat, registrations and calls of strangers, then calls of trunks and
-//! registered phones, and last the registrations of agents. What belongs to a dialog, and calls for help, are no class: they always come in.
+//! pressure, one class after the other: what is sent to chat, calls of strangers, then calls of trunks and registered phones,
+//! and last registrations, which have a pace of their own ([`storm`](crate::storm)), those of agents least. What belongs to a dialog, and calls for help, are no class: they always come in.
 
 use std::time::{Duration, Instant};
 
@@ -50,10 +50,10 @@ pub enum Class {
     Chat,
     /// A call of somebody who has shown nothing yet.
     StrangersCall,
-    /// A phone registers.
-    Registration,
     /// A new call of a trunk or a registered phone.
     Call,
+    /// A phone registers.
+    Registration,
     /// The phone of an agent who is logged in registers.
     AgentsRegistration,
 }
@@ -64,9 +64,10 @@ impl Class {
         let above = |least: u32, slope: u32| (pressure.saturating_sub(least) * slope).min(FULL);
         match self {
             Self::Chat => above(0, 4),
-            Self::StrangersCall | Self::Registration => above(100, 3),
+            Self::StrangersCall => above(100, 3),
             Self::Call => above(500, 2),
-            Self::AgentsRegistration => above(800, 5),
+            Self::Registration => above(600, 2),
+            Self::AgentsRegistration => above(800, 4),
         }
     }
 }
@@ -234,18 +235,18 @@ mod tests {
         pass(&mut overload, &mut now, 100, 1);
         let mut before = [0; 5];
         let classes =
-            [Class::Chat, Class::StrangersCall, Class::Registration, Class::Call, Class::AgentsRegistration];
+            [Class::Chat, Class::StrangersCall, Class::Call, Class::Registration, Class::AgentsRegistration];
         for _ in 0..60 {
             pass(&mut overload, &mut now, 100, 1);
             let now_refused = classes.map(|class| refused(&mut overload, class, now));
             assert!(now_refused.is_sorted_by(|a, b| a >= b), "{now_refused:?}");
             assert!(now_refused.iter().zip(before).all(|(now, before)| *now >= before), "{now_refused:?}");
             before = now_refused;
-            if now_refused[4] > 0 {
-                assert_eq!(now_refused[..3], [100, 100, 100], "agents when only calls come in beside them");
+            if now_refused[3] > 0 {
+                assert_eq!(now_refused[..2], [100, 100], "phones when nobody else comes in but calls");
             }
         }
-        assert_eq!(before, [100; 5]);
+        assert_eq!(before, [100, 100, 100, 80, 80]);
     }
 
     #[test]
