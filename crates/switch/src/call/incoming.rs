@@ -1,9 +1,10 @@
 //! What a call is handed: a message, with what was already read of it.
 
-use tandem_sip::{Envelope, Flow, Message, TxnId};
+use tandem_sip::{Envelope, Flow, HeaderName, Message, TxnId};
 
+use super::headers::SUPPORTED;
 use crate::reject::Reject;
-use crate::rooms::Rooms;
+use crate::rooms::{ALLOW, Rooms};
 
 /// A request within a dialog.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +23,15 @@ impl Incoming<'_> {
     /// Answers it without a body.
     pub fn answer(&self, rooms: &mut Rooms, reject: &Reject) {
         rooms.respond(self.txn, self.flow, self.message, reject);
+    }
+
+    /// Answers OPTIONS within a dialog that has nobody at its other end: with what this server itself can do (RFC 3261 11.2).
+    pub fn answer_options(&self, rooms: &mut Rooms) {
+        let can = Reject::new(200)
+            .with(HeaderName::Allow, ALLOW)
+            .with(HeaderName::Accept, b"application/sdp")
+            .with(HeaderName::Supported, SUPPORTED);
+        self.answer(rooms, &can);
     }
 }
 

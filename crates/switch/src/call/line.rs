@@ -276,7 +276,7 @@ impl Call {
                 self.give_line_up(rooms, &mut line, EndedBy::Callee, EndReason::Bye, false);
                 self.line_failed(rooms, setup, &line, 480, EndReason::Bye);
             }
-            Method::Options => incoming.answer(rooms, &Reject::new(200)),
+            Method::Options => incoming.answer_options(rooms),
             Method::Invite
             | Method::Update
             | Method::Ack

@@ -6,6 +6,7 @@
 //! | `setup` | from the INVITE to its answer: places tried in turn, forked branches |
 //! | `waiting` | a call that waits at a queue or routing point |
 //! | `anchored` | legs whose media a media server carries |
+//! | `parked` | an INVITE of a party that waits on the line |
 //! | `player` | what a media server plays to its caller |
 //! | `make` | a call that a request makes: the caller's own phone first |
 //! | `steer` | what requests do to a call before it is answered |
@@ -57,6 +58,7 @@ mod make;
 mod nailed;
 mod news;
 mod operate;
+mod parked;
 mod passage;
 mod player;
 mod presented;

@@ -155,6 +155,11 @@ impl Call {
         }
     }
 
+    /// Whether an INVITE that stops media is out.
+    pub(super) fn asks_resting_phone(&self) -> bool {
+        self.nail.as_ref().is_some_and(|nail| nail.asked.is_some())
+    }
+
     fn resting_leg(&mut self) -> Option<&mut Leg> {
         let Phase::Setup(setup) = &mut self.phase else { return None };
         match &mut setup.caller {

@@ -115,6 +115,8 @@ pub struct Setup {
     pub(super) series: Vec<Series>,
     /// A 2xx that waits for their acknowledgement.
     pub(super) held: Option<Box<Held>>,
+    /// The answer to an INVITE of the party that waits on the line, until its ACK.
+    pub(super) accepted: Option<Box<Answered>>,
     /// When it has rung long enough, if it may not ring for ever.
     pub(super) ring_until: Option<Instant>,
     /// What the caller is told then.
@@ -146,6 +148,7 @@ impl Setup {
             knows: Knows::default(),
             series: Vec::new(),
             held: None,
+            accepted: None,
             ring_until: Some(rooms.now.mono + ring),
             told_then: 480,
             ringing: false,
@@ -166,7 +169,8 @@ impl Setup {
         };
         let next = self.spare.due_at().map(|at| (at, CallTimer::NextTarget));
         let provisional = self.provisional_due().map(|at| (at, CallTimer::Provisional));
-        let all = [ring, again, session, next, provisional];
+        let accepted = self.accepted.as_ref().map(|answered| (answered.due(), CallTimer::Answer));
+        let all = [ring, again, session, next, accepted, provisional];
         all.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 

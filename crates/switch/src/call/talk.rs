@@ -350,7 +350,10 @@ impl Call {
     pub fn acknowledged(&mut self, rooms: &mut Rooms, ack: &Message) {
         let Ok(env) = ack.envelope() else { return };
         let Phase::Talk(talking) = &mut self.phase else {
-            return self.acknowledged_late(rooms, &env);
+            if !self.waiting_acknowledged(&env) {
+                self.acknowledged_late(rooms, &env);
+            }
+            return;
         };
         let Some(side) = talking.talk.sender(&env) else { return };
         let Exchange::Answered(answered) = &talking.exchange else { return };

@@ -185,6 +185,7 @@ impl Call {
         {
             self.provisional_timeout(rooms);
         }
+        self.waiting_answer_timeout(rooms);
         self.waiting_session_timeout(rooms);
     }
 
@@ -218,8 +219,9 @@ impl Call {
                 incoming.answer(rooms, &Reject::new(200));
                 self.caller_hung_up(rooms, incoming);
             }
-            Method::Options => incoming.answer(rooms, &Reject::new(200)),
+            Method::Options => incoming.answer_options(rooms),
             Method::Update if from_caller && self.waiting_refreshed_by(rooms, incoming) => {}
+            Method::Invite if from_caller => self.waiting_reinvited(rooms, incoming),
             // There is nobody yet whom a change of the session could be agreed with.
             Method::Invite | Method::Update | Method::Refer => incoming.answer(rooms, &Reject::new(491)),
             Method::Info | Method::Message | Method::Notify if from_caller => {

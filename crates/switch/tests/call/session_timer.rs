@@ -358,6 +358,37 @@ fn a_party_that_waits_on_the_line_keeps_its_session_and_is_missed() {
 }
 
 #[test]
+fn a_party_that_waits_on_the_line_may_refresh_by_invite_and_hears_nothing_still() {
+    let mut bed = Bed::with(asked(SessionTimerMode::On, 90));
+    bed.register("1001", CALLER);
+    bed.register("1002", CALLEE);
+    let own = bed.made("1002");
+    let ok = answer(&own, 200, "own", CALLER, &crate::support::sdp("caller", "sendrecv"));
+    bed.receive(CALLER, &with(&ok, "Content-Type: application/sdp"));
+    bed.take(CALLER);
+    let offered = bed.one(CALLEE);
+    bed.receive(CALLEE, &answer(&offered, 180, "callee", CALLEE, ""));
+    let described = crate::support::sdp("caller", "sendrecv");
+    let refresh = with(
+        &from_callee(&own, "own", "INVITE", 1, CALLER, &described),
+        "Content-Type: application/sdp\nSupported: timer\nSession-Expires: 90;refresher=uac",
+    );
+    bed.receive(CALLER, &refresh);
+    let told = bed.one(CALLER);
+    assert_eq!((told.code(), session(&told).as_str()), (Some(200), "90;refresher=uac"));
+    assert!(crate::support::body(&told).contains("a=inactive"));
+    bed.receive(CALLER, &from_callee(&own, "own", "INVITE", 2, CALLER, &described));
+    assert_eq!(codes(&bed.take(CALLER)), [500], "the first is not acknowledged yet");
+    bed.pass(Duration::from_millis(500));
+    let oks = |bed: &mut Bed| bed.take(CALLER).iter().filter(|message| message.code() == Some(200)).count();
+    assert_eq!(oks(&mut bed), 1, "again until the ACK");
+    bed.receive(CALLER, &from_callee(&own, "own", "ACK", 1, CALLER, ""));
+    bed.pass(s(20));
+    assert_eq!(oks(&mut bed), 0);
+    assert_eq!(state(&bed), "ringing");
+}
+
+#[test]
 fn one_who_waits_on_the_line_and_vanishes_frees_who_rings() {
     let mut bed = Bed::with(asked(SessionTimerMode::On, 30));
     bed.register("1001", CALLER);
