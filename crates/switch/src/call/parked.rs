@@ -30,7 +30,7 @@ impl Call {
         let (lines, source) = (&rooms.lines, Some(incoming.flow.remote));
         let mut builder =
             response_to(&mut rooms.scratch, incoming.message, incoming.env, 200, b"OK", None, source);
-        own_headers(&mut builder, lines.contact(incoming.flow.transport));
+        own_headers(&mut builder, lines.contact(incoming.flow));
         leg.timer.print_answer(&mut builder);
         let ok = builder.header(HeaderName::ContentType, b"application/sdp").finish(&sdp);
         rooms.endpoint.respond(incoming.txn, 200, ok.clone(), rooms.now.mono);
