@@ -298,6 +298,11 @@ impl Sim {
         self.within(ua, call, |ua, leg, now| ua.send_within(leg, method, now));
     }
 
+    /// A device transfers the call to a number by REFER; it may hang up at once.
+    pub fn refer(&mut self, ua: UaId, call: CallId, number: &str, hangs_up: bool) {
+        self.within(ua, call, |ua, leg, now| ua.refer(leg, number, hangs_up, now));
+    }
+
     fn within(&mut self, id: UaId, call: CallId, act: impl FnOnce(&mut crate::ua::Ua, u64, At)) {
         let now = self.now();
         let leg = self.leg_at(id, call).map(|leg| leg.id);

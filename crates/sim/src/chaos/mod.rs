@@ -243,7 +243,8 @@ impl Chaos {
             0..45 => self.call(),
             45..60 => self.hang_up(),
             60..68 => self.hold(),
-            68..73 => self.send_within(),
+            68..71 => self.send_within(),
+            71..73 => self.refer(),
             73..80 => self.recast(),
             _ => self.break_something(),
         }
@@ -310,6 +311,16 @@ impl Chaos {
         let method = self.dice.pick(&methods).copied().unwrap_or("INFO");
         if let Some((ua, call)) = self.talking() {
             self.sim.send_within(ua, call, method);
+        }
+    }
+
+    /// A device transfers its call by REFER.
+    fn refer(&mut self) {
+        let numbers = ["1001", "1002", "1003", "1004", "1005", "1006", "1007", "1008", "4711"];
+        let number = self.dice.pick(&numbers).copied().unwrap_or("1001");
+        let hangs_up = self.dice.chance(600);
+        if let Some((ua, call)) = self.talking() {
+            self.sim.refer(ua, call, number, hangs_up);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Established calls that touch nothing of what failed go on until one of their parties ends them.
 //!
 //! A call has touched a failure when a message of its own was lost, when a server in its path died or was stopped, when
-//! a connection of a party broke, when a party has bad manners, or when a desktop asked something of a party's DN.
+//! a connection of a party broke, when a party has bad manners or transfers it, or when a desktop asked something of a party's DN.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -94,6 +94,9 @@ impl Call {
             None => matches!(text.method(), "BYE" | "CANCEL"),
             Some(code) => matches!(code, 408 | 481),
         };
+        if text.code().is_none() && text.method() == "REFER" {
+            self.excuse.get_or_insert("a party transfers it");
+        }
         if ends {
             self.ended.insert(text.branch().to_owned());
         }

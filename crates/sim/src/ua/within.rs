@@ -1,4 +1,4 @@
-//! Requests within a dialog: hold by re-INVITE, UPDATE, INFO, OPTIONS and BYE, from either side, with glare.
+//! Requests within a dialog: hold by re-INVITE, UPDATE, INFO, OPTIONS, REFER and BYE, from either side, with glare.
 
 use super::Ua;
 use super::client::{PATIENCE, Purpose};
@@ -49,6 +49,23 @@ impl Ua {
             _ => {}
         }
         self.send_request(request, to, Purpose::Within(id), PATIENCE, now);
+    }
+
+    /// Transfers the call to a number by REFER (RFC 3515); most phones hang up at once.
+    pub fn refer(&mut self, id: u64, number: &str, hangs_up: bool, now: At) {
+        let contact = self.contact();
+        let Some(leg) = self.legs.get_mut(&id).filter(|leg| leg.phase == Phase::Talking) else { return };
+        leg.dialog.local_cseq += 1;
+        let Some(to) = leg.dialog.next_hop() else { return };
+        let request = leg
+            .dialog
+            .request("REFER", leg.dialog.local_cseq)
+            .with("Contact", contact)
+            .with("Refer-To", format!("<sip:{number}@{}>", leg.site.ip()));
+        self.send_request(request, to, Purpose::Within(id), PATIENCE, now);
+        if hangs_up {
+            self.hang_up(id, now);
+        }
     }
 
     pub(super) fn reinvite_answered(&mut self, id: u64, response: &Text, code: u16, now: At) {

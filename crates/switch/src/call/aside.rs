@@ -7,7 +7,7 @@ use tandem_sip::{Flow, Message, TxnId};
 
 use super::control::Onward;
 use super::make::{Naming, invitation_naming};
-use super::nailed::Errand;
+use super::nailed::{Errand, Line};
 use super::news::{LegNo, News};
 use super::record::LegFacts;
 use super::refer::referred_by;
@@ -178,14 +178,14 @@ impl Calls {
     }
 }
 
-/// Whether there is somebody to ring before the party leaves: not where the call waits, and not over a nailed-up
-/// connection, whose phone is on the line already.
+/// Whether there is somebody to ring before the party leaves: not where the call waits, and not over an idle nailed-up
+/// connection, whose phone is on the line already. A busy one refuses like a busy phone.
 fn rings_somebody(rooms: &Rooms, onward: &Onward) -> bool {
     use super::Stage;
     onward.stages.iter().all(|stage| match stage {
         Stage::Extension(dn) => {
             let number = rooms.directory.extension(*dn).map(|extension| &extension.number);
-            number.is_none_or(|number| rooms.nailed.state(number).is_none())
+            number.is_none_or(|number| rooms.nailed.state(number) != Some(Line::Idle))
         }
         Stage::Trunk(..) | Stage::Peer(..) => true,
         Stage::PeerQueue(..) | Stage::Mixer(_) | Stage::Wait(_) => false,

@@ -219,6 +219,7 @@ impl Call {
                 self.begin_talk(rooms, [caller, *leg], answered);
             }
             Caller::Leg(no, waiting) => {
+                self.refer_succeeded(rooms);
                 self.tell(rooms, News::Answered { leg: line.no });
                 let waiting = (no, *waiting);
                 self.begin_join(rooms, waiting, (line.no, *leg), ok, invite.txn, invite.cseq);
