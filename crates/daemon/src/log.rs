@@ -81,15 +81,7 @@ pub fn event(event: &Event) {
                 "the storm of registrations is over"
             );
         }
-        Event::Binding { dn, contact, what } => match what {
-            Happened::PutAway(why) => {
-                tracing::warn!(%dn, %contact, reason = %why, "a registered contact is not called any more");
-            }
-            Happened::TakenBack => tracing::info!(%dn, %contact, "a registered contact is called again"),
-            Happened::Removed(why) => {
-                tracing::info!(%dn, %contact, reason = %why, "a dead contact was removed");
-            }
-        },
+        Event::Binding { dn, contact, what } => binding(dn, contact, what),
         Event::PeerFailure { rating, seen } => {
             tracing::warn!(because = %seen, "why the peer seems to be lost: {rating}");
         }
@@ -106,6 +98,18 @@ pub fn event(event: &Event) {
             Mode::SingleSite => tracing::warn!(%from, %to, "continuity mode changed: the peer site is lost"),
             Mode::Peered | Mode::StandAlone => tracing::info!(%from, %to, "continuity mode changed"),
         },
+    }
+}
+
+fn binding(dn: &str, contact: &str, what: &Happened) {
+    match what {
+        Happened::PutAway(why) => {
+            tracing::warn!(%dn, %contact, reason = %why, "a registered contact is not called any more");
+        }
+        Happened::TakenBack => tracing::info!(%dn, %contact, "a registered contact is called again"),
+        Happened::Removed(why) => {
+            tracing::info!(%dn, %contact, reason = %why, "a dead contact was removed");
+        }
     }
 }
 

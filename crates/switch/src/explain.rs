@@ -291,6 +291,52 @@ fn matched(directory: &Directory, place: usize) -> (String, Vec<String>) {
     (text, before.map(|r| format!("no: prefix '{}'", r.prefix)).collect())
 }
 
+/// The rules that a decision went through.
+fn weighed(decision: &Decision) -> Vec<String> {
+    let told = |(rule, matched)| format!("{}: {rule}", if matched { "yes" } else { "no" });
+    decision.considered().map(told).collect()
+}
+
+/// An Extension may not call outside.
+fn barred_by(dn: &str, rule: &impl std::fmt::Display) -> String {
+    format!("Extension {dn} may not call there now: {rule}")
+}
+
+/// A step that a media server takes.
+fn of_media(what: &What) -> String {
+    if let What::ToPlay(file) = what {
+        format!("the media server is asked to play {file}")
+    } else if let What::NotPlayed(why) = what {
+        format!("nothing is played, ringback instead: {why}")
+    } else if let What::Unbridged(why) = what {
+        format!("the media cannot be carried: {why}")
+    } else if let What::MediaLost(side) = what {
+        format!("the media server of the {side} leg was lost: both parties are offered another one")
+    } else if matches!(what, What::Plays) {
+        "the media server plays to the caller".to_owned()
+    } else {
+        "the media server has played to the end; ringback".to_owned()
+    }
+}
+
+/// A step by which phones send a call elsewhere.
+fn of_transfer(what: &What, directory: &Directory) -> String {
+    if let What::Redirected(device, to) = what {
+        let to = String::from_utf8_lossy(to);
+        format!("{} redirected the call to {to}", named(directory, *device))
+    } else if let What::TakesOver(side, device) = what {
+        format!("{} takes the place of the {side} party (Replaces)", named(directory, *device))
+    } else if let What::Refers(side, to) = what {
+        format!("the {side} phone transfers the call to {} (REFER)", String::from_utf8_lossy(to))
+    } else if let What::ReferFailed(status) = what {
+        format!("the transfer came to nothing ({status})")
+    } else if let What::Replaced(side) = what {
+        format!("the {side} party leaves the call to whoever is called")
+    } else {
+        String::new()
+    }
+}
+
 fn render(step: &Step, directory: &Directory) -> view::Step {
     let name = |device: Device| named(directory, device);
     let mut considered = Vec::new();
@@ -303,17 +349,11 @@ fn render(step: &Step, directory: &Directory) -> view::Step {
             text
         }
         What::Continuity { decision, mode, dr_forward } => {
-            considered = decision
-                .considered()
-                .map(|(rule, matched)| format!("{}: {rule}", if matched { "yes" } else { "no" }))
-                .collect();
+            considered = weighed(decision);
             format!("{decision} (mode {mode}, dr-forward {dr_forward})")
         }
         What::External(dn) => format!("an external call, on the account of Extension {dn}"),
-        What::TollBarred(barred) => {
-            let (dn, rule) = &**barred;
-            format!("Extension {dn} may not call there now: {rule}")
-        }
+        What::TollBarred(barred) => barred_by(&barred.0, &barred.1),
         What::Emergency(number) => format!("an emergency call: {number} at the emergency trunks"),
         What::Migrates(turn) => turn.to_string(),
         What::PassedOver(device, absent) => format!("{} passed over: {absent}", name(*device)),
@@ -336,14 +376,12 @@ fn render(step: &Step, directory: &Directory) -> view::Step {
             let kind = if directory.queue(at).is_some() { "queue" } else { "routing point" };
             format!("parked at {kind} {at}")
         }
-        What::ToPlay(file) => format!("the media server is asked to play {file}"),
-        What::Plays => "the media server plays to the caller".to_owned(),
-        What::Played => "the media server has played to the end; ringback".to_owned(),
-        What::NotPlayed(why) => format!("nothing is played, ringback instead: {why}"),
-        What::Unbridged(why) => format!("the media cannot be carried: {why}"),
-        What::MediaLost(side) => {
-            format!("the media server of the {side} leg was lost: both parties are offered another one")
-        }
+        What::ToPlay(_)
+        | What::Plays
+        | What::Played
+        | What::NotPlayed(_)
+        | What::Unbridged(_)
+        | What::MediaLost(_) => of_media(&step.what),
         What::Unplaced(status) => format!("nobody took the offer ({status}); parked again"),
         What::SentOn(to) => format!("sent on to {} by request", String::from_utf8_lossy(to)),
         What::AskedToAnswer(device) => format!("{} was asked to answer", name(*device)),
@@ -354,17 +392,11 @@ fn render(step: &Step, directory: &Directory) -> view::Step {
         What::HeldByPhone(side, false) => format!("the {side} phone took the other party back"),
         What::Told(side, what) => format!("the {side} phone was sent {what}, by request"),
         What::TookOver(device) => format!("{} came from another call, by request", name(*device)),
-        What::Redirected(device, to) => {
-            format!("{} redirected the call to {}", name(*device), String::from_utf8_lossy(to))
-        }
-        What::TakesOver(side, device) => {
-            format!("{} takes the place of the {side} party (Replaces)", name(*device))
-        }
-        What::Refers(side, to) => {
-            format!("the {side} phone transfers the call to {} (REFER)", String::from_utf8_lossy(to))
-        }
-        What::ReferFailed(status) => format!("the transfer came to nothing ({status})"),
-        What::Replaced(side) => format!("the {side} party leaves the call to whoever is called"),
+        What::Redirected(..)
+        | What::TakesOver(..)
+        | What::Refers(..)
+        | What::ReferFailed(_)
+        | What::Replaced(_) => of_transfer(&step.what, directory),
         What::ToMixer(mixer) => format!("the party goes to mixer {mixer}"),
         What::Audited(side) => format!("the {side} leg was audited: its trunk is out of service"),
         What::NotSubscribed { watcher, package, entity, status, why } => {

@@ -104,7 +104,24 @@ pub struct Counters {
 impl Counters {
     /// Every counter as `(name, help, value)`, named the Prometheus way.
     pub fn each(&self) -> impl Iterator<Item = Counted> {
-        self.of_calls().into_iter().chain(self.of_others()).chain(self.of_the_door())
+        self.of_calls()
+            .into_iter()
+            .chain(self.of_others())
+            .chain(self.of_the_door())
+            .chain(self.of_watchers())
+    }
+
+    fn of_watchers(&self) -> [Counted; 4] {
+        [
+            ("tandem_subscribes_total", "Subscriptions accepted", self.subscribes),
+            ("tandem_subscribes_refused_total", "Subscriptions refused", self.subscribes_refused),
+            ("tandem_notifies_total", "NOTIFY requests sent", self.notifies),
+            (
+                "tandem_watchers_lost_total",
+                "Subscriptions ended because a NOTIFY could not be delivered",
+                self.watchers_lost,
+            ),
+        ]
     }
 
     fn of_the_door(&self) -> [Counted; 10] {
@@ -175,7 +192,7 @@ impl Counters {
         ]
     }
 
-    fn of_others(&self) -> [Counted; 26] {
+    fn of_others(&self) -> [Counted; 22] {
         [
             ("tandem_registers_total", "REGISTER requests accepted", self.registers),
             (
@@ -238,14 +255,6 @@ impl Counters {
                 "tandem_queue_overflows_total",
                 "Calls that queues and routing points sent on by themselves",
                 self.queue_overflows,
-            ),
-            ("tandem_subscribes_total", "Subscriptions accepted", self.subscribes),
-            ("tandem_subscribes_refused_total", "Subscriptions refused", self.subscribes_refused),
-            ("tandem_notifies_total", "NOTIFY requests sent", self.notifies),
-            (
-                "tandem_watchers_lost_total",
-                "Subscriptions ended because a NOTIFY could not be delivered",
-                self.watchers_lost,
             ),
         ]
     }

@@ -228,7 +228,7 @@ impl Call {
         }
     }
 
-    fn leg_answered(&mut self, rooms: &Rooms, no: LegNo, code: u16) {
+    pub(super) fn leg_answered(&mut self, rooms: &Rooms, no: LegNo, code: u16) {
         if let Some(facts) = self.legs.get_mut(usize::from(no)) {
             (facts.status, facts.answered) = (code, Some(rooms.now.unix_ms));
         }

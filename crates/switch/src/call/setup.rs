@@ -478,12 +478,8 @@ impl Call {
         callee.timer.accepted(answer.message, rooms.now.mono);
         callee.timer.say(setup.request.body());
         self.note(rooms, What::Answered(branch.target.device));
-        let now = rooms.now.unix_ms;
-        for leg in [Some(0).filter(|_| caller.is_some()), Some(branch.leg())] {
-            if let Some(leg) = leg.and_then(|leg| self.legs.get_mut(usize::from(leg))) {
-                leg.status = answer.code;
-                leg.answered = Some(now);
-            }
+        for leg in [Some(0).filter(|_| caller.is_some()), Some(branch.leg())].into_iter().flatten() {
+            self.leg_answered(rooms, leg, answer.code);
         }
         self.tell(rooms, News::Answered { leg: branch.leg() });
         self.drop_branches(rooms, &mut setup, EndReason::AnsweredElsewhere, &Why::Ours(ELSEWHERE));
