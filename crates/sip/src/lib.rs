@@ -19,6 +19,7 @@ pub mod name_addr;
 pub mod params;
 pub mod rsip_bridge;
 pub mod sdp;
+pub mod seal;
 pub mod start_line;
 pub mod txn;
 pub mod uri;

@@ -15,6 +15,7 @@ pub mod directory;
 pub mod event;
 pub mod events;
 pub mod explain;
+pub mod gruu;
 pub mod guard;
 pub mod ids;
 mod input;

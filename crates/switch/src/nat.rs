@@ -25,11 +25,12 @@ pub fn of(directory: &Directory, device: Device) -> Nat {
 }
 
 /// Whether requests within a dialog go where its far end's messages come from, and not to `next_hop`: its Contact, or
-/// the first proxy that wants to stay on the way. A Contact with `ob` asks for its flow (RFC 5626 4.3).
+/// the first proxy that wants to stay on the way. A Contact with `ob` asks for its flow (RFC 5626 4.3), and one
+/// with `gr` names this server, which knows the phone's flow.
 #[must_use]
 pub fn holds_to_flow(nat: Nat, env: &Envelope<'_>, next_hop: &[u8], source: SocketAddr) -> bool {
     let next = Uri::parse(next_hop).ok();
-    if next.as_ref().is_some_and(|uri| uri.params.has(b"ob")) {
+    if next.as_ref().is_some_and(|uri| uri.params.has(b"ob") || uri.params.has(b"gr")) {
         return true;
     }
     match nat {

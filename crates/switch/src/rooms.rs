@@ -102,6 +102,8 @@ pub struct Rooms {
     pub lines: Lines,
     /// Who is registered.
     pub registrar: Registrar,
+    /// Addresses that lead to one phone.
+    pub gruus: crate::gruu::Gruus,
     /// Who proves who he is.
     pub admission: Admission,
     /// What is remembered of sources that misbehave.
@@ -153,6 +155,7 @@ impl Rooms {
             endpoint: Endpoint::new(directory.options.timers, branch_seed),
             lines: Lines::of(&directory),
             registrar: Registrar::new(&directory),
+            gruus: crate::gruu::Gruus::new(&directory.server.nonce_secret),
             admission: Admission::new(directory.server.nonce_secret),
             guard: Guard::default(),
             ledger: Ledger::default(),

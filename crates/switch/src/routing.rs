@@ -76,7 +76,8 @@ pub fn route(
     env: &Envelope<'_>,
 ) -> Route {
     let asked = request.request_uri().unwrap_or_default();
-    let dialled = dialled(request);
+    let temporary = request.request_uri().and_then(|uri| rooms.gruus.number(&Uri::parse(uri).ok()?));
+    let dialled = temporary.or_else(|| dialled(request));
     let emergency = rooms.directory.options.emergency.asked(asked, dialled.as_deref());
     let help = emergency.map(|number| number.dialled.as_bytes().to_vec());
     let Some(dialled) = help.or(dialled) else {

@@ -31,6 +31,7 @@ pub fn read(table: &mut Section<'_>) -> Registration {
         service_route: table
             .parsed("service-route", "\"<sip:edge.example.com;lr>\"", service_route)
             .map(|found| found.value),
+        gruu: table.boolean("gruu").unwrap_or(usual.gruu),
         register_rate: number(table, "register-rate", 100, MAX_REGISTER_RATE).unwrap_or(usual.register_rate),
         expires_spread: number(table, "expires-spread", 0, 50).unwrap_or(usual.expires_spread),
     }

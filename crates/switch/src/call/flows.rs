@@ -1,14 +1,17 @@
 //! What becomes of a call when the flow to a phone turns out to be dead (RFC 5626 5.3 and 7): another flow of the same
 //! instance is tried at once, and the dead one is put away.
 
+use smallvec::SmallVec;
 use tandem_peer::continuity::InPathOutcome;
+use tandem_sip::Uri;
 
 use super::Call;
 use super::best::Best;
 use super::branch::{Branch, Target};
 use super::setup::Setup;
+use crate::explain::Absent;
 use crate::registrar::Ghost;
-use crate::rooms::Rooms;
+use crate::rooms::{Device, Rooms};
 use crate::routing::contacts;
 
 /// The proxy in front of the phone has lost the flow (RFC 5626 11.5). Only somebody who keeps flows is told this status: a
@@ -38,5 +41,23 @@ impl Call {
             None => setup.offer_best(Best::own(480)),
         }
         self.branch_lost(rooms, setup, InPathOutcome::TransportFailed);
+    }
+}
+
+impl Setup {
+    /// Of the contacts of an Extension, those that the dialled address means (RFC 5627 5.4): it may lead to one phone
+    /// alone.
+    pub(super) fn narrowed(
+        &self,
+        rooms: &Rooms,
+        targets: Result<SmallVec<[Target; 2]>, (Device, Absent)>,
+    ) -> Result<SmallVec<[Target; 2]>, (Device, Absent)> {
+        let mut targets = targets?;
+        let dialled = self.request.request_uri().and_then(|uri| Uri::parse(uri).ok());
+        let Some(device) = targets.first().map(|target| target.device) else { return Ok(targets) };
+        if let (Device::Extension(_), Some(only)) = (device, dialled.and_then(|uri| rooms.gruus.only(&uri))) {
+            rooms.gruus.narrow(&rooms.registrar, &only, &mut targets);
+        }
+        if targets.is_empty() { Err((device, Absent::NotRegistered)) } else { Ok(targets) }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tandem_sip::dialog::{Dialog, ViaLine};
-use tandem_sip::{Flow, HeaderName, Host, Message, NameAddr, TxnId, Uri};
+use tandem_sip::{Flow, HeaderName, Host, Message, TxnId, Uri};
 
 use super::credentials::Authorization;
 use super::headers;
@@ -184,8 +184,8 @@ impl Leg {
     }
 
     fn first_hop(&self) -> Option<SocketAddr> {
-        let hop = NameAddr::parse(self.dialog.next_hop()).ok()?;
-        address(&hop.uri().ok()?)
+        // An address of one phone (RFC 5627) names this server.
+        address(&Uri::parse(self.dialog.next_hop()).ok().filter(|uri| !uri.params.has(b"gr"))?)
     }
 
     /// A request of the far end came by this flow: behind a NAT, or by a connection, that is where it is reached from

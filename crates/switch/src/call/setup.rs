@@ -323,7 +323,7 @@ impl Call {
             let targets = routing::targets(rooms, &self.directory, &stage);
             (setup.current, setup.rang) = (Some(stage), false);
             self.wait_for_progress(rooms, &mut setup);
-            let targets = match targets {
+            let targets = match setup.narrowed(rooms, targets) {
                 Ok(targets) => targets,
                 Err((device, absent)) => {
                     self.note(rooms, What::PassedOver(device, absent));

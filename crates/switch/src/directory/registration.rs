@@ -56,6 +56,8 @@ pub struct Registration {
     pub path_mode: PathMode,
     /// `service-route`: told to phones as the way of their requests (RFC 3608); none unless configured.
     pub service_route: Option<Box<str>>,
+    /// `gruu`: phones that ask for it are told addresses of their own (RFC 5627).
+    pub gruu: bool,
     /// `register-rate`: REGISTERs served in one second; more wait.
     pub register_rate: u32,
     /// `expires-spread`: while REGISTERs wait, granted times are shortened by up to so many of a hundred.
@@ -73,6 +75,7 @@ impl Default for Registration {
             out_of_service_on_flow_failure: false,
             path_mode: PathMode::Lazy,
             service_route: None,
+            gruu: true,
             register_rate: 10_000,
             expires_spread: 25,
         }

@@ -6,7 +6,7 @@ use super::Node;
 use crate::admission::Purpose;
 use crate::directory::DnId;
 use crate::event::Event;
-use crate::registrar::Registered;
+use crate::registrar::{Binding, Registered};
 use crate::reject::Reject;
 use crate::storm::Rank;
 
@@ -134,7 +134,11 @@ impl Node {
         let tag = rooms.ids.tag().text();
         let source = Some(flow.remote);
         let mut builder = response_to(&mut rooms.scratch, request, env, 200, b"OK", Some(&tag), source);
-        rooms.registrar.write_contacts(dn, &mut builder, rooms.now);
+        let aor =
+            env.to.uri().ok().filter(|_| options.gruu && request.has_token(HeaderName::Supported, b"gruu"));
+        let gruus = &rooms.gruus;
+        let more = |binding: &Binding| aor.map(|aor| gruus.params(&aor, binding)).unwrap_or_default();
+        rooms.registrar.write_contacts_with(dn, more, &mut builder, rooms.now);
         // RFC 3327 5.3: the phone learns the way to it, if it knows what that is.
         if request.has_token(HeaderName::Supported, b"path") {
             builder.copy(request, HeaderName::Path);

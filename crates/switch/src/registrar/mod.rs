@@ -162,7 +162,18 @@ impl Registrar {
 
     /// Writes the Contact lines of the answer to a REGISTER: every binding with its `q` and the seconds it has left.
     pub fn write_contacts(&self, dn: DnId, builder: &mut Builder<'_>, now: Now) {
-        self.bindings(dn).for_each(|binding| print::contact_line(binding, b"", builder, now));
+        self.write_contacts_with(dn, |_| Vec::new(), builder, now);
+    }
+
+    /// The same with further parameters of each, every one with its leading `;`.
+    pub fn write_contacts_with(
+        &self,
+        dn: DnId,
+        more: impl Fn(&Binding) -> Vec<u8>,
+        builder: &mut Builder<'_>,
+        now: Now,
+    ) {
+        self.bindings(dn).for_each(|binding| print::contact_line(binding, &more(binding), builder, now));
     }
 
     /// The bindings of a DN, by `q` descending, then most recent first. One that is past its time is here until

@@ -24,6 +24,7 @@ mod floor;
 mod flows;
 mod fork;
 mod forwarding;
+mod gruu;
 mod headers;
 mod hold;
 mod holds;
