@@ -303,6 +303,11 @@ impl Call {
     /// Tries the next place, and the one after it, until one has somebody to ring.
     pub(super) fn advance(&mut self, rooms: &mut Rooms, mut setup: Box<Setup>) {
         while let Some(stage) = setup.stages.pop_front() {
+            if matches!((&stage, &setup.caller), (Stage::Wait(_), Caller::Aside(_))) {
+                // Nobody is on the line here who could wait.
+                setup.offer_best(Best::own(480));
+                continue;
+            }
             if let Stage::Wait(at) = stage {
                 self.wait_at(rooms, setup, Arc::clone(&at));
                 return self.tell(rooms, News::Parked { at });

@@ -153,6 +153,10 @@ impl Call {
 
     /// Lets a ringing or waiting call wait at this queue or routing point from now on.
     pub(super) fn park(&mut self, rooms: &mut Rooms, at: Arc<str>) -> Result<(), u16> {
+        if self.is_aside() {
+            // Nobody is on the line here who could wait: the conversation goes on until somebody answers.
+            return Err(501);
+        }
         let mut setup = self.take_steerable()?;
         self.drop_branches(rooms, &mut setup, EndReason::TakenBack, &TAKEN_BACK);
         self.wait_at(rooms, setup, Arc::clone(&at));

@@ -122,3 +122,16 @@ fn a_transfer_in_one_step_to_a_busy_number_fails_and_leaves_the_call() {
         hall.closes();
     }
 }
+
+#[test]
+fn whoever_rings_for_a_transfer_cannot_send_it_to_a_queue_and_the_two_talk_on() {
+    let (mut hall, conn) = talking();
+    hall.acts(DORA, Acts::Rings);
+    assert!(hall.refers(ANNA, Some(DORA)));
+    let redirect =
+        format!(r#""request":"TRedirectCall","ThisDN":"{DORA}","ConnID":"{conn}","OtherDN":"{QUEUE}""#);
+    assert_eq!(hall.refused(B, &redirect), 51);
+    hall.picks_up(DORA);
+    assert_eq!(told(&hall, A, BERT).last().unwrap(), "PartyChanged(Transferred) >1004 by 1001");
+    hall.closes();
+}
