@@ -70,17 +70,17 @@ impl Bed {
 
     /// What was said of sources since this was asked last: the words, and the address.
     pub fn incidents(&mut self) -> Vec<(&'static str, String)> {
-        let said = std::mem::take(&mut self.events).into_iter().filter_map(|event| match event {
-            Event::Guard(incident) => Some((incident.offence.words(), incident.source.ip().to_string())),
-            _ => None,
+        let said = std::mem::take(&mut self.events).into_iter().filter_map(|event| {
+            let Event::Guard(incident) = event else { return None };
+            Some((incident.offence.words(), incident.source.ip().to_string()))
         });
         said.collect()
     }
 
     pub fn offences(&mut self) -> Vec<Offence> {
-        let said = std::mem::take(&mut self.events).into_iter().filter_map(|event| match event {
-            Event::Guard(incident) => Some(incident.offence),
-            _ => None,
+        let said = std::mem::take(&mut self.events).into_iter().filter_map(|event| {
+            let Event::Guard(incident) = event else { return None };
+            Some(incident.offence)
         });
         said.collect()
     }

@@ -37,9 +37,9 @@ fn pressed() -> Bed {
 }
 
 fn of_the_load(bed: &Bed) -> Vec<Change> {
-    let changes = bed.events.iter().filter_map(|event| match event {
-        Event::Overload(change) => Some(*change),
-        _ => None,
+    let changes = bed.events.iter().filter_map(|event| {
+        let Event::Overload(change) = event else { return None };
+        Some(*change)
     });
     changes.collect()
 }
