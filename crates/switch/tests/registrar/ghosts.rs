@@ -21,7 +21,7 @@ fn reachable(desk: &Desk) -> Vec<bool> {
 }
 
 #[test]
-fn sf_13_cl_26_the_last_binding_of_a_dn_keeps_it_in_service_until_it_expires_although_its_flow_is_dead() {
+fn the_last_binding_of_a_dn_keeps_it_in_service_until_it_expires_although_its_flow_is_dead() {
     let mut desk = Desk::new();
     let over = tcp("203.0.113.9:33333", 17);
     desk.register(&phone(PRIVATE).expires("100").flow(over)).unwrap();
