@@ -113,7 +113,8 @@ impl Timer {
         let usual = self.options.interval_s.max(floor);
         (self.agreed_s, self.far_refreshes) = match expires(request) {
             Some((asked_s, refresher)) => (asked_s.min(usual), knows && refresher == Some(Refresher::Uac)),
-            None if knows => (usual, false),
+            // Whoever did not ask, and would have to be offered everything again, is asked by OPTIONS instead.
+            None if knows && self.takes_update == Some(true) => (usual, false),
             None => (0, false),
         };
         self.start(now);

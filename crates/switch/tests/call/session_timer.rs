@@ -75,10 +75,11 @@ fn this_server_refreshes_where_the_caller_leaves_it_the_choice() {
     for (asks, told) in [
         ("Supported: timer\nSession-Expires: 600", "600;refresher=uas"),
         ("Supported: timer\nx: 4000;refresher=uas", "1800;refresher=uas"),
-        ("Supported: timer\nMin-SE: 3600", "3600;refresher=uas"),
+        ("Supported: timer\nMin-SE: 3600\nAllow: INVITE, UPDATE", "3600;refresher=uas"),
         ("Session-Expires: 50", "50;refresher=uas"),
         ("Session-Expires: 700;refresher=uac", "700;refresher=uas"),
-        ("Supported: timer\nSession-Expires: junk", "1800;refresher=uas"),
+        ("Supported: timer\nSession-Expires: junk\nAllow: UPDATE", "1800;refresher=uas"),
+        ("Supported: timer", ""),
         ("Supported: path", ""),
     ] {
         let mut bed = Bed::with(alone());
