@@ -14,6 +14,7 @@ mod answers;
 mod circles;
 mod explained;
 mod hall;
+mod lamps;
 mod nailed;
 mod office;
 mod phones;
