@@ -46,7 +46,7 @@ impl Seal {
     /// The text of a token; `None` for what this server has not made.
     #[must_use]
     pub fn open(&self, token: &[u8]) -> Option<Vec<u8>> {
-        if token.len() % 2 != 0 || token.len() > 2 * (TAG + MAX_SEALED) {
+        if !token.len().is_multiple_of(2) || token.len() > 2 * (TAG + MAX_SEALED) {
             return None;
         }
         let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|value| u8::try_from(value).ok());
