@@ -55,5 +55,8 @@ run stat.py
 run shipped.py
 run mirrored.py
 run site_agents.py
+# Without npm and its registry there is no bundle, and the play says so.
+sh webphone/build.sh || true
+run webphone.py
 echo "--- e2e: summary$verdicts"
 exit $failed

@@ -13,8 +13,8 @@ QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-
 
 
 class Browser:
-    def __init__(self, bed, url):
-        bed.run("chromium", ["chromium", *QUIET, f"--user-data-dir={bed.folder}/chromium", f"--remote-debugging-port={PORT}", "about:blank"])
+    def __init__(self, bed, url, flags=()):
+        self.process = bed.run("chromium", ["chromium", *QUIET, *flags, f"--user-data-dir={bed.folder}/chromium", f"--remote-debugging-port={PORT}", "about:blank"])
         page, _ = until(20, "chromium answers", self.page)
         self.wire = Wire(types.SimpleNamespace(host="127.0.0.1"), port=PORT, path=f"/devtools/page/{page['id']}")
         self.number, self.complaints = 0, []
@@ -42,8 +42,13 @@ class Browser:
             if message.get("id") == self.number:
                 return message.get("result", {})
 
-    def value(self, expression):
-        return self.ask("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+    def value(self, expression, wait=False):
+        """`wait`: the expression is a promise, and its outcome is wanted."""
+        return self.ask("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=wait)["result"].get("value")
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(10)
 
     def press(self, key):
         for kind in ("keyDown", "keyUp"):

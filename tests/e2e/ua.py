@@ -104,6 +104,12 @@ class Line:
         return (f"v=0\r\no=ua {self.port} {self.version} IN IP4 {self.ua.host}\r\ns=-\r\nc=IN IP4 {self.ua.host}\r\nt=0 0\r\n"
                 f"m=audio {self.port} RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\n")
 
+    def mirrored(self):
+        """The direction of an answer to what it was told last (RFC 3264 6.1); browsers insist on it."""
+        ways = {"sendonly": "recvonly", "recvonly": "sendonly", "inactive": "inactive"}
+        way = ways.get(self.told[2]) if self.ua.mirrors and self.told else None
+        return f"a={way}\r\n" if way else ""
+
     def respond(self, request, status, reason, body="", extra=()):
         lines = [f"SIP/2.0 {status} {reason}", *(f"Via: {via}" for via in request.all("via")), f"From: {request.header('from')}"]
         to = request.header("to")
@@ -188,7 +194,7 @@ class Line:
         elif message.method == "INVITE" and message is not self.invite:
             self.told = message.media() or self.told
             if not self.silent:
-                self.respond(message, 200, "OK", self.describe())
+                self.respond(message, 200, "OK", self.describe() + self.mirrored())
         elif message.method == "NOTIFY":
             self.respond(message, 200, "OK")
             if message.header("event") == "talk" and not self.answered:
@@ -225,6 +231,8 @@ class Agent:
         threading.Thread(target=self.listen, daemon=True).start()
 
     transport = "UDP"
+    # Whether it answers an offer of one direction as it should.
+    mirrors = False
 
     def open(self):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
