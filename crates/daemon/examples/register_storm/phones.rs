@@ -163,8 +163,7 @@ impl Storm {
     fn hear(&mut self) -> Result<()> {
         let mut buffer = [0; 4096];
         for place in 0..SOCKETS {
-            loop {
-                let Some(socket) = self.sockets.get(place) else { break };
+            while let Some(socket) = self.sockets.get(place) {
                 let length = match socket.recv(&mut buffer) {
                     Ok(length) => length,
                     Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
