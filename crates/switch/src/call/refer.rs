@@ -344,7 +344,8 @@ impl Call {
         }
         let Some(referral) = &self.referral else { return };
         let side = match &self.phase {
-            Phase::Talk(talking) => talking.talk.side_of(referral.by),
+            Phase::Talk(talking) if talking.alone.is_none() => talking.talk.side_of(referral.by),
+            Phase::Talk(_) => None,
             Phase::Setup(_) if matches!(referral.stand, Stand::Inside) => return,
             Phase::Setup(_) | Phase::Ending => None,
         };
@@ -361,7 +362,8 @@ impl Call {
     }
 
     /// The party that wanted to leave is not here any more: nobody needs to come.
-    fn refer_is_moot(&mut self, rooms: &mut Rooms) {
+    pub(super) fn refer_is_moot(&mut self, rooms: &mut Rooms) {
+        self.notify_referrer(rooms, 487);
         let Some(referral) = self.referral.take() else { return };
         if let Stand::Beside(aside) = referral.stand {
             rooms.nailed.send(Errand::Dismiss { aside });

@@ -152,6 +152,7 @@ impl Call {
 
     /// Gives an answered leg away; the other one is released.
     fn give(&mut self, rooms: &mut Rooms, moved: LegNo) -> Option<Given> {
+        self.refer_is_moot(rooms);
         let Phase::Talk(talking) = &self.phase else { return None };
         let side = talking.talk.side_of(moved)?;
         let leg = talking.talk.leg(side).clone();
