@@ -21,6 +21,9 @@ use crate::rooms::{Rooms, Use};
 impl Call {
     /// A request with a To-tag of ours.
     pub fn request(&mut self, rooms: &mut Rooms, to: Tag, incoming: &Incoming<'_>) {
+        if self.request_before_takeover(rooms, incoming) {
+            return;
+        }
         if self.is_parting(incoming.env) {
             self.lingerer_hangs_up(incoming.env);
             return incoming.answer(rooms, &Reject::new(200));

@@ -25,6 +25,8 @@ pub(super) struct Takeover {
     side: Side,
     /// The leg of who takes over.
     no: LegNo,
+    /// Who was there has hung up meanwhile.
+    gone: bool,
 }
 
 impl Call {
@@ -67,7 +69,7 @@ impl Call {
             talk.leg_mut(side.other()).session.get_or_insert(session);
             std::mem::replace(talk.leg_mut(side), leg)
         });
-        self.takeover = Some(Box::new(Takeover { before, side, no }));
+        self.takeover = Some(Box::new(Takeover { before, side, no, gone: false }));
         self.reinvite(rooms, side, &Incoming { message: &within, env: &env, ..*incoming });
         Ok(())
     }
@@ -90,7 +92,7 @@ impl Call {
     }
 
     fn hand_place_over(&mut self, rooms: &mut Rooms, takeover: Takeover) {
-        let Takeover { mut before, side, no } = takeover;
+        let Takeover { mut before, side, no, gone } = takeover;
         let (by, reason, leg) = (Self::by(side), EndReason::TakenOver, before.no);
         if let Some(facts) = self.legs.get_mut(usize::from(no)).filter(|facts| facts.ended.is_none()) {
             (facts.status, facts.answered) = (200, Some(rooms.now.unix_ms));
@@ -100,15 +102,33 @@ impl Call {
         self.leg_ended(rooms, usize::from(leg), by, reason);
         self.tell(rooms, News::Ended { leg, by, reason });
         self.tell(rooms, News::Answered { leg: no });
-        self.hang_up_on(rooms, &mut before);
+        if !gone {
+            self.hang_up_on(rooms, &mut before);
+        }
         self.depart(before.dialog);
     }
 
     fn keep_place(&mut self, rooms: &mut Rooms, takeover: Takeover) {
-        let Takeover { before, side, no } = takeover;
+        let Takeover { before, side, no, gone } = takeover;
         let Phase::Talk(talking) = &mut self.phase else { return };
         talking.talk.update(&mut rooms.log, |talk| *talk.leg_mut(side) = before);
         self.leg_ended(rooms, usize::from(no), EndedBy::Callee, EndReason::NotTakenOver);
+        if gone {
+            self.lose_side(rooms, side, Self::by(side), EndReason::Bye);
+            self.close(rooms, Self::by(side), EndReason::Bye, &[side.other()], None);
+        }
+    }
+
+    /// A request of who was there before, while it is not decided; false for anybody else's.
+    pub(super) fn request_before_takeover(&mut self, rooms: &mut Rooms, incoming: &Incoming<'_>) -> bool {
+        let Some(takeover) = &mut self.takeover else { return false };
+        if !takeover.before.dialog.matches(incoming.env) {
+            return false;
+        }
+        let bye = incoming.env.cseq.method == tandem_sip::Method::Bye;
+        takeover.gone |= bye;
+        incoming.answer(rooms, &Reject::new(if bye { 200 } else { 491 }));
+        true
     }
 }
 

@@ -160,6 +160,9 @@ impl Node {
         let Some(call) = self.calls.get(key) else { return };
         let caller = call.caller().1;
         let origin = self.rooms.now_called(&call.directory(), redirected.by);
+        let directory = call.directory();
+        let came_from_peer =
+            call.is_marked() || call.device_at(0).is_some_and(|device| routing::is_peer(&directory, device));
         let (mut stages, mut steps, mut status) = (Vec::new(), Vec::new(), 480);
         for number in &redirected.to {
             let Some(origin) = origin else { break };
@@ -174,6 +177,10 @@ impl Node {
                 Err(reject) if reject.status >= 400 => status = reject.status,
                 Err(_) => {}
             }
+        }
+        if came_from_peer {
+            // It is not sent back, whoever redirects it (loop guards a and b).
+            stages.retain(|stage| !matches!(stage, Stage::Peer(..) | Stage::PeerQueue(..)));
         }
         stages.truncate(MAX_STAGES);
         if let Some(number) = redirected.to.first() {

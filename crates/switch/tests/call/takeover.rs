@@ -130,3 +130,19 @@ fn a_second_phone_of_the_same_extension_may_take_its_call() {
     assert_eq!(codes(&bed.take("10.0.0.14:5060")), [100]);
     assert!(line(&bed.one(CALLER)).starts_with("INVITE "));
 }
+
+#[test]
+fn a_party_that_hangs_up_before_its_place_is_refused_ends_the_call() {
+    for code in [200, 488] {
+        let (mut bed, _, offered) = talking();
+        bed.receive(OTHER, &wants(&place_of_callee(&offered)));
+        let asked = bed.one(CALLER);
+        bed.receive(CALLEE, &from_callee(&offered, "callee", "INFO", 1, CALLEE, "x"));
+        bed.receive(CALLEE, &from_callee(&offered, "callee", "BYE", 2, CALLEE, ""));
+        assert_eq!(codes(&bed.take(CALLEE)), [491, 200]);
+        bed.receive(CALLER, &answer(&asked, code, "", CALLER, &sdp("caller", "sendrecv")));
+        let told = bed.take(CALLER);
+        assert_eq!(told.iter().any(|message| line(message).starts_with("BYE ")), code == 488, "{code}");
+        assert!(bed.take(CALLEE).is_empty());
+    }
+}
