@@ -30,7 +30,7 @@ pub(super) enum Undescribed {
     Unbridged(Unbridged),
 }
 
-fn media_of(directory: &Directory, device: Device) -> Option<&MediaOption> {
+pub(super) fn media_of(directory: &Directory, device: Device) -> Option<&MediaOption> {
     match device {
         Device::Extension(id) => directory.extension(id).map(|extension| &extension.class.media),
         Device::Trunk(id) => directory.trunk(id).map(|trunk| &trunk.media),
