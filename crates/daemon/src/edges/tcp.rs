@@ -255,7 +255,11 @@ impl TcpEdge {
     }
 
     async fn accept_tls(&self, flow: Flow, stream: TcpStream) -> Result<Box<dyn Bytewise>, String> {
-        let acceptor = self.tls.as_ref().and_then(SipTls::acceptor).ok_or("[sip-tls] is not configured")?;
+        let acceptor = self
+            .tls
+            .as_ref()
+            .and_then(|tls| tls.acceptor(flow.transport))
+            .ok_or("[sip-tls] is not configured")?;
         let stream = acceptor.accept(stream).await.map_err(|error| error.to_string())?;
         let shown = stream.get_ref().1.peer_certificates();
         let proven = may_come(&self.directory.borrow(), flow.remote, shown, |host, ip| self.is_at(host, ip))?;

@@ -12,6 +12,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tandem_sip::Transport;
 use tandem_switch::Directory;
 use tokio_rustls::TlsConnector;
 
@@ -68,7 +69,16 @@ pub fn roots(file: &Path) -> Result<Arc<ClientConfig>> {
 /// TLS of SIP. The files are read anew on reload; connections that are open keep what they began with.
 pub struct SipTls {
     settings: SipTlsSettings,
-    sides: RwLock<(Acceptor, TlsConnector)>,
+    sides: RwLock<Sides>,
+}
+
+/// What shakes hands.
+struct Sides {
+    /// With gateways and phones.
+    tls: Acceptor,
+    /// With browsers, which are never asked for a certificate: they would ask their user, or give up.
+    wss: Acceptor,
+    connector: TlsConnector,
 }
 
 impl SipTls {
@@ -94,17 +104,18 @@ impl SipTls {
     }
 
     /// What answers handshakes; `None` only after a fault of another thread.
-    pub fn acceptor(&self) -> Option<Acceptor> {
-        self.sides.read().ok().map(|sides| sides.0.clone())
+    pub fn acceptor(&self, transport: Transport) -> Option<Acceptor> {
+        let sides = self.sides.read().ok()?;
+        Some(if transport == Transport::Wss { sides.wss.clone() } else { sides.tls.clone() })
     }
 
     /// What opens connections.
     pub fn connector(&self) -> Option<TlsConnector> {
-        self.sides.read().ok().map(|sides| sides.1.clone())
+        self.sides.read().ok().map(|sides| sides.connector.clone())
     }
 }
 
-fn sides(settings: &SipTlsSettings) -> Result<(Acceptor, TlsConnector)> {
+fn sides(settings: &SipTlsSettings) -> Result<Sides> {
     let SipTlsSettings { certificate, key: secret, ca_file, client_ca_file } = settings;
     let provider = Arc::new(ring::default_provider());
     let server =
@@ -128,7 +139,8 @@ fn sides(settings: &SipTlsSettings) -> Result<(Acceptor, TlsConnector)> {
         .with_root_certificates(trusted(ca_file)?)
         .with_client_auth_cert(certificates(certificate)?, key(secret)?)
         .with_context(fit)?;
-    Ok((Arc::new(server).into(), Arc::new(client).into()))
+    let wss = acceptor(certificate, secret)?;
+    Ok(Sides { tls: Arc::new(server).into(), wss, connector: Arc::new(client).into() })
 }
 
 /// Whether a connection from `remote` may be used: one from a trunk with `tls-client-certificate` has shown a certificate,
