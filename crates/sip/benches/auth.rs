@@ -12,8 +12,13 @@ static ALLOCATOR: divan::AllocProfiler = divan::AllocProfiler::system();
 
 const NOW: u64 = 1_700_000_000_000;
 const LOGIN: Login<'static> = Login { user: b"1001", password: b"secret-1001" };
-const ASKED: Asked<'static> =
-    Asked { realm: b"example.com", method: b"REGISTER", request_uri: b"sip:example.com", unix_ms: NOW };
+const ASKED: Asked<'static> = Asked {
+    realm: b"example.com",
+    method: b"REGISTER",
+    request_uri: b"sip:example.com",
+    source: b"",
+    unix_ms: NOW,
+};
 
 fn main() {
     divan::main();
@@ -25,7 +30,7 @@ fn challenge(bencher: Bencher<'_, '_>) {
     let mut nonces = Nonces::new(&[7; 32], 300_000, 100_000);
     let mut line = Vec::new();
     bencher.bench_local(|| {
-        let offer = Offer::new(&mut nonces, ASKED.realm, None, false, NOW);
+        let offer = Offer::new(&mut nonces, ASKED.realm, None, false, (b"", NOW));
         for algorithm in Offer::ALGORITHMS {
             line.clear();
             offer.write(algorithm, &mut line);
@@ -40,7 +45,7 @@ fn credentials(bencher: Bencher<'_, '_>, algorithm: Algorithm) {
     let mut nonces = Nonces::new(&[7; 32], 300_000, 100_000);
     let ha1 = Ha1::from_password(LOGIN.user, ASKED.realm, LOGIN.password);
     let mut challenge = Vec::new();
-    Offer::new(&mut nonces, ASKED.realm, None, false, NOW).write(algorithm, &mut challenge);
+    Offer::new(&mut nonces, ASKED.realm, None, false, (b"", NOW)).write(algorithm, &mut challenge);
     let challenge = Challenge::parse(&challenge).expect("we read our own");
     let mut nc = 0;
     let lines = || {

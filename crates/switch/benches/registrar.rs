@@ -137,7 +137,14 @@ fn first_registration(bencher: Bencher<'_, '_>) {
 fn check(office: &Office, admission: &mut Admission, message: &Message) -> Result<(), Reject> {
     let env = message.envelope().expect("an envelope");
     let dn = office.directory.find(b"100000");
-    admission.check(message, &env, &office.directory, dn, Purpose::Register, office.now)
+    admission.check(
+        message,
+        &env,
+        &office.directory,
+        dn,
+        (Purpose::Register, [192, 0, 2, 7].into()),
+        office.now,
+    )
 }
 
 #[divan::bench]

@@ -5,10 +5,13 @@
 //! somebody else) gets one answer, a 401 with a fresh challenge, after the same work. Nobody learns from it which
 //! numbers exist. A phone that gets a second 401 without `stale` asks its user instead of trying again (RFC 3261 22.2).
 
+use std::net::IpAddr;
+
 use tandem_sip::auth::{Asked, Credentials, Ha1, Nonces, Offer, Verdict, verify};
 use tandem_sip::{Envelope, HeaderName, Message};
 
 use crate::directory::{Directory, DnId, Extension, Secret};
+use crate::guard::source_of;
 use crate::limits::{MAX_NONCES, NONCE_LIFETIME_MS};
 use crate::reject::Reject;
 use crate::time::Now;
@@ -43,7 +46,7 @@ impl Admission {
         self.challenges
     }
 
-    /// Credentials since start that were wrong or unreadable.
+    /// Credentials since start that were wrong, and came from where their nonce had been given.
     #[must_use]
     pub const fn failures(&self) -> u64 {
         self.failures
@@ -62,9 +65,11 @@ impl Admission {
         env: &Envelope<'_>,
         directory: &Directory,
         dn: Option<DnId>,
-        purpose: Purpose,
+        (purpose, source): (Purpose, IpAddr),
         now: Now,
     ) -> Result<(), Reject> {
+        let source = name_of(source);
+        let source = source.as_slice();
         let required = match purpose {
             Purpose::Register => directory.options.authenticate.register,
             Purpose::Invite => directory.options.authenticate.invite,
@@ -75,10 +80,8 @@ impl Admission {
         let realm = directory.server.realm.as_bytes();
         let stale = match Credentials::for_realm(request.lines(HeaderName::Authorization), realm) {
             None => false,
-            Some(Err(_)) => {
-                self.failures += 1;
-                false
-            }
+            // Nobody has proven that he is where it came from: it is held against nobody.
+            Some(Err(_)) => false,
             Some(Ok(credentials)) => {
                 let offered = directory.options.authenticate_algorithms.contains(&credentials.algorithm);
                 let ha1 = ha1(&credentials, directory, dn).filter(|_| offered);
@@ -86,12 +89,14 @@ impl Admission {
                     realm,
                     method: env.cseq.method_token,
                     request_uri: request.request_uri().unwrap_or_default(),
+                    source,
                     unix_ms: now.unix_ms,
                 };
                 match verify(&mut self.nonces, &credentials, ha1.as_ref(), asked) {
                     Verdict::Ok => return Ok(()),
                     Verdict::OtherUri => {
-                        self.failures += 1;
+                        let live = self.nonces.is_live(credentials.nonce, source, now.unix_ms);
+                        self.failures += u64::from(live);
                         return Err(Reject::because(400, "Credentials Are for Another Request-URI"));
                     }
                     Verdict::Stale => true,
@@ -99,28 +104,37 @@ impl Admission {
                         self.failures += 1;
                         false
                     }
+                    Verdict::Unproven => false,
                 }
             }
         };
-        Err(self.challenge(directory, stale, now))
+        Err(self.challenge(directory, stale, source, now))
     }
 
     /// `Authentication-Info` of a 200: with which nonce the sender may prove himself next time, without being asked
     /// (RFC 7616 3.5).
-    pub fn next_nonce(&mut self, now: Now) -> Vec<u8> {
-        let nonce = self.nonces.issue(now.unix_ms);
+    pub fn next_nonce(&mut self, source: IpAddr, now: Now) -> Vec<u8> {
+        let nonce = self.nonces.issue(&name_of(source), now.unix_ms);
         [b"nextnonce=\"", nonce.as_ref(), b"\""].concat()
     }
 
-    fn challenge(&mut self, directory: &Directory, stale: bool, now: Now) -> Reject {
+    fn challenge(&mut self, directory: &Directory, stale: bool, source: &[u8], now: Now) -> Reject {
         self.challenges += 1;
         let realm = directory.server.realm.as_bytes();
-        let offer = Offer::new(&mut self.nonces, realm, None, stale, now.unix_ms);
+        let offer = Offer::new(&mut self.nonces, realm, None, stale, (source, now.unix_ms));
         directory.options.authenticate_algorithms.iter().fold(Reject::new(401), |reject, algorithm| {
             let mut value = Vec::with_capacity(256);
             offer.write(*algorithm, &mut value);
             reject.with(HeaderName::WwwAuthenticate, value)
         })
+    }
+}
+
+/// A source as nonces know it: a nonce is good wherever the same lock-out would hold.
+fn name_of(source: IpAddr) -> [u8; 16] {
+    match source_of(source) {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
     }
 }
 

@@ -91,6 +91,8 @@ pub const MALFORMED_EXPIRES_S: u32 = 3_600;
 /// usual registration, so that a phone may prove itself at its next one without being asked: each use counts up, and none
 /// counts twice.
 pub const NONCE_LIFETIME_MS: u64 = 3_900_000;
+/// How often the credentials of somebody who is locked out are judged when he calls for help; in between he gets 503.
+pub const LOCKED_PROOF_INTERVAL: Duration = Duration::from_secs(10);
 /// Used nonces whose counts are remembered; when there are more the oldest is forgotten, and stale.
 pub const MAX_NONCES: usize = 262_144;
 /// Sessions of CTI clients, those away included; a further one takes the place of whoever has been away longest past

@@ -107,15 +107,15 @@ pub struct Offer<'a> {
 }
 
 impl<'a> Offer<'a> {
-    /// Issues a nonce. `realm` and `domain` stand between quotes as they are: they must not hold `"` or `\`.
+    /// Issues a nonce for a source. `realm` and `domain` stand between quotes as they are: they must not hold `"` or `\`.
     pub fn new(
         nonces: &mut Nonces,
         realm: &'a [u8],
         domain: Option<&'a [u8]>,
         stale: bool,
-        unix_ms: u64,
+        (source, unix_ms): (&[u8], u64),
     ) -> Self {
-        Offer { realm, domain, nonce: nonces.issue(unix_ms), opaque: nonces.opaque(), stale }
+        Offer { realm, domain, nonce: nonces.issue(source, unix_ms), opaque: nonces.opaque(), stale }
     }
 
     /// Prints the header value for `algorithm` at the end of `out`.

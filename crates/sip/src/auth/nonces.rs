@@ -1,7 +1,7 @@
 //! Nonces that the server need not remember until they are used (RFC 7616 5.4), and the replay window of `nc`.
 //!
-//! A nonce is its own record: when it was issued, a serial number, and an HMAC-SHA-256 over both. Memory is spent
-//! only on those with which somebody has authenticated, and that table is bounded.
+//! A nonce is its own record: when it was issued, a serial number, and an HMAC-SHA-256 over both and over whom it was
+//! given to. Memory is spent only on those with which somebody has authenticated, and that table is bounded.
 
 use std::collections::BTreeMap;
 
@@ -100,10 +100,21 @@ impl Nonces {
         }
     }
 
-    /// A fresh nonce.
-    pub fn issue(&mut self, unix_ms: u64) -> Nonce {
+    /// A fresh nonce for a source, as the driver names sources. It is nobody else's: who comes with it from there has
+    /// been answered there.
+    pub fn issue(&mut self, source: &[u8], unix_ms: u64) -> Nonce {
         self.serial = self.serial.wrapping_add(1);
-        Nonce::of(self.seal((unix_ms, self.serial)))
+        Nonce::of(self.seal((unix_ms, self.serial), source))
+    }
+
+    /// Whether this nonce was given to this source, and is in time.
+    #[must_use]
+    pub fn is_live(&self, nonce: &[u8], source: &[u8], unix_ms: u64) -> bool {
+        self.open(nonce, source).is_some_and(|serial| self.in_time(serial, unix_ms))
+    }
+
+    fn in_time(&self, (issued_ms, _): Serial, unix_ms: u64) -> bool {
+        issued_ms.saturating_add(self.lifetime_ms) >= unix_ms && issued_ms <= unix_ms.saturating_add(SKEW_MS)
     }
 
     /// The `opaque` of every challenge: it says that the challenge is ours, and nothing else.
@@ -120,12 +131,9 @@ impl Nonces {
 
     /// Whether this nonce is ours and in time, and this is the first time it comes with `nc`. To be asked after the
     /// digest was found right, so that nobody else can use up counts.
-    pub(super) fn accept(&mut self, nonce: &[u8], nc: u32, unix_ms: u64) -> bool {
-        let Some(serial) = self.open(nonce) else { return false };
-        let too_old = serial.0.saturating_add(self.lifetime_ms) < unix_ms;
-        if too_old || serial.0 > unix_ms.saturating_add(SKEW_MS) {
-            return false;
-        }
+    pub(super) fn accept(&mut self, nonce: &[u8], nc: u32, source: &[u8], unix_ms: u64) -> bool {
+        let serial = self.open(nonce, source).filter(|serial| self.in_time(*serial, unix_ms));
+        let Some(serial) = serial else { return false };
         if let Some(window) = self.used.get_mut(&serial) {
             return window.accept(nc);
         }
@@ -152,28 +160,28 @@ impl Nonces {
         }
     }
 
-    fn seal(&self, (unix_ms, serial): Serial) -> [u8; RAW] {
+    fn seal(&self, (unix_ms, serial): Serial, source: &[u8]) -> [u8; RAW] {
         let mut raw = [0; RAW];
         let (head, mac) = raw.split_at_mut(10);
         let fields = unix_ms.to_be_bytes().into_iter().skip(2).chain(serial.to_be_bytes());
         for (to, from) in head.iter_mut().zip(fields) {
             *to = from;
         }
-        let full = self.keyed.clone().chain_update(&*head).finalize().into_bytes();
+        let full = self.keyed.clone().chain_update(&*head).chain_update(source).finalize().into_bytes();
         for (to, from) in mac.iter_mut().zip(full) {
             *to = from;
         }
         raw
     }
 
-    /// The serial of a nonce that was sealed with our secret.
-    fn open(&self, nonce: &[u8]) -> Option<Serial> {
+    /// The serial of a nonce that was sealed with our secret for this source.
+    fn open(&self, nonce: &[u8], source: &[u8]) -> Option<Serial> {
         let raw = from_hex::<RAW>(nonce)?;
         let number = |from: usize, to: usize| {
             raw.get(from..to).map(|bytes| bytes.iter().fold(0u64, |n, b| (n << 8) | u64::from(*b)))
         };
         let serial = (number(0, 6)?, u32::try_from(number(6, 10)?).ok()?);
-        bool::from(self.seal(serial).ct_eq(&raw)).then_some(serial)
+        bool::from(self.seal(serial, source).ct_eq(&raw)).then_some(serial)
     }
 }
 

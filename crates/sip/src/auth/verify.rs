@@ -14,6 +14,8 @@ pub struct Asked<'a> {
     pub method: &'a [u8],
     /// The Request-URI as it stands in the request.
     pub request_uri: &'a [u8],
+    /// Where the request came from, as [`Nonces::issue`] was told.
+    pub source: &'a [u8],
     /// The time, Unix milliseconds.
     pub unix_ms: u64,
 }
@@ -28,6 +30,9 @@ pub enum Verdict {
     Stale,
     /// Wrong password or unknown user, never told apart: challenge again or refuse.
     Wrong,
+    /// The same, with a nonce that this source was not given lately: whoever sent it may be elsewhere. Challenge again,
+    /// and hold it against nobody.
+    Unproven,
     /// The credentials are for another Request-URI (RFC 7616 3.4.6): 400.
     OtherUri,
 }
@@ -60,9 +65,10 @@ pub fn verify(
     let realm = Choice::from(u8::from(credentials.realm == asked.realm));
     let right = same_digest(expected.as_ref(), credentials.response);
     if !bool::from(known & realm & right) {
-        return Verdict::Wrong;
+        let live = nonces.is_live(credentials.nonce, asked.source, asked.unix_ms);
+        return if live { Verdict::Wrong } else { Verdict::Unproven };
     }
-    if nonces.accept(credentials.nonce, credentials.nonce_count, asked.unix_ms) {
+    if nonces.accept(credentials.nonce, credentials.nonce_count, asked.source, asked.unix_ms) {
         Verdict::Ok
     } else {
         Verdict::Stale

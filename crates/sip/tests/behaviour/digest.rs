@@ -9,7 +9,8 @@ const REALM: &[u8] = b"example.com";
 const URI: &[u8] = b"sip:example.com";
 const LOGIN: Login<'static> = Login { user: b"1001", password: b"secret-1001" };
 
-const ASKED: Asked<'static> = Asked { realm: REALM, method: b"REGISTER", request_uri: URI, unix_ms: NOW };
+const ASKED: Asked<'static> =
+    Asked { realm: REALM, method: b"REGISTER", request_uri: URI, source: b"", unix_ms: NOW };
 
 fn nonces() -> Nonces {
     Nonces::new(&[7; 32], 300_000, 100)
@@ -22,7 +23,7 @@ fn ha1() -> Ha1 {
 /// A challenge as it is printed.
 fn challenge(nonces: &mut Nonces, algorithm: Algorithm, at: u64) -> Vec<u8> {
     let mut line = Vec::new();
-    Offer::new(nonces, REALM, None, false, at).write(algorithm, &mut line);
+    Offer::new(nonces, REALM, None, false, (b"", at)).write(algorithm, &mut line);
     line
 }
 
@@ -228,7 +229,8 @@ fn a_client_takes_the_strongest_challenge_that_it_can_answer() {
 fn a_printed_challenge_reads_back() {
     let mut nonces = nonces();
     let mut line = Vec::new();
-    Offer::new(&mut nonces, REALM, Some(b"sip:example.com"), true, NOW).write(Algorithm::Sha256, &mut line);
+    Offer::new(&mut nonces, REALM, Some(b"sip:example.com"), true, (b"", NOW))
+        .write(Algorithm::Sha256, &mut line);
     let challenge = Challenge::parse(&line).unwrap();
     assert!(challenge.stale && challenge.qop_auth);
     assert_eq!((challenge.realm, challenge.domain), (REALM, Some(&b"sip:example.com"[..])));

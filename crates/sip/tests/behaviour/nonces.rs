@@ -15,7 +15,7 @@ struct Phone {
 impl Phone {
     fn challenged(nonces: &mut Nonces, at: u64) -> Self {
         let mut challenge = Vec::new();
-        Offer::new(nonces, b"r", None, false, at).write(Algorithm::Md5, &mut challenge);
+        Offer::new(nonces, b"r", None, false, (b"", at)).write(Algorithm::Md5, &mut challenge);
         Phone { challenge }
     }
 
@@ -23,7 +23,8 @@ impl Phone {
         let challenge = Challenge::parse(&self.challenge).unwrap();
         let line = answer(&challenge, LOGIN, b"REGISTER", b"sip:r", b"c", nc);
         let ha1 = Ha1::from_password(LOGIN.user, b"r", LOGIN.password);
-        let asked = Asked { realm: b"r", method: b"REGISTER", request_uri: b"sip:r", unix_ms: at };
+        let asked =
+            Asked { realm: b"r", method: b"REGISTER", request_uri: b"sip:r", source: b"", unix_ms: at };
         verify(nonces, &Credentials::parse(&line).unwrap(), Some(&ha1), asked)
     }
 }
@@ -51,6 +52,24 @@ fn an_expired_nonce_is_stale_and_so_is_one_from_the_future() {
     assert_eq!(phone.registers(&mut nonces, 2, NOW + 300_001), Verdict::Stale);
     let ahead = Phone::challenged(&mut nonces, NOW + 400_000);
     assert_eq!(ahead.registers(&mut nonces, 1, NOW), Verdict::Stale);
+}
+
+#[test]
+fn a_nonce_that_was_given_to_another_source_proves_nothing() {
+    let mut nonces = nonces(10);
+    let mut challenge = Vec::new();
+    Offer::new(&mut nonces, b"r", None, false, (b"there", NOW)).write(Algorithm::Md5, &mut challenge);
+    let challenge = Challenge::parse(&challenge).unwrap();
+    let mut judge = |password: &[u8], nc, source: &[u8]| {
+        let line = answer(&challenge, Login { password, ..LOGIN }, b"REGISTER", b"sip:r", b"c", nc);
+        let ha1 = Ha1::from_password(LOGIN.user, b"r", LOGIN.password);
+        let asked = Asked { realm: b"r", method: b"REGISTER", request_uri: b"sip:r", source, unix_ms: NOW };
+        verify(&mut nonces, &Credentials::parse(&line).unwrap(), Some(&ha1), asked)
+    };
+    assert_eq!(judge(LOGIN.password, 1, b"here"), Verdict::Stale);
+    assert_eq!(judge(b"wrong", 1, b"here"), Verdict::Unproven);
+    assert_eq!(judge(b"wrong", 1, b"there"), Verdict::Wrong);
+    assert_eq!(judge(LOGIN.password, 1, b"there"), Verdict::Ok);
 }
 
 #[test]

@@ -52,6 +52,8 @@ struct Who<'a> {
     extension: Option<(&'a str, &'a Presentation)>,
     believed: bool,
     privacy: Privacy,
+    /// He calls for help: who answers must know who he is, whatever he or the operator withholds from others.
+    for_help: bool,
 }
 
 impl Call {
@@ -64,11 +66,13 @@ impl Call {
         };
         let request = &setup.request;
         let env = request.envelope().ok()?;
+        let for_help = rooms.ledger.is_emergency(self.uuid);
         let who = Who {
             display: env.from.display,
             extension: own(&directory, from),
             believed: believes(&directory, from),
-            privacy: Privacy::of(request),
+            privacy: if for_help { Privacy::default() } else { Privacy::of(request) },
+            for_help,
         };
         let ours = rooms.lines.sent_by.as_bytes();
         let sent_on = &self.sent_on;
@@ -124,8 +128,9 @@ fn to_trunk(
     ours: &[u8],
     sent_on: &[SentOn],
 ) -> Presented {
-    let restricted =
-        who.extension.is_some_and(|(_, own)| own.restricted || trunk.restricted) && !who.privacy.is_refused();
+    let restricted = who.extension.is_some_and(|(_, own)| own.restricted || trunk.restricted)
+        && !who.privacy.is_refused()
+        && !who.for_help;
     let withheld = (who.privacy.withholds() && !trunk.trusted) || restricted;
     let passage = Passage {
         believed: who.believed,

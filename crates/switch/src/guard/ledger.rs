@@ -163,6 +163,12 @@ impl Ledger {
         }
     }
 
+    /// Whether a call is an emergency call.
+    #[must_use]
+    pub fn is_emergency(&self, uuid: u128) -> bool {
+        self.emergencies.contains_key(&uuid)
+    }
+
     /// A call is an emergency call.
     pub fn emergency(&mut self, uuid: u128) {
         self.emergencies.insert(uuid, ());

@@ -1,8 +1,9 @@
 //! Lock-outs: a source that gives wrong credentials too often is not listened to for a while, with the one user, or with
 //! any.
 //!
-//! The user counts as he is named, whether there is such a number or not, so that a lock-out tells nobody which numbers
-//! exist. What is remembered is bounded: beyond it whatever would be forgotten first is forgotten now.
+//! A source is locked out for the number of its users who fail, not for how often one does: phones that kept an old
+//! password behind the address of an office lock out themselves. The user counts as he is named, whether there is such a
+//! number or not, so that a lock-out tells nobody which numbers exist. What is remembered is bounded: beyond it whatever would be forgotten first is forgotten now.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::policy::Policy;
-use crate::limits::MAX_LOCKS;
+use crate::limits::{LOCKED_PROOF_INTERVAL, MAX_LOCKS};
 
 /// A source with one user, or with any (`None`).
 pub type Who = (IpAddr, Option<Arc<str>>);
@@ -21,6 +22,8 @@ struct Count {
     locked: bool,
     /// Forgotten then.
     ends: Instant,
+    /// When his credentials are judged again, though he is locked out: see [`Locks::may_prove`].
+    judged_from: Option<Instant>,
 }
 
 /// See the module.
@@ -43,33 +46,63 @@ pub struct Failed {
 }
 
 impl Locks {
-    /// Whether this user may not try from this source (see [`source_of`](super::source_of)) now.
+    /// Whether this user may not try from this source (see [`source_of`](super::source_of)) now. `resident`: he is
+    /// registered there, so that the lock-out of the source does not concern him.
     #[must_use]
-    pub fn holds(&self, source: IpAddr, user: &str, now: Instant) -> bool {
-        let locked = |who: &Who| self.counts.get(who).is_some_and(|count| count.locked && count.ends > now);
-        self.locked > 0 && (locked(&(source, None)) || locked(&(source, Some(user.into()))))
+    pub fn holds(&self, source: IpAddr, user: &str, resident: bool, now: Instant) -> bool {
+        self.locked > 0
+            && ((!resident && self.is_locked(&(source, None), now))
+                || self.is_locked(&(source, Some(user.into())), now))
+    }
+
+    fn is_locked(&self, who: &Who, now: Instant) -> bool {
+        self.counts.get(who).is_some_and(|count| count.locked && count.ends > now)
+    }
+
+    /// Whether somebody who is locked out may show credentials all the same, because he calls for help: once in
+    /// [`LOCKED_PROOF_INTERVAL`], so that this is no way to guess.
+    pub fn may_prove(&mut self, source: IpAddr, user: &str, now: Instant) -> bool {
+        let of_user: Who = (source, Some(user.into()));
+        let held = [(source, None), of_user].into_iter().filter(|who| self.is_locked(who, now));
+        let held: Vec<Who> = held.collect();
+        let waits =
+            |who: &Who| self.counts.get(who).and_then(|count| count.judged_from).is_some_and(|at| at > now);
+        if held.iter().any(waits) {
+            return false;
+        }
+        for who in held {
+            if let Some(count) = self.counts.get_mut(&who) {
+                count.judged_from = Some(now + LOCKED_PROOF_INTERVAL);
+            }
+        }
+        true
     }
 
     /// Notes wrong credentials.
     pub fn failed(&mut self, source: IpAddr, user: &str, policy: &Policy, now: Instant) -> Failed {
         self.forget(now);
         let (failures, user_locked) =
-            self.count((source, Some(user.into())), policy.lockout_after, policy, now);
-        let (_, source_locked) = self.count((source, None), policy.lockout_source_after, policy, now);
+            self.count((source, Some(user.into())), 1, policy.lockout_after, policy, now);
+        let users = self.counts.range((source, None)..).take_while(|(who, _)| who.0 == source);
+        let users = u32::try_from(users.filter(|(who, _)| who.1.is_some()).count()).unwrap_or(u32::MAX);
+        let limit = policy.lockout_source_after;
+        let source_locked =
+            limit > 0 && users >= limit && self.count((source, None), users, limit, policy, now).1;
         Failed { failures, user_locked, source_locked }
     }
 
     /// The number of failures, and whether this one locks.
-    fn count(&mut self, who: Who, limit: u32, policy: &Policy, now: Instant) -> (u32, bool) {
+    fn count(&mut self, who: Who, more: u32, limit: u32, policy: &Policy, now: Instant) -> (u32, bool) {
         let before = self.take(&who);
-        let failures = before.map_or(0, |count| count.failures).saturating_add(1);
+        let failures = before.map_or(0, |count| count.failures).saturating_add(more);
         let was = before.is_some_and(|count| count.locked);
         let locked = was || (limit > 0 && failures >= limit);
         let ends = match before.filter(|_| was) {
             Some(count) => count.ends,
             None => now + if locked { policy.lockout_time } else { policy.lockout_window },
         };
-        self.put(who, Count { failures, locked, ends });
+        let judged_from = before.and_then(|count| count.judged_from);
+        self.put(who, Count { failures, locked, ends, judged_from });
         (failures, locked && !was)
     }
 
@@ -159,15 +192,15 @@ mod tests {
     fn a_user_is_locked_out_at_his_source_alone_and_for_its_time_alone() {
         let (mut locks, start) = (Locks::default(), Instant::now());
         for failures in 1..=3 {
-            assert!(!locks.holds(ip(1), "1001", start));
+            assert!(!locks.holds(ip(1), "1001", false, start));
             let failed = locks.failed(ip(1), "1001", &policy(), start);
             assert_eq!(failed, Failed { failures, user_locked: failures == 3, source_locked: false });
         }
-        assert!(locks.holds(ip(1), "1001", start));
-        assert!(!locks.holds(ip(1), "1002", start), "another user there");
-        assert!(!locks.holds(ip(2), "1001", start), "he himself elsewhere");
-        assert!(locks.holds(ip(1), "1001", start + TIME - Duration::from_millis(1)));
-        assert!(!locks.holds(ip(1), "1001", start + TIME));
+        assert!(locks.holds(ip(1), "1001", false, start));
+        assert!(!locks.holds(ip(1), "1002", false, start), "another user there");
+        assert!(!locks.holds(ip(2), "1001", false, start), "he himself elsewhere");
+        assert!(locks.holds(ip(1), "1001", false, start + TIME - Duration::from_millis(1)));
+        assert!(!locks.holds(ip(1), "1001", false, start + TIME));
         assert_eq!(locks.failed(ip(1), "1001", &policy(), start + TIME).failures, 1, "it begins anew");
     }
 
@@ -178,9 +211,38 @@ mod tests {
             .map(|user| locks.failed(ip(1), user, &policy(), now).source_locked)
             .into();
         assert_eq!(failed, [false, false, false, false, true, false], "said once");
-        assert!(locks.holds(ip(1), "1001", now) && !locks.holds(ip(2), "1001", now));
+        assert!(locks.holds(ip(1), "1001", false, now) && !locks.holds(ip(2), "1001", false, now));
+        assert!(!locks.holds(ip(1), "1001", true, now), "who is registered there stays");
         assert_eq!(locks.release(ip(1)), 1);
-        assert!(!locks.holds(ip(1), "1001", now));
+        assert!(!locks.holds(ip(1), "1001", false, now));
+    }
+
+    #[test]
+    fn a_few_users_who_fail_for_ever_lock_out_nobody_else() {
+        let (mut locks, start) = (Locks::default(), Instant::now());
+        for n in 0..1_000 {
+            let now = start + Duration::from_secs(n);
+            for user in ["old", "older"]
+                .into_iter()
+                .filter(|user| !locks.holds(ip(1), user, false, now))
+                .collect::<Vec<_>>()
+            {
+                assert!(!locks.failed(ip(1), user, &policy(), now).source_locked);
+            }
+            assert!(!locks.holds(ip(1), "1001", false, now));
+        }
+    }
+
+    #[test]
+    fn who_is_locked_out_and_calls_for_help_is_judged_now_and_then() {
+        let (mut locks, now) = (Locks::default(), Instant::now());
+        for _ in 0..3 {
+            locks.failed(ip(1), "1001", &policy(), now);
+        }
+        assert!(locks.may_prove(ip(1), "1001", now));
+        assert!(!locks.may_prove(ip(1), "1001", now + LOCKED_PROOF_INTERVAL - Duration::from_millis(1)));
+        assert!(locks.may_prove(ip(1), "1001", now + LOCKED_PROOF_INTERVAL));
+        assert!(locks.may_prove(ip(1), "1002", now), "another is judged always");
     }
 
     #[test]
@@ -200,7 +262,7 @@ mod tests {
         for _ in 0..1_000 {
             locks.failed(ip(1), "1001", &never, now);
         }
-        assert!(!locks.holds(ip(1), "1001", now));
+        assert!(!locks.holds(ip(1), "1001", false, now));
     }
 
     #[test]
@@ -218,6 +280,6 @@ mod tests {
             );
         }
         assert!(locks.counts.len() <= MAX_LOCKS && locks.ends.len() == locks.counts.len());
-        assert!(locks.holds(ip(1), "held", start), "what ends late is kept");
+        assert!(locks.holds(ip(1), "held", false, start), "what ends late is kept");
     }
 }

@@ -51,7 +51,7 @@ pub struct Policy {
 }
 
 /// What the User-Agent of scanners and fraud tools says, as they come.
-pub const SCANNER_AGENTS: [&str; 12] = [
+pub const SCANNER_AGENTS: [&str; 10] = [
     "friendly-scanner",
     "friendly-request",
     "sipvicious",
@@ -59,9 +59,7 @@ pub const SCANNER_AGENTS: [&str; 12] = [
     "sip-scan",
     "sipscan",
     "sundayddr",
-    "iwar",
     "sivus",
-    "smap",
     "pplsip",
     "vaxsipuseragent",
 ];

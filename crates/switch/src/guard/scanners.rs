@@ -1,13 +1,13 @@
 //! Known scanners, by what they say of themselves; and requests for domains that nobody has here.
 
-use tandem_sip::{HeaderName, Message, Uri};
+use tandem_sip::{HeaderName, Message, NameAddr, Uri};
 
 use super::policy::Policy;
 
 /// Why a request is taken for a scanner's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sign {
-    /// Its User-Agent or From.
+    /// Its User-Agent, or the name in its From.
     Agent,
     /// It is for none of `domains`.
     Domain,
@@ -41,6 +41,12 @@ impl Patterns {
         Self { begins: (0..=u8::MAX).map(|byte| begins(byte.to_ascii_lowercase())).collect(), words }
     }
 
+    /// Whether the text is one of the words.
+    #[must_use]
+    pub fn name(&self, text: &[u8]) -> bool {
+        self.words.iter().any(|word| text.eq_ignore_ascii_case(word.as_bytes()))
+    }
+
     /// Whether a word is in the text.
     #[must_use]
     pub fn are_in(&self, text: &[u8]) -> bool {
@@ -58,9 +64,12 @@ impl Patterns {
 /// Whether this is a scanner's request.
 #[must_use]
 pub fn sign(policy: &Policy, request: &Message) -> Option<Sign> {
-    let headers = [HeaderName::UserAgent, HeaderName::From];
-    let mut values = headers.iter().filter_map(|name| request.header(*name));
-    if values.any(|value| policy.scanner_agents.are_in(value)) {
+    let agents = &policy.scanner_agents;
+    // People have names with such words in them, and tags are drawn by chance: only the whole name counts.
+    let from = request.header(HeaderName::From).and_then(|from| NameAddr::parse(from).ok());
+    if request.header(HeaderName::UserAgent).is_some_and(|agent| agents.are_in(agent))
+        || from.is_some_and(|from| agents.name(&from.display_unquoted()))
+    {
         return Some(Sign::Agent);
     }
     (!policy.domains.is_empty() && !is_ours(policy, request)).then_some(Sign::Domain)
@@ -102,6 +111,11 @@ mod tests {
         assert_eq!(of("\"sipvicious\"<sip:100@1.1.1.1>", "Asterisk PBX"), Some(Sign::Agent));
         assert_eq!(of("<sip:100@1.1.1.1>", "Yealink SIP-T46S 66.85"), None);
         assert_eq!(of("<sip:100@1.1.1.1>", ""), None);
+        assert_eq!(
+            of("\"Ann Sipclithero\" <sip:sipcli@1.1.1.1>;x=sipvicious", "phone"),
+            None,
+            "people and chance"
+        );
         let nobody = Policy { scanner_agents: Patterns::default(), ..policy.clone() };
         assert_eq!(judged(&nobody, "sip:100@192.0.2.9", "<sip:a@b>", "friendly-scanner"), None);
     }

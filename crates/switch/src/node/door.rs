@@ -15,7 +15,7 @@ use crate::directory::{DnId, TrunkId, contains};
 use crate::event::Event;
 use crate::explain::KnownBy;
 use crate::guard::{Incident, Manner, Offence, incident, scanners, source_of};
-use crate::limits::MAX_HELD_OUTPUTS;
+use crate::limits::{LOCKED_PROOF_INTERVAL, MAX_HELD_OUTPUTS};
 use crate::overload::{self, Burden, Class, Load};
 use crate::reject::Reject;
 use crate::rooms::{Device, Rooms};
@@ -44,7 +44,7 @@ impl Node {
     ) -> Door {
         let rooms = &mut self.rooms;
         if env.cseq.method == Method::Invite && rooms.asks_for_help(request) {
-            return Door::Open;
+            return rooms.help_at_the_door(flow, request, env);
         }
         if trunk.is_none() && !rooms.directory.options.guard.allows(flow.remote.ip()) {
             let door = rooms.stranger(flow, request, env);
@@ -158,14 +158,14 @@ impl Rooms {
         if !policy.admits(flow.local, flow.remote.ip()) {
             return self.turned_away(Offence::Denied, Manner::Silence, flow, request, env);
         }
-        if let Some(sign) = scanners::sign(policy, request) {
+        if let Some(sign) = scanners::sign(policy, request).filter(|_| !self.is_known_flow(flow, env)) {
             let turned = self.turned_away(Offence::Scanner(sign), policy.scanners, flow, request, env);
             if policy.scanners == Manner::Silence {
                 return turned;
             }
         }
         let (source, now) = (source_of(flow.remote.ip()), self.now.mono);
-        if self.guard.locks.holds(source, &claimed(env), now) && !self.is_known_flow(flow, env) {
+        if self.is_locked_out(flow, env) {
             self.counters.refused_locked_out += 1;
             return match policy.lockout_answer {
                 Manner::Answer => Door::Refused(Reject::new(403)),
@@ -180,6 +180,32 @@ impl Rooms {
             return self.turned_away(Offence::TooFast, policy.limit_answer, flow, request, env);
         }
         Door::Open
+    }
+
+    /// Whoever calls for help comes in, but credentials are not judged without end of who is locked out.
+    fn help_at_the_door(&mut self, flow: Flow, request: &Message, env: &Envelope<'_>) -> Door {
+        let shows = request.header(HeaderName::Authorization).is_some();
+        if !shows || self.directory.options.emergency.without_credentials || !self.is_locked_out(flow, env) {
+            return Door::Open;
+        }
+        if self.guard.locks.may_prove(source_of(flow.remote.ip()), &claimed(env), self.now.mono) {
+            return Door::Open;
+        }
+        self.counters.refused_locked_out += 1;
+        let after = LOCKED_PROOF_INTERVAL.as_secs().to_string();
+        Door::Refused(Reject::because(503, "Locked Out").with(HeaderName::RetryAfter, after))
+    }
+
+    /// Whether the sender is locked out: not by the flow of his own phone, nor for others at the source that he is
+    /// registered at.
+    fn is_locked_out(&self, flow: Flow, env: &Envelope<'_>) -> bool {
+        let user = claimed(env);
+        let source = source_of(flow.remote.ip());
+        let dn = self.directory.find(user.as_bytes());
+        let resident = dn.is_some_and(|dn| {
+            self.registrar.bindings(dn).any(|binding| source_of(binding.flow().remote.ip()) == source)
+        });
+        self.guard.locks.holds(source, &user, resident, self.now.mono) && !self.is_known_flow(flow, env)
     }
 
     /// Notes why, and how it is said.
@@ -204,12 +230,11 @@ impl Rooms {
         dn.is_some_and(|dn| self.registrar.is_from_binding(dn, flow))
     }
 
-    /// An INVITE over UDP of somebody who has proven nothing.
+    /// An INVITE over UDP of somebody who has shown by nothing but words, if at all, that he is where it came from.
     pub(crate) fn is_strangers_invite(&self, flow: Flow, request: &Message, env: &Envelope<'_>) -> bool {
         env.cseq.method == Method::Invite
             && !flow.transport.is_reliable()
             && self.directory.options.authenticate.invite
-            && request.header(HeaderName::Authorization).is_none()
             && self.trunks.identify(&self.directory, flow).is_none()
             && !self.is_known_flow(flow, env)
     }
@@ -227,7 +252,8 @@ impl Rooms {
         purpose: Purpose,
     ) -> Result<(), Reject> {
         let failures = self.admission.failures();
-        let proven = self.admission.check(request, env, &self.directory, dn, purpose, self.now);
+        let proven =
+            self.admission.check(request, env, &self.directory, dn, (purpose, flow.remote.ip()), self.now);
         if self.admission.failures() > failures {
             self.failed(flow, request, env);
         } else if proven.is_ok() {

@@ -153,7 +153,8 @@ impl Node {
             builder.raw_header(b"Service-Route", route.as_bytes());
         }
         if rooms.directory.options.authenticate.register {
-            builder.raw_header(b"Authentication-Info", &rooms.admission.next_nonce(rooms.now));
+            builder
+                .raw_header(b"Authentication-Info", &rooms.admission.next_nonce(flow.remote.ip(), rooms.now));
         }
         builder.header(HeaderName::Date, &http_date(rooms.now.unix_ms));
         let payload = builder.finish(b"");

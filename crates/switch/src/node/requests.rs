@@ -136,6 +136,8 @@ impl Node {
         if !for_help && let Some(reject) = self.drain_answer(flow, request) {
             return Err(reject);
         }
+        // Before anybody proves who he is: what cannot become a call tells nobody whether a password is right.
+        check_dialog(request, env)?;
         let (origin, known_by) = self.origin(flow, request, env)?;
         let refusal = self.rooms.directory.session_timer(origin).refusal(request);
         if let Some(refusal) = refusal.filter(|_| !for_help) {
@@ -146,8 +148,7 @@ impl Node {
             self.rooms.counters.refused_full += 1;
             return Err(Reject::full());
         }
-        check_dialog(request, env)?;
-        if Privacy::of(request).is_beyond() {
+        if !for_help && Privacy::of(request).is_beyond() {
             return Err(Reject::because(500, "Requested Privacy Not Available"));
         }
         let mut found = route(&mut self.rooms, &self.floor.agents, origin, request, env);

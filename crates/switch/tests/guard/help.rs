@@ -162,3 +162,21 @@ fn a_trunk_does_not_reach_the_emergency_services_through_this_switch() {
     bed.receive(GATEWAY, &invite("0301", GATEWAY, "112", "a"));
     assert_eq!(bed.take(GATEWAY).pop().and_then(|m| m.code()), Some(404));
 }
+
+#[test]
+fn who_calls_for_help_is_named_whatever_is_withheld_from_others() {
+    let mut bed = Bed::with(guarded(|options, extensions| {
+        options.emergency = Emergency {
+            numbers: vec![number("112", "112")],
+            trunks: vec![TrunkId(0)],
+            without_credentials: false,
+        };
+        for extension in extensions {
+            Arc::make_mut(&mut extension.class).presentation.restricted = true;
+        }
+    }));
+    assert_eq!(bed.tries("1001", CALLER, "secret-1001", 1), Some(200));
+    let text = with(&invite("1001", CALLER, "112", "a"), "Privacy: id;session;critical");
+    let from = header(&called(&mut bed, &text), HeaderName::From);
+    assert!(from.starts_with("\"A\" <sip:1001@"), "{from}");
+}

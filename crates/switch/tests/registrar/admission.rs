@@ -1,5 +1,7 @@
 //! The digest gate (RFC 3261 22).
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use crate::desk::{Desk, Register};
 use tandem_sip::HeaderName;
 use tandem_sip::auth::{Algorithm, Challenge, Ha1, Login, answer};
@@ -8,6 +10,7 @@ use tandem_switch::admission::{Admission, Purpose};
 use tandem_switch::directory::{Authenticate, DnClass, Options, Secret};
 
 const URI: &[u8] = b"sip:198.51.100.1";
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 
 struct Gate {
     desk: Desk,
@@ -28,7 +31,14 @@ impl Gate {
         let message = phone.message();
         let env = message.envelope().unwrap();
         let dn = self.desk.directory.find(phone.to.as_bytes());
-        self.admission.check(&message, &env, &self.desk.directory, dn, Purpose::Register, self.desk.now)
+        self.admission.check(
+            &message,
+            &env,
+            &self.desk.directory,
+            dn,
+            (Purpose::Register, HERE),
+            self.desk.now,
+        )
     }
 
     /// The challenge for this algorithm that a request without credentials gets.
@@ -186,7 +196,7 @@ fn what_need_not_be_proven_passes() {
     let (directory, now) = (&gate.desk.directory, gate.desk.now);
     let dn = directory.find(b"1001");
     assert_eq!(
-        gate.admission.check(&message, &env, directory, dn, Purpose::Invite, now).unwrap_err().status,
+        gate.admission.check(&message, &env, directory, dn, (Purpose::Invite, HERE), now).unwrap_err().status,
         401
     );
 }
