@@ -225,7 +225,7 @@ impl Rooms {
     /// would be sent again and again to an address that he may have made up: until somebody has proven who he is, nothing
     /// of what he sends may cost memory or bring more than he sent (RFC 3261 8.2.7).
     pub fn refuse(&mut self, txn: TxnId, flow: Flow, request: &Message, env: &Envelope<'_>, reject: &Reject) {
-        if reject.status == 401 || self.is_strangers_invite(flow, request, env) {
+        if reject.status == 401 || self.is_strangers_invite(flow, env) {
             self.refuse_and_forget(txn, flow, request, env, reject);
         } else {
             let tag = self.ids.tag();

@@ -231,7 +231,7 @@ impl Rooms {
     }
 
     /// An INVITE over UDP of somebody who has shown by nothing but words, if at all, that he is where it came from.
-    pub(crate) fn is_strangers_invite(&self, flow: Flow, request: &Message, env: &Envelope<'_>) -> bool {
+    pub(crate) fn is_strangers_invite(&self, flow: Flow, env: &Envelope<'_>) -> bool {
         env.cseq.method == Method::Invite
             && !flow.transport.is_reliable()
             && self.directory.options.authenticate.invite
