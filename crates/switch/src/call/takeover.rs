@@ -108,7 +108,9 @@ impl Call {
         self.leg_ended(rooms, usize::from(leg), by, reason);
         self.tell(rooms, News::Ended { leg, by, reason });
         self.tell(rooms, News::Answered { leg: no });
-        if !gone {
+        if gone {
+            self.lose(rooms, &mut before, by, EndReason::Bye);
+        } else {
             self.hang_up_on(rooms, &mut before);
         }
         self.depart(before.dialog);

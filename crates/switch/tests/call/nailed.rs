@@ -5,11 +5,12 @@ use std::time::Duration;
 use tandem_sip::{HeaderName, Message};
 use tandem_switch::call::control::{Make, Operation};
 use tandem_switch::call::{EndReason, Line, NailUp, News};
-use tandem_switch::directory::DnId;
+use tandem_switch::directory::{DnId, Watchers};
 
-use crate::floor::{QUEUE, bed, made, on_to};
+use crate::floor::{QUEUE, bed, made, on_to, with_floor};
 use crate::support::{
-    Bed, CALLEE, CALLER, answer, body, cancel_of, from_callee, header, in_dialog, invite, line, sdp,
+    Bed, CALLEE, CALLER, OTHER, answer, body, cancel_of, from_callee, header, in_dialog, invite, line, sdp,
+    with,
 };
 
 const PHONE: &str = "10.0.0.33:5060";
@@ -292,6 +293,29 @@ fn who_logs_in_again_during_the_call_keeps_it() {
     bed.receive(CALLER, &in_dialog(&answered, "BYE", 2, CALLER, ""));
     bed.take(CALLER);
     bed.goes_home();
+}
+
+#[test]
+fn a_phone_that_hangs_up_while_its_place_is_taken_ends_the_connection() {
+    let mut bed = Bed::with(with_floor(|options| {
+        options.dr_peer_trunk = None;
+        options.events.dialog_watchers = Watchers::Only(["1004".into()].into());
+    }));
+    bed.register("1001", CALLER);
+    bed.register("1004", OTHER);
+    let first = bed.nailed(0);
+    bed.over_the_line(&first, "one");
+    let ours = header(&first, HeaderName::From);
+    let (_, tag) = ours.split_once(";tag=").unwrap();
+    let place = format!("Replaces: {};to-tag={tag};from-tag=nail", header(&first, HeaderName::CallId));
+    bed.receive(OTHER, &with(&call("1004", OTHER, "pick"), &place));
+    let asked = bed.one(CALLER);
+    bed.receive(PHONE, &from_callee(&first, "nail", "BYE", 1, PHONE, ""));
+    assert_eq!(bed.one(PHONE).code(), Some(200));
+    assert_eq!(bed.line_state(), Some(Line::Busy), "it is not decided yet");
+    bed.receive(CALLER, &ok(&asked, "", CALLER, "caller"));
+    assert!(bed.take(PHONE).is_empty());
+    assert_eq!(bed.line_state(), None, "calls ring the phone from now on");
 }
 
 #[test]
