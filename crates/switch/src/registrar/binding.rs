@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tandem_peer::replica::{Reader, Record, Writer};
-use tandem_sip::{Flow, Params, Transport, Uri};
+use tandem_sip::lexer::split_element;
+use tandem_sip::{Flow, NameAddr, Params, Transport, Uri};
 
 use super::ghost::{Ghost, Quarantine};
 use super::{contact, reach};
@@ -26,7 +27,7 @@ pub struct Binding {
     flow: Flow,
     /// Where the REGISTER came from, when that is not where requests go.
     source: Option<Box<SocketAddr>>,
-    /// The contact names an address at which the phone can be dialled when its connection is gone.
+    /// The contact, or its Path, names an address that can be dialled when its connection is gone.
     dialable: bool,
     /// It is reached where its REGISTER came from, whatever its contact says.
     nat: bool,
@@ -96,17 +97,15 @@ impl Binding {
         (self.dialable, self.nat, self.quarantine) = (facts.dialable, facts.nat, None);
     }
 
-    /// The connection that leads to the phone is gone. What remains is its contact's own address, if it has one that
-    /// can be dialled; otherwise, and if it was a flow of RFC 5626, the phone cannot be reached until it registers
-    /// again, and the binding is removed `until` then.
+    /// The connection that leads to the phone is gone. What remains is the address of the first proxy of its Path, or its
+    /// contact's own, if it has one that can be dialled; otherwise, and if it was a flow of RFC 5626 that ended here, the
+    /// phone cannot be reached until it registers again, and the binding is removed `until` then.
     pub(super) fn lose_connection(&mut self, until: Deadline) {
         if self.flow.conn == 0 {
             return;
         }
         let source = self.source();
-        let dialled =
-            Uri::parse(self.uri()).ok().and_then(|uri| reach::address_of(&uri, self.flow.transport));
-        match dialled.filter(|_| self.dialable && self.reg_id == 0) {
+        match self.redialled().filter(|_| self.dialable) {
             Some(remote) => {
                 self.flow.remote = remote;
                 self.source = (source != remote).then(|| Box::new(source));
@@ -114,6 +113,18 @@ impl Binding {
             None => self.put_away(Ghost::ConnectionClosed, until),
         }
         self.flow.conn = 0;
+    }
+
+    /// Where the phone, or the proxy in front of it, would be dialled.
+    fn redialled(&self) -> Option<SocketAddr> {
+        let transport = self.flow.transport;
+        if self.path_len != 0 {
+            let (first, _) = split_element(self.path());
+            let proxy = NameAddr::parse(first).and_then(|address| address.uri()).ok()?;
+            return reach::redial_proxy(&proxy, transport, self.source());
+        }
+        let uri = Uri::parse(self.uri()).ok().filter(|_| self.reg_id == 0)?;
+        reach::address_of(&uri, transport)
     }
 
     /// Takes it out of use.

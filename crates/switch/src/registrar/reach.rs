@@ -52,17 +52,27 @@ pub(super) fn reach(uri: &Uri<'_>, env: &Envelope<'_>, flow: Flow, directory: &D
 }
 
 /// The way to the first proxy of a Path: over the connection that brought the REGISTER, at the address that the proxy
-/// names, or where the REGISTER came from.
+/// names, or where the REGISTER came from. That connection is not the phone's: when it is gone, the proxy is dialled.
 pub(super) fn reach_proxy(first: &Uri<'_>, flow: Flow, directory: &Directory) -> Reach {
-    let on_connection = flow.transport.is_reliable();
+    if flow.transport.is_reliable() {
+        let dialable = matches!(flow.transport, Transport::Tcp | Transport::Tls);
+        return Reach { flow, dialable, nat: false };
+    }
     let transport = preferred_transport(first, flow, directory);
-    let named = address_of(first, transport.0)
-        .filter(|address| !on_connection && address.is_ipv4() == flow.remote.is_ipv4());
+    let named = address_of(first, transport.0).filter(|address| address.is_ipv4() == flow.remote.is_ipv4());
     let flow = match named {
         Some(remote) => Flow { transport: transport.0, local: transport.1, remote, conn: 0 },
         None => flow,
     };
     Reach { flow, dialable: false, nat: false }
+}
+
+/// Where the first proxy of a Path is dialled when the connection that it had made from `source` is gone: at the address
+/// it names; one that names none by its port, where it came from.
+pub(super) fn redial_proxy(first: &Uri<'_>, transport: Transport, source: SocketAddr) -> Option<SocketAddr> {
+    let named = address_of(first, transport).filter(|address| address.is_ipv4() == source.is_ipv4());
+    let port = first.port.unwrap_or(transport.default_port());
+    named.or_else(|| (port != 0).then(|| SocketAddr::new(source.ip(), port)))
 }
 
 /// The address that the URI's host and port name, if the host is an address that somebody can have.

@@ -1,9 +1,12 @@
 //! Flows (RFC 5626 6), paths (RFC 3327) and `nat`.
 
 use crate::desk::{Desk, Register, tcp, udp};
-use tandem_sip::HeaderName;
+use tandem_sip::{Flow, HeaderName, Transport};
 use tandem_switch::directory::{DnClass, Nat, Options, PathMode, Registration};
 use tandem_switch::registrar::Ghost;
+
+const PLAIN: &str = "<sip:1001@10.0.0.5>";
+const FLOW: &str = "<sip:1001@10.0.0.5>;+sip.instance=\"<urn:uuid:1>\";reg-id=1";
 
 fn flow(reg_id: u32, contact: &str) -> Register {
     let line = format!("<{contact}>;+sip.instance=\"<urn:uuid:1>\";reg-id={reg_id}");
@@ -118,6 +121,41 @@ fn a_path_that_names_a_host_leads_where_the_request_came_from() {
     let phone = Register::of("1001").contact("<sip:1001@10.0.0.5>");
     desk.register(&behind_proxy(phone, "<sip:edge.example.com;lr>")).unwrap();
     assert_eq!(desk.only("1001").flow(), udp("192.0.2.50:5060"));
+}
+
+#[test]
+fn a_proxy_whose_connection_closed_is_dialled_where_its_path_says_and_its_phones_stay_reachable() {
+    let (closed, tls) = (tcp("192.0.2.50:40100", 17), Transport::Tls);
+    let over_tls = Flow { transport: tls, ..closed };
+    for (over, contact, path, dialled) in [
+        (closed, PLAIN, "<sip:192.0.2.60:5070;transport=tcp;lr>,<sip:10.0.0.9;lr>", "192.0.2.60:5070"),
+        (closed, PLAIN, "<sip:edge.example.com;transport=tcp;lr>", "192.0.2.50:5060"),
+        (closed, PLAIN, "<sip:edge.example.com:5090;lr>", "192.0.2.50:5090"),
+        (over_tls, PLAIN, "<sip:edge.example.com;transport=tls;lr>", "192.0.2.50:5061"),
+        (closed, FLOW, "<sip:tok@192.0.2.50;transport=tcp;lr;ob>", "192.0.2.50:5060"),
+    ] {
+        let mut desk = Desk::new();
+        let phone = behind_proxy(Register::of("1001").contact(contact), path);
+        desk.register(&phone.flow(over)).unwrap();
+        assert_eq!(desk.only("1001").flow(), over, "{path}");
+        desk.flow_failed(over);
+        let binding = desk.only("1001");
+        assert!(binding.reachable(), "{path}");
+        let wanted = Flow { conn: 0, remote: dialled.parse().unwrap(), ..over };
+        assert_eq!(binding.flow(), wanted, "{path}");
+        assert_eq!(binding.source(), over.remote, "{path}");
+        assert_eq!(desk.registrar.poll_news(), None, "nothing happened to the phone");
+    }
+}
+
+#[test]
+fn a_proxy_that_came_over_a_websocket_cannot_be_dialled() {
+    let mut desk = Desk::new();
+    let over = Flow { transport: Transport::Ws, ..tcp("192.0.2.50:40100", 17) };
+    let phone = behind_proxy(Register::of("1001").contact(PLAIN), "<sip:192.0.2.50:80;transport=ws;lr>");
+    desk.register(&phone.flow(over)).unwrap();
+    desk.flow_failed(over);
+    assert!(!desk.only("1001").reachable());
 }
 
 #[test]
