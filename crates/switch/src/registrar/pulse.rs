@@ -1,4 +1,5 @@
-//! What is sent to phones over UDP so that the way to them stays open, and to find out whether they are there.
+//! What is sent to phones: over UDP so that the way to them stays open, and over any flow to find out whether they are
+//! there.
 //!
 //! A phone behind a NAT is sent something at an interval. A binding that was taken out of use is asked at growing
 //! intervals whether it lives after all.

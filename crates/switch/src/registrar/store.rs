@@ -47,13 +47,13 @@ impl Keys {
     }
 }
 
-/// What a binding is sent something for, if at all: a connection tells its end itself.
+/// What a binding is sent something for, if at all. A connection needs nothing to stay open; who is put away is asked over
+/// it all the same, for an open one proves that somebody is there only when he answers.
 fn pulse_of(binding: &Binding) -> Option<Kind> {
-    let flow = binding.flow();
     if !binding.reachable() {
-        return (flow.conn == 0 && binding.may_answer()).then_some(Kind::Ghost);
+        return binding.may_answer().then_some(Kind::Ghost);
     }
-    (binding.nat() && !flow.transport.is_reliable()).then_some(Kind::KeepAlive)
+    (binding.nat() && !binding.flow().transport.is_reliable()).then_some(Kind::KeepAlive)
 }
 
 impl Store {

@@ -126,6 +126,40 @@ fn what_is_superseded_is_asked_and_taken_back_when_it_answers() {
 }
 
 #[test]
+fn two_softphones_on_one_machine_keep_both_their_contacts_over_connections_too() {
+    let (first, second) = (tcp("192.0.2.10:40001", 17), tcp("192.0.2.10:40002", 18));
+    let mut desk = Desk::new();
+    desk.register(&phone("<sip:1001@192.0.2.10:40001;transport=tcp>").flow(first)).unwrap();
+    let other = phone("<sip:1001@192.0.2.10:40002;transport=tcp>").call_id("a-second-softphone");
+    desk.register(&other.flow(second)).unwrap();
+    assert_eq!(reachable(&desk).iter().filter(|reachable| **reachable).count(), 1);
+    let due = desk.registrar.pop_pulse(desk.now.mono).expect("it is asked over its connection");
+    let flow = desk.registrar.binding(due.dn, due.binding).unwrap().flow();
+    assert_eq!((due.kind, flow), (Kind::Ghost, first));
+    desk.registrar.asked(due.binding);
+    desk.registrar.answered(due.binding, &mut desk.log, desk.now);
+    assert_eq!(reachable(&desk), [true, true]);
+    desk.pass(60);
+    desk.expire();
+    assert_eq!(reachable(&desk), [true, true]);
+}
+
+#[test]
+fn a_connection_that_closes_while_its_phone_is_asked_ends_the_questions() {
+    let (first, second) = (tcp("192.0.2.10:40001", 17), tcp("192.0.2.10:40002", 18));
+    let mut desk = Desk::new();
+    desk.register(&phone("<sip:1001@10.0.0.5:40001;transport=tcp>").flow(first)).unwrap();
+    let again = phone("<sip:1001@10.0.0.5:40002;transport=tcp>").call_id("after-the-boot");
+    desk.register(&again.flow(second)).unwrap();
+    assert!(desk.registrar.next_pulse().is_some());
+    desk.flow_failed(first);
+    assert_eq!(desk.registrar.next_pulse(), None);
+    desk.pass(30);
+    desk.expire();
+    assert_eq!(reachable(&desk), [true]);
+}
+
+#[test]
 fn a_binding_in_quarantine_is_asked_at_growing_intervals_and_lives_when_its_phone_is_heard() {
     let mut desk = Desk::new();
     desk.register(&phone("<sip:1001@192.0.2.10>")).unwrap();
