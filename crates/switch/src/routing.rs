@@ -546,7 +546,11 @@ fn trunk_targets(
     }
     let ids = &mut rooms.ids;
     let draw = |most: u32| u32::try_from(ids.below(u64::from(most) + 1)).unwrap_or(0);
-    let ways = rooms.trunks.ways(now, rooms.now, draw);
+    let ways = if for_help {
+        rooms.trunks.ways_for_help(now, rooms.now, draw)
+    } else {
+        rooms.trunks.ways(now, rooms.now, draw)
+    };
     if ways.is_empty() {
         let located = rooms.trunks.targets(now).iter().any(|target| target.at.is_some());
         return Err((device, if located { Absent::LeftAlone } else { Absent::Unresolved }));

@@ -227,4 +227,9 @@ impl Line {
         let places = order(&usable, draw);
         places.into_iter().filter_map(|place| usable.get(usize::from(place)).copied()).collect()
     }
+
+    /// The places that asked to be left alone: a call for help goes there when every other place has been tried.
+    pub(super) fn resting(&self, now: Instant) -> impl Iterator<Item = Candidate> {
+        self.targets.iter().filter(move |target| target.rests(now)).filter_map(|target| target.at)
+    }
 }

@@ -189,6 +189,19 @@ impl Trunks {
         self.trunks.get(id.0 as usize).map(|line| line.ways(now.mono, draw)).unwrap_or_default()
     }
 
+    /// Where a call for help is sent: as any other, and then to the places that asked to be left alone.
+    #[must_use]
+    pub fn ways_for_help(
+        &self,
+        id: TrunkId,
+        now: Now,
+        draw: impl FnMut(u32) -> u32,
+    ) -> SmallVec<[Candidate; 2]> {
+        let mut ways = self.ways(id, now, draw);
+        ways.extend(self.trunks.get(id.0 as usize).into_iter().flat_map(|line| line.resting(now.mono)));
+        ways
+    }
+
     /// May calls be sent to this trunk?
     #[must_use]
     pub fn in_service(&self, id: TrunkId) -> bool {

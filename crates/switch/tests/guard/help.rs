@@ -180,3 +180,24 @@ fn who_calls_for_help_is_named_whatever_is_withheld_from_others() {
     let from = header(&called(&mut bed, &text), HeaderName::From);
     assert!(from.starts_with("\"A\" <sip:1001@"), "{from}");
 }
+
+#[test]
+fn a_trunk_that_asked_to_be_left_alone_is_asked_for_help_all_the_same() {
+    let mut bed = Bed::with(directory(|options, _, trunks| {
+        options.dr_peer_trunk = None;
+        options.emergency = Emergency {
+            numbers: vec![number("112", "112")],
+            trunks: vec![TrunkId(0)],
+            ..Emergency::default()
+        };
+        trunks.iter_mut().for_each(|trunk| trunk.oos = TrunkOptions::default());
+    }));
+    bed.receive(CALLER, &invite("1001", CALLER, "9123", "a"));
+    let offered = bed.one(GATEWAY);
+    bed.receive(GATEWAY, &with(&answer(&offered, 503, "g", GATEWAY, ""), "Retry-After: 60"));
+    bed.take(GATEWAY);
+    bed.receive(CALLER, &invite("1001", CALLER, "9123", "b"));
+    assert!(bed.take(GATEWAY).is_empty(), "other calls leave it alone");
+    bed.receive(CALLER, &invite("1001", CALLER, "112", "c"));
+    assert_eq!(bed.lines(GATEWAY), [format!("INVITE sip:112@{GATEWAY} SIP/2.0")]);
+}
