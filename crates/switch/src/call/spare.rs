@@ -137,12 +137,16 @@ impl Call {
         self.branch_lost(rooms, setup, InPathOutcome::NoAnswer);
     }
 
-    /// A trunk's 503 with Retry-After: its target gets no call until then (RFC 3261 21.5.4).
+    /// A trunk's 503 with Retry-After: its target gets no call until then (RFC 3261 21.5.4). Of the peer it holds for this
+    /// call only: under load it takes a share, and while its trunk is in service calls are forwarded.
     pub(super) fn asked_to_wait(&self, rooms: &mut Rooms, target: &Target, refusal: &Message) {
         if refusal.code() != Some(503) {
             return;
         }
         let Some(Device::Trunk(id)) = rooms.now_called(&self.directory, target.device) else { return };
+        if rooms.directory.options.dr_peer_trunk == Some(id) {
+            return;
+        }
         if let Some(wait) = refusal.header(HeaderName::RetryAfter).and_then(seconds) {
             let now = rooms.now;
             rooms.trunks.rest(id, target.flow, wait, now);

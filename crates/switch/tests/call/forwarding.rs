@@ -278,3 +278,14 @@ fn a_forward_that_rings_at_a_peer_that_is_drained_rings_on() {
     bed.receive(PEER, &answer(&forwarded, 200, "b", PEER, ""));
     assert!(codes(&bed.take(CALLER)).contains(&200));
 }
+
+#[test]
+fn a_call_that_the_peer_sheds_does_not_keep_the_next_from_being_forwarded() {
+    let mut bed = peered(false);
+    let forwarded = call(&mut bed).remove(0);
+    bed.receive(PEER, &with(&answer(&forwarded, 503, "b", PEER, ""), "Retry-After: 24"));
+    assert_eq!(bed.take(CALLER).last().and_then(Message::code), Some(480));
+    bed.take(PEER);
+    bed.receive(CALLER, &invite("1001", CALLER, "1002", "call2"));
+    assert_eq!(bed.lines(PEER), [format!("INVITE sip:1002@{PEER} SIP/2.0")]);
+}
