@@ -111,6 +111,16 @@ impl Admission {
         Err(self.challenge(directory, stale, source, now))
     }
 
+    /// Whether a request carries a nonce that this source was given lately, whatever its credentials are worth.
+    #[must_use]
+    pub fn knows_nonce(&self, request: &Message, directory: &Directory, source: IpAddr, now: Now) -> bool {
+        let realm = directory.server.realm.as_bytes();
+        match Credentials::for_realm(request.lines(HeaderName::Authorization), realm) {
+            Some(Ok(shown)) => self.nonces.is_live(shown.nonce, &name_of(source), now.unix_ms),
+            Some(Err(_)) | None => false,
+        }
+    }
+
     /// `Authentication-Info` of a 200: with which nonce the sender may prove himself next time, without being asked
     /// (RFC 7616 3.5).
     pub fn next_nonce(&mut self, source: IpAddr, now: Now) -> Vec<u8> {

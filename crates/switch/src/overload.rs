@@ -3,8 +3,9 @@
 //!
 //! A pressure between 0 and 1000 follows what is measured: it rises while work waits for longer than it may, or a table
 //! fills, falls while nothing does, and stays in between. Each class of requests is refused in a share that grows with the
-//! pressure, one class after the other: what is sent to chat, calls of strangers, then calls of trunks and registered phones,
-//! and last registrations, which have a pace of their own ([`storm`](crate::storm)), those of agents least. What belongs to a dialog, and calls for help, are no class: they always come in.
+//! pressure, one class after the other: what is sent to chat, calls of strangers, their registrations, then calls of trunks
+//! and registered phones, and last registrations of phones that have shown who they are, which have a pace of their own
+//! ([`storm`](crate::storm)), those of agents least. What belongs to a dialog, and calls for help, are no class: they always come in.
 
 use std::time::{Duration, Instant};
 
@@ -50,9 +51,11 @@ pub enum Class {
     Chat,
     /// A call of somebody who has shown nothing yet.
     StrangersCall,
+    /// Somebody registers who has shown nothing yet: a phone that comes anew, or anybody.
+    StrangersRegistration,
     /// A new call of a trunk or a registered phone.
     Call,
-    /// A phone registers.
+    /// A phone registers that comes by its own flow, or with a nonce of this server.
     Registration,
     /// The phone of an agent who is logged in registers.
     AgentsRegistration,
@@ -65,6 +68,7 @@ impl Class {
         match self {
             Self::Chat => above(0, 4),
             Self::StrangersCall => above(100, 3),
+            Self::StrangersRegistration => above(200, 3),
             Self::Call => above(500, 2),
             Self::Registration => above(600, 2),
             Self::AgentsRegistration => above(800, 4),
@@ -89,7 +93,7 @@ pub struct Overload {
     worst: Option<(Burden, u32, Instant)>,
     stepped: Option<Instant>,
     /// What each class is owed, thousandths of a refusal.
-    owed: [u32; 5],
+    owed: [u32; 6],
     /// What began the shedding that is under way.
     because: Option<Burden>,
     shed: u64,
@@ -154,7 +158,7 @@ impl Overload {
             }
             (Some(_), 0, _) => {
                 self.because = None;
-                self.owed = [0; 5];
+                self.owed = [0; 6];
                 Some(Change::Ends(self.shed))
             }
             (Some(_) | None, _, _) => None,
@@ -233,20 +237,26 @@ mod tests {
     fn the_least_important_go_first_and_agents_registrations_last() {
         let (mut overload, mut now) = (Overload::default(), Instant::now());
         pass(&mut overload, &mut now, 100, 1);
-        let mut before = [0; 5];
-        let classes =
-            [Class::Chat, Class::StrangersCall, Class::Call, Class::Registration, Class::AgentsRegistration];
+        let mut before = [0; 6];
+        let classes = [
+            Class::Chat,
+            Class::StrangersCall,
+            Class::StrangersRegistration,
+            Class::Call,
+            Class::Registration,
+            Class::AgentsRegistration,
+        ];
         for _ in 0..60 {
             pass(&mut overload, &mut now, 100, 1);
             let now_refused = classes.map(|class| refused(&mut overload, class, now));
             assert!(now_refused.is_sorted_by(|a, b| a >= b), "{now_refused:?}");
             assert!(now_refused.iter().zip(before).all(|(now, before)| *now >= before), "{now_refused:?}");
             before = now_refused;
-            if now_refused[3] > 0 {
-                assert_eq!(now_refused[..2], [100, 100], "phones when nobody else comes in but calls");
+            if now_refused[4] > 0 {
+                assert_eq!(now_refused[..3], [100; 3], "phones when nobody else comes in but calls");
             }
         }
-        assert_eq!(before, [100, 100, 100, 80, 80]);
+        assert_eq!(before, [100, 100, 100, 100, 80, 80]);
     }
 
     #[test]

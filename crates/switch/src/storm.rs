@@ -1,7 +1,8 @@
 //! Admission of REGISTERs that arrive faster than they are served: after a site is lost, or the power comes back.
 //!
 //! Up to the configured rate each is served as it comes. Beyond it they wait, so that calls do not: first the phones of
-//! agents on calls, then those of agents who are logged in, then all others, each in the order of arrival. What waits
+//! agents on calls, then those of agents who are logged in, then all others that have shown who they are, then those that
+//! have only said so, agents first; each in the order of arrival. What waits
 //! is in its transaction, so that its repetitions cost nothing. When the wait would be longer than a phone repeats its
 //! request, the last of the lowest rank is refused with 503, and a Retry-After made of the backlog and of chance, so
 //! that those who were refused do not come back as one.
@@ -18,8 +19,12 @@ pub enum Rank {
     OnCall,
     /// The phone of an agent who is logged in.
     LoggedIn,
-    /// Any other.
+    /// Any other that has shown who it is.
     Other,
+    /// One that says it is the phone of an agent who is logged in.
+    SaysAgent,
+    /// One that has shown nothing yet.
+    Stranger,
 }
 
 /// So much may be served ahead of the rate: timers are not finer than this.
@@ -52,7 +57,7 @@ pub enum Told {
 /// The queue before the registrar. `T` is what is needed to serve one later.
 #[derive(Debug)]
 pub struct Storm<T> {
-    queues: [VecDeque<(Instant, T)>; 3],
+    queues: [VecDeque<(Instant, T)>; 5],
     /// When the next one may be served, were none ever served ahead.
     free_at: Option<Instant>,
     burst: Option<(Instant, Burst)>,
@@ -81,11 +86,13 @@ impl<T> Storm<T> {
     pub fn wait(&mut self, rank: Rank, item: T, rate: u32, now: Instant) -> Option<T> {
         let (_, burst) = self.burst.get_or_insert((now, Burst::default()));
         burst.waited += 1;
-        let [on_call, logged_in, other] = &mut self.queues;
+        let [on_call, logged_in, other, says_agent, stranger] = &mut self.queues;
         match rank {
             Rank::OnCall => on_call.push_back((now, item)),
             Rank::LoggedIn => logged_in.push_back((now, item)),
             Rank::Other => other.push_back((now, item)),
+            Rank::SaysAgent => says_agent.push_back((now, item)),
+            Rank::Stranger => stranger.push_back((now, item)),
         }
         let waiting = self.waiting();
         let too_many = waiting > most(rate);
@@ -218,11 +225,15 @@ mod tests {
     fn agents_on_calls_come_first_and_then_those_who_are_logged_in() {
         let (mut storm, now) = (Storm::<u32>::default(), start());
         flood(&mut storm, 200, now);
+        assert_eq!(storm.wait(Rank::Stranger, 1_004, RATE, now), None);
+        assert_eq!(storm.wait(Rank::SaysAgent, 1_003, RATE, now), None);
         assert_eq!(storm.wait(Rank::LoggedIn, 1_001, RATE, now), None);
         assert_eq!(storm.wait(Rank::OnCall, 1_002, RATE, now), None);
         let at = now + ms(100);
-        let first: Vec<u32> = std::iter::from_fn(|| storm.pop(RATE, at)).take(3).collect();
-        assert_eq!(first, [1_002, 1_001, 21]);
+        let served: Vec<u32> = std::iter::from_fn(|| storm.pop(RATE, at)).take(3).collect();
+        assert_eq!(served, [1_002, 1_001, 21]);
+        let served: Vec<u32> = (101..500).filter_map(|later| storm.pop(RATE, now + ms(later))).collect();
+        assert_eq!(served[served.len() - 3..], [199, 1_003, 1_004], "who has only said so comes last");
     }
 
     #[test]

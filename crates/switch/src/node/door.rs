@@ -72,6 +72,7 @@ impl Node {
         let class = match env.cseq.method {
             Method::Invite if known() || rooms.is_known_flow(flow, env) => Class::Call,
             Method::Invite => Class::StrangersCall,
+            Method::Register if !rooms.has_shown(flow, request, env) => Class::StrangersRegistration,
             Method::Register if self.floor.agents.is_logged_in(&dn) => Class::AgentsRegistration,
             Method::Register => Class::Registration,
             // A trunk that is not answered believes that this server is lost.
@@ -101,7 +102,9 @@ impl Node {
         *match class {
             Class::Chat => &mut counters.shed_chat,
             Class::StrangersCall | Class::Call => &mut counters.shed_calls,
-            Class::Registration | Class::AgentsRegistration => &mut counters.shed_registrations,
+            Class::StrangersRegistration | Class::Registration | Class::AgentsRegistration => {
+                &mut counters.shed_registrations
+            }
         } += 1;
         let dice = rooms.ids.below(overload::SPREAD + 1);
         let after = rooms.overload.retry_after_s(dice).to_string();
@@ -228,6 +231,14 @@ impl Rooms {
     fn is_known_flow(&self, flow: Flow, env: &Envelope<'_>) -> bool {
         let dn = self.directory.find(claimed(env).as_bytes());
         dn.is_some_and(|dn| self.registrar.is_from_binding(dn, flow))
+    }
+
+    /// Whether the sender of a REGISTER has shown before any proof that he is no mere stranger: he comes by the flow of the
+    /// DN, or with a nonce that he was given. Where nobody is asked for proof all are alike.
+    pub(super) fn has_shown(&self, flow: Flow, request: &Message, env: &Envelope<'_>) -> bool {
+        !self.directory.options.authenticate.register
+            || self.is_known_flow(flow, env)
+            || self.admission.knows_nonce(request, &self.directory, flow.remote.ip(), self.now)
     }
 
     /// An INVITE over UDP of somebody who has shown by nothing but words, if at all, that he is where it came from.

@@ -28,7 +28,7 @@ impl Node {
         if self.storm.admits(rate, now) {
             return self.register_now(txn, flow, request, env);
         }
-        let rank = self.rank(env);
+        let rank = self.rank(flow, request, env);
         let waiting = Waiting { txn, flow, request: request.clone() };
         self.rooms.counters.registers_waited += 1;
         if let Some(Waiting { txn, flow, request }) = self.storm.wait(rank, waiting, rate, now) {
@@ -55,13 +55,16 @@ impl Node {
         self.rooms.directory.options.registration.register_rate
     }
 
-    fn rank(&self, env: &Envelope<'_>) -> Rank {
+    fn rank(&self, flow: Flow, request: &Message, env: &Envelope<'_>) -> Rank {
         let number = env.to.uri().ok().and_then(|uri| uri.user_unescaped());
         let number = number.as_deref().and_then(|number| std::str::from_utf8(number).ok());
+        let shown = self.rooms.has_shown(flow, request, env);
         match number.and_then(|number| self.floor.agents.at(number)) {
-            Some(agent) if agent.calls > 0 => Rank::OnCall,
-            Some(_) => Rank::LoggedIn,
-            None => Rank::Other,
+            Some(agent) if shown && agent.calls > 0 => Rank::OnCall,
+            Some(_) if shown => Rank::LoggedIn,
+            None if shown => Rank::Other,
+            Some(_) => Rank::SaysAgent,
+            None => Rank::Stranger,
         }
     }
 

@@ -97,3 +97,26 @@ fn what_matters_less_goes_first_and_when_it_is_over_everybody_comes_in() {
     assert_eq!(bed.told(STRANGER, &options(STRANGER, 2)), Some(200));
     assert_eq!(of_the_load(&bed), [Change::Begins(Burden::Behind), Change::Ends(1)]);
 }
+
+#[test]
+fn a_flood_of_registers_of_strangers_is_shed_before_calls_and_refreshes_are() {
+    let mut bed = pressed();
+    under(&mut bed, Duration::from_millis(100), 2);
+    let pressure = |bed: &Bed| bed.node.status(bed.now).guard.pressure;
+    while pressure(&bed) < 540 {
+        let seen = pressure(&bed);
+        under(&mut bed, Duration::from_millis(100), 1);
+        assert!(pressure(&bed) > seen);
+    }
+    for id in 1..20 {
+        let text = register("1001", STRANGER, id).replace("Content-Length", "X-Any: y\nContent-Length");
+        bed.told(STRANGER, &text);
+    }
+    let shed = bed.node.counters().shed_registrations;
+    assert!((18..=19).contains(&shed), "shed {shed}");
+    bed.take(CALLER);
+    assert_eq!(bed.told(CALLER, &register("1001", CALLER, 50)), Some(401), "by its own flow");
+    bed.receive(GATEWAY, &invite("0301", GATEWAY, "1002", "new"));
+    assert_eq!(bed.take(CALLEE).len(), 1, "a call");
+    assert_eq!(bed.node.counters().shed_registrations, shed);
+}
