@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use tandem_peer::trunk::CallFailure;
-use tandem_sip::{HeaderName, Message, Method, response_to};
+use tandem_sip::{HeaderName, Message, Method, TxnId, response_to};
 
 use super::arrange::{Aim, Move};
 use super::credentials::{Authorization, Challenged};
@@ -76,12 +76,20 @@ impl Call {
         if leg.timer.due().is_none_or(|due| due > rooms.now.mono) {
             return;
         }
-        let no = *no;
+        let (no, by_invite) = (*no, leg.timer.next() == Refresh::Invite);
         if leg.timer.is_over(rooms.now.mono) {
             self.leg_gone(rooms, no, EndReason::SessionExpired);
+        } else if by_invite && (setup.accepted.is_some() || self.asks_resting_phone()) {
+            // One INVITE at a time.
+            self.look_again(rooms, no);
         } else {
             self.refresh(rooms, no, None);
         }
+    }
+
+    fn look_again(&mut self, rooms: &mut Rooms, no: LegNo) {
+        let at = rooms.now.mono + AGAIN;
+        self.on_leg(rooms, no, |leg| leg.timer.look_at(at));
     }
 
     fn refresh_by_invite(&mut self, rooms: &mut Rooms, side: Side) {
@@ -108,23 +116,30 @@ impl Call {
         }
     }
 
-    /// Sends an UPDATE or OPTIONS to a leg.
+    /// Sends an UPDATE or OPTIONS to a leg; to one that waits on the line also an INVITE with what it was told last.
     fn refresh(&mut self, rooms: &mut Rooms, no: LegNo, authorization: Option<&Authorization>) {
-        let key = self.key;
-        let at = rooms.now.mono + rooms.directory.options.timers.patience() + AGAIN;
+        let (key, talks) = (self.key, matches!(self.phase, Phase::Talk(_)));
+        let patience = rooms.directory.options.timers.patience();
+        let now = rooms.now.mono;
         let asked = self.on_leg(rooms, no, |leg| {
-            leg.timer.look_at(at);
-            let method: &[u8] = match leg.timer.next() {
-                Refresh::Update => b"UPDATE",
-                // Nobody is there whose description could be repeated: what a party waits with is this server's own.
-                Refresh::Invite | Refresh::Options => b"OPTIONS",
+            let (method, after, sdp): (&[u8], _, _) = match leg.timer.next() {
+                Refresh::Update => (b"UPDATE", patience + AGAIN, None),
+                Refresh::Options => (b"OPTIONS", patience + AGAIN, None),
+                Refresh::Invite if talks => {
+                    // Somebody took the call meanwhile: the INVITE has to wait its turn.
+                    leg.timer.look_at(now + AGAIN);
+                    return None;
+                }
+                Refresh::Invite => (b"INVITE", patience * 2, leg.timer.said().map(Box::from)),
             };
+            leg.timer.look_at(now + after);
             let cseq = leg.dialog.next_cseq();
-            (leg.clone(), method, cseq)
+            Some((leg.clone(), method, cseq, sdp))
         });
-        let Some((leg, method, cseq)) = asked else { return };
+        let Some((leg, method, cseq, sdp)) = asked.flatten() else { return };
+        let sdp: Option<Box<[u8]>> = sdp;
         rooms.counters.session_refreshes += 1;
-        let ask = Ask { authorization, ..Ask::own(method, cseq) };
+        let ask = Ask { authorization, sdp: sdp.as_deref(), ..Ask::own(method, cseq) };
         if leg.ask(rooms, &ask, Use::Refresh(key, no)).is_none() {
             rooms.counters.refused_full += 1;
         }
@@ -145,34 +160,43 @@ impl Call {
         }
     }
 
-    /// The answer to an UPDATE or OPTIONS that refreshed a session.
-    pub fn refresh_answered(&mut self, rooms: &mut Rooms, no: LegNo, response: &Message) {
-        let Ok(env) = response.envelope() else { return };
-        let Some(code) = response.code() else { return };
+    /// The answer to a request that refreshed a session. False: nobody is there whose session it was, and a 2xx to an
+    /// INVITE still wants its ACK.
+    pub fn refresh_answered(&mut self, rooms: &mut Rooms, txn: TxnId, no: LegNo, response: &Message) -> bool {
+        let Ok(env) = response.envelope() else { return true };
+        let Some(code) = response.code() else { return true };
         let (method, now) = (env.cseq.method, rooms.now.mono);
+        let accepted = method == Method::Invite && (200..300).contains(&code);
+        let Some(leg) = self.on_leg(rooms, no, |leg| accepted.then(|| leg.clone())) else { return false };
+        if let Some(leg) = leg {
+            leg.acknowledge(rooms, txn, env.cseq.number, None);
+        }
         if matches!(code, 401 | 407) && self.answer_refresh_challenge(rooms, no, response, method) {
-            return;
+            return true;
         }
         if code == 422 && self.on_leg(rooms, no, |leg| leg.timer.lengthen(response)) == Some(true) {
-            return self.refresh(rooms, no, None);
+            self.refresh(rooms, no, None);
+            return true;
         }
-        let updates = method == Method::Update;
-        let gone = if updates { ends_dialog(method, code) } else { matches!(code, 408 | 481) };
+        let asks = method == Method::Options;
+        let gone = if asks { matches!(code, 408 | 481) } else { ends_dialog(method, code) };
         if gone {
-            return self.leg_gone(rooms, no, EndReason::Status(code));
+            self.leg_gone(rooms, no, EndReason::Status(code));
+            return true;
         }
         let wait = Duration::from_millis(rooms.ids.below(2_000)) + AGAIN;
-        self.on_leg(rooms, no, |leg| match (updates, code) {
-            (true, 200..300) => leg.confirmed(response, now),
-            (true, 405 | 501) => {
+        self.on_leg(rooms, no, |leg| match (method, code) {
+            // Whatever else it says to an OPTIONS, it lives.
+            _ if asks => leg.timer.start(now),
+            (_, 200..300) => leg.confirmed(response, now),
+            (Method::Update, 405 | 501) => {
                 leg.timer.takes_no_update();
                 leg.timer.look_at(now);
             }
-            (true, 491) => leg.timer.look_at(now + wait),
-            (true, _) => leg.timer.look_at(now + AGAIN * 6),
-            // Whatever else it says to an OPTIONS, it lives.
-            (false, _) => leg.timer.start(now),
+            (_, 491) => leg.timer.look_at(now + wait),
+            (_, _) => leg.timer.look_at(now + AGAIN * 6),
         });
+        true
     }
 
     fn answer_refresh_challenge(
@@ -182,7 +206,11 @@ impl Call {
         response: &Message,
         method: Method,
     ) -> bool {
-        let method: &[u8] = if method == Method::Update { b"UPDATE" } else { b"OPTIONS" };
+        let method: &[u8] = match () {
+            () if method == Method::Update => b"UPDATE",
+            () if method == Method::Invite => b"INVITE",
+            () => b"OPTIONS",
+        };
         let asked = self.on_leg(rooms, no, |leg| {
             leg.timer.may_answer_challenge().then(|| (leg.device, leg.dialog.remote_target().to_vec()))
         });
@@ -195,7 +223,7 @@ impl Call {
         true
     }
 
-    /// An UPDATE or OPTIONS that refreshed a session got no answer.
+    /// A request that refreshed a session got no answer.
     pub fn refresh_unanswered(&mut self, rooms: &mut Rooms, no: LegNo, how: CallFailure) {
         match how {
             CallFailure::Timeout => {

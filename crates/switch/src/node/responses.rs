@@ -2,7 +2,7 @@
 
 use tandem_peer::audit::AuditOutcome;
 use tandem_peer::trunk::CallFailure;
-use tandem_sip::{Flow, Message, TxnId};
+use tandem_sip::{Flow, Message, Method, TxnId};
 
 use super::Node;
 use crate::arena::Key;
@@ -14,7 +14,7 @@ impl Node {
     pub(super) fn response(&mut self, txn: TxnId, user: Use, flow: Flow, message: &Message) {
         self.rooms.counters.responses += 1;
         let code = message.code().unwrap_or_default();
-        let invites = matches!(user, Use::Branch(..) | Use::ReinviteTo(_));
+        let invites = matches!(user, Use::Branch(..) | Use::ReinviteTo(_) | Use::Refresh(..));
         if invites && (200..300).contains(&code) && self.acknowledged_again(txn, flow, message) {
             return;
         }
@@ -43,7 +43,14 @@ impl Node {
             }
             Use::Audit(key, side) if code >= 200 => self.audited(key, side, AuditOutcome::Answered(code)),
             Use::Refresh(key, leg) if code >= 200 => {
-                self.call(key, |call, rooms| call.refresh_answered(rooms, leg, message));
+                let mut expected = false;
+                self.call(key, |call, rooms| {
+                    expected = call.refresh_answered(rooms, txn, leg, message);
+                });
+                let invite = message.envelope().is_ok_and(|env| env.cseq.method == Method::Invite);
+                if !expected && invite && (200..300).contains(&code) {
+                    Stranger::unknown(flow).acknowledge(&mut self.rooms, txn, message);
+                }
             }
             Use::Probe(device, target, probe) if code >= 200 => {
                 let told = self.rooms.trunks.probe_answered(device, target, probe, code, self.rooms.now);

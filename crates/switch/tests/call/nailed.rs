@@ -319,6 +319,40 @@ fn a_phone_that_hangs_up_while_its_place_is_taken_ends_the_connection() {
 }
 
 #[test]
+fn the_session_of_a_phone_that_waits_and_takes_no_update_is_refreshed_by_invite() {
+    let timer = "Require: timer\nSession-Expires: 200;refresher=uac";
+    let mut bed = ready();
+    bed.nail(0);
+    let first = bed.one(PHONE);
+    bed.receive(PHONE, &with(&ok(&first, "nail", PHONE, "phone"), timer));
+    let said = body(&bed.one(PHONE));
+    bed.pass(Duration::from_secs(100));
+    for (code, wait) in [(491, 7), (500, 30), (200, 99)] {
+        let refresh = bed.take(PHONE).remove(0);
+        assert!(line(&refresh).starts_with("INVITE "), "{}", line(&refresh));
+        assert_eq!(
+            (body(&refresh), said.contains("a=inactive")),
+            (said.clone(), true),
+            "as it was told last"
+        );
+        assert_eq!(header(&refresh, HeaderName::SessionExpires), "200;refresher=uac");
+        let text = match code {
+            200 => with(&ok(&refresh, "nail", PHONE, "phone"), timer),
+            _ => answer(&refresh, code, "nail", PHONE, ""),
+        };
+        for _ in 0..2 {
+            bed.receive(PHONE, &text);
+            assert!(line(&bed.one(PHONE)).starts_with("ACK "), "{code}");
+        }
+        bed.pass(Duration::from_secs(wait));
+    }
+    assert!(bed.take(PHONE).is_empty(), "its time begins anew");
+    bed.pass(Duration::from_secs(1));
+    assert!(line(&bed.one(PHONE)).starts_with("INVITE "));
+    assert_eq!((bed.line_state(), bed.node.counters().session_refreshes), (Some(Line::Idle), 4));
+}
+
+#[test]
 fn a_call_made_from_the_dn_takes_the_connection_as_its_first_leg() {
     let mut bed = ready();
     bed.register("1002", CALLEE);
