@@ -79,6 +79,9 @@ pub const GHOST_ASKED_AFTER: Duration = Duration::from_secs(5);
 pub const GHOST_ASKED_AFTER_MOST: Duration = Duration::from_secs(60);
 /// Keep-alives and questions to phones sent in one turn; the others follow in the next, so that calls are not held up.
 pub const MAX_PULSES_AT_ONCE: usize = 200;
+/// Bindings of which it is told in one turn what happened to them; the others follow in the next, so that the end of a
+/// connection with thousands of phones behind it holds up no call.
+pub const MAX_BINDING_NEWS_AT_ONCE: usize = 500;
 /// REGISTERs that wait for their turn; of more the last of the lowest rank gets 503 with Retry-After. About 2 kB each.
 pub const MAX_WAITING_REGISTERS: usize = 65_536;
 /// Longest wait of a REGISTER, s: a third of the time in which a phone repeats it (Timer F). Who would wait longer gets 503.

@@ -95,7 +95,7 @@ pub enum Reason {
     Storm,
     /// A binding expires.
     Expiry,
-    /// Something is to be sent to a phone.
+    /// Something is to be sent to a phone, or told of one.
     Pulse,
     /// A media server is waited for, or anchored legs are looked at.
     Media,
@@ -242,7 +242,7 @@ impl Node {
         let expiry = self.rooms.registrar.next_expiry();
         let expiry = expiry.map(|deadline| (self.rooms.now.instant_of(deadline), Reason::Expiry));
         let storm = self.storm.next().map(|at| (at, Reason::Storm));
-        let pulse = self.rooms.registrar.next_pulse().map(|at| (at, Reason::Pulse));
+        let pulse = self.phones_timeout().map(|at| (at, Reason::Pulse));
         let device = self.rooms.trunks.poll_timeout().map(|(at, _, timer)| (at, Reason::Device(timer)));
         let floor = self.floor.poll_timeout().map(|at| (self.rooms.now.instant_of(at), Reason::Floor));
         let drain = self.drain_timeout().map(|at| (at, Reason::Drain));

@@ -1,6 +1,8 @@
 //! Phones that may be gone: keep-alives, questions to contacts in quarantine, and what is told of them (RFC 5626 5.4,
 //! RFC 6223 from the server's side).
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use tandem_peer::trunk::CallFailure;
 use tandem_sip::{Builder, Flow, HeaderName, Method};
@@ -8,7 +10,7 @@ use tandem_sip::{Builder, Flow, HeaderName, Method};
 use super::Node;
 use crate::directory::KeepAlive;
 use crate::event::Event;
-use crate::limits::MAX_PULSES_AT_ONCE;
+use crate::limits::{MAX_BINDING_NEWS_AT_ONCE, MAX_PULSES_AT_ONCE};
 use crate::registrar::{Due, Ghost, Happened, Kind};
 use crate::rooms::{Rooms, Use};
 
@@ -20,6 +22,14 @@ impl Node {
             let Some(due) = self.rooms.registrar.pop_pulse(now) else { return };
             self.pulse(due);
         }
+    }
+
+    /// When something is to be sent to a phone, or told of one.
+    pub(super) fn phones_timeout(&self) -> Option<Instant> {
+        if self.rooms.registrar.has_news() {
+            return Some(self.rooms.now.mono);
+        }
+        self.rooms.registrar.next_pulse()
     }
 
     fn pulse(&mut self, due: Due) {
@@ -49,10 +59,11 @@ impl Node {
         rooms.registrar.unanswered(binding, ghost_of(how), &mut rooms.log, rooms.now);
     }
 
-    /// Tells what happened to contacts.
+    /// Tells what happened to contacts, as much as one turn has room for.
     pub(super) fn tell_bindings(&mut self) {
         let rooms = &mut self.rooms;
-        while let Some(news) = rooms.registrar.poll_news() {
+        for _ in 0..MAX_BINDING_NEWS_AT_ONCE {
+            let Some(news) = rooms.registrar.poll_news() else { return };
             match news.what {
                 Happened::PutAway(_) => rooms.counters.bindings_quarantined += 1,
                 Happened::TakenBack => rooms.counters.bindings_restored += 1,

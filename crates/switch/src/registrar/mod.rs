@@ -20,6 +20,8 @@ mod store;
 mod terms;
 mod watch;
 
+use std::collections::VecDeque;
+
 use tandem_peer::ChangeLog;
 use tandem_peer::replica::{Change, Replicated};
 use tandem_sip::{Builder, Envelope, Flow, Message, NameAddr};
@@ -45,7 +47,7 @@ pub struct Registrar {
     last_record: u64,
     scratch: Vec<u8>,
     options: Registration,
-    news: Vec<BindingNews>,
+    news: VecDeque<BindingNews>,
     /// Thousandths by which granted times are shortened.
     shortened: u32,
 }
@@ -100,7 +102,7 @@ impl Registrar {
             last_record: 0,
             scratch: Vec::new(),
             options: directory.options.registration.clone(),
-            news: Vec::new(),
+            news: VecDeque::new(),
             shortened: 0,
         }
     }
@@ -328,7 +330,7 @@ fn leave_ghosts(
     news: &News<'_>,
     options: &Registration,
     log: &mut ChangeLog,
-    told: &mut Vec<BindingNews>,
+    told: &mut VecDeque<BindingNews>,
 ) {
     let new = || {
         plan.iter().filter(|slot| slot.binding.is_none()).filter_map(|slot| news.contacts.get(slot.contact?))
@@ -347,7 +349,7 @@ fn leave_ghosts(
                 && new().any(|contact| plan::supersedes(contact, binding, news.env)) =>
             {
                 binding.update(log, |b| b.put_away(Ghost::Superseded, until));
-                told.push(BindingNews::of(dn, binding, Happened::PutAway(Ghost::Superseded)));
+                told.push_back(BindingNews::of(dn, binding, Happened::PutAway(Ghost::Superseded)));
             }
             None => {}
         }

@@ -29,7 +29,7 @@ impl Registrar {
                     let was_reachable = binding.reachable();
                     binding.update(log, |b| b.lose_connection(until));
                     if was_reachable && let Some(quarantine) = binding.quarantine() {
-                        news.push(BindingNews::of(dn, binding, Happened::PutAway(quarantine.why)));
+                        news.push_back(BindingNews::of(dn, binding, Happened::PutAway(quarantine.why)));
                     }
                 }
             });
@@ -89,7 +89,13 @@ impl Registrar {
 
     /// What happened to bindings that nobody asked for.
     pub fn poll_news(&mut self) -> Option<BindingNews> {
-        if self.news.is_empty() { None } else { Some(self.news.remove(0)) }
+        self.news.pop_front()
+    }
+
+    /// Whether something happened to bindings that nobody has asked for yet.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        !self.news.is_empty()
     }
 
     /// Gives keep-alives and questions their times.
@@ -115,7 +121,7 @@ impl Registrar {
         store.change(dn, |aor| {
             for binding in aor.iter_mut().filter(|binding| binding.reachable() && which(binding)) {
                 binding.update(log, |b| b.put_away(why, until));
-                news.push(BindingNews::of(dn, binding, Happened::PutAway(why)));
+                news.push_back(BindingNews::of(dn, binding, Happened::PutAway(why)));
             }
         });
         self.settle(now.mono);
@@ -132,7 +138,7 @@ impl Registrar {
         store.change(dn, |aor| {
             for binding in aor.iter_mut().filter(|binding| !binding.reachable() && which(binding)) {
                 binding.update(log, Binding::take_back);
-                news.push(BindingNews::of(dn, binding, Happened::TakenBack));
+                news.push_back(BindingNews::of(dn, binding, Happened::TakenBack));
             }
         });
         self.settle(now.mono);

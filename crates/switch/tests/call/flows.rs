@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use tandem_sip::{HeaderName, Message, Transport};
-use tandem_switch::Event;
-use tandem_switch::directory::Registration;
+use tandem_sip::{Flow, HeaderName, Message, Transport};
+use tandem_switch::directory::{Extension, Registration};
 use tandem_switch::registrar::{Ghost, Happened};
+use tandem_switch::{Event, Input};
 
 use crate::support::{
-    Bed, CALLEE, CALLER, OTHER, answer, codes, directory, header, in_dialog, invite, line, without,
+    Bed, CALLEE, CALLER, OTHER, answer, codes, directory, flow, header, in_dialog, invite, line, without,
 };
 
 const INSTANCE: &str = "+sip.instance=\"<urn:uuid:00000000-0000-1000-8000-000A95A0E128>\"";
@@ -193,4 +193,36 @@ fn within_a_dialog_a_phone_behind_a_nat_is_reached_where_its_requests_come_from(
     bed.take(CALLEE);
     bed.receive(CALLEE, &crate::support::from_callee(&offered, "callee", "BYE", 1, CALLEE, ""));
     assert_eq!(line(&bed.one(seen)), format!("BYE sip:1001@{inside} SIP/2.0"));
+}
+
+#[test]
+fn the_end_of_a_connection_with_many_phones_is_told_of_in_parts_that_hold_up_nothing() {
+    const PHONES: usize = 1_200;
+    let mut bed = Bed::with(directory(|options, extensions, _| {
+        (options.dr_peer_trunk, options.registration) = (None, Registration::default());
+        let class = extensions[0].class.clone();
+        let more = |n| Extension { number: format!("5{n:04}").into(), class: class.clone() };
+        extensions.extend((0..PHONES).map(more));
+    }));
+    let over = Flow { transport: Transport::Tcp, conn: 17, ..flow(CALLEE) };
+    for n in 0..PHONES {
+        bed.receive_by(
+            over,
+            &format!(
+                "REGISTER sip:tandem SIP/2.0\nVia: SIP/2.0/TCP {CALLEE};branch=z9hG4bKm{n};rport\nFrom: <sip:5{n:04}@tandem>;tag=r\n\
+                 To: <sip:5{n:04}@tandem>\nCall-ID: m{n}\nCSeq: 1 REGISTER\nContact: <sip:5{n:04}@192.168.7.7>;expires=3600\n\
+                 Content-Length: 0\n\n"
+            ),
+        );
+    }
+    bed.pass(Duration::from_secs(5));
+    assert_eq!(bed.node.status(bed.now).bindings, PHONES);
+    let put_away = |bed: &Bed| bed.node.counters().bindings_quarantined as usize;
+    bed.node.handle_input(Input::FlowFailed { flow: over }, bed.now);
+    let first = put_away(&bed);
+    assert!(first > 0 && first < PHONES, "{first}");
+    assert_eq!(bed.node.poll_timeout().map(|(at, _)| at), Some(bed.now.mono), "the rest follows at once");
+    bed.drain();
+    bed.pass(Duration::ZERO);
+    assert_eq!((put_away(&bed), quarantined(&bed).len()), (PHONES, PHONES));
 }
