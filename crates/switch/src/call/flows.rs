@@ -9,10 +9,11 @@ use super::Call;
 use super::best::Best;
 use super::branch::{Branch, Target};
 use super::setup::Setup;
+use crate::directory::Directory;
 use crate::explain::Absent;
 use crate::registrar::Ghost;
 use crate::rooms::{Device, Rooms};
-use crate::routing::contacts;
+use crate::routing::{self, contacts};
 
 /// The proxy in front of the phone has lost the flow (RFC 5626 11.5). Only somebody who keeps flows is told this status: a
 /// caller is told 480.
@@ -45,17 +46,23 @@ impl Call {
 }
 
 impl Setup {
-    /// Of the contacts of an Extension, those that the dialled address means (RFC 5627 5.4): it may lead to one phone
-    /// alone.
+    /// Of the contacts of the Extension that was dialled, those that its address means (RFC 5627 5.4): it may lead to one
+    /// phone alone. Where the call is sent on to, the address says nothing.
     pub(super) fn narrowed(
         &self,
         rooms: &Rooms,
+        directory: &Directory,
         targets: Result<SmallVec<[Target; 2]>, (Device, Absent)>,
     ) -> Result<SmallVec<[Target; 2]>, (Device, Absent)> {
         let mut targets = targets?;
         let dialled = self.request.request_uri().and_then(|uri| Uri::parse(uri).ok());
-        let Some(device) = targets.first().map(|target| target.device) else { return Ok(targets) };
-        if let (Device::Extension(_), Some(only)) = (device, dialled.and_then(|uri| rooms.gruus.only(&uri))) {
+        let (Some(uri), Some(device)) = (dialled, targets.first().map(|target| target.device)) else {
+            return Ok(targets);
+        };
+        let Some(only) = rooms.gruus.only(&uri) else { return Ok(targets) };
+        let number = rooms.gruus.number(&uri).or_else(|| routing::number(&uri));
+        let meant = number.and_then(|number| directory.find(&number)).map(Device::Extension);
+        if meant == Some(device) {
             rooms.gruus.narrow(&rooms.registrar, &only, &mut targets);
         }
         if targets.is_empty() { Err((device, Absent::NotRegistered)) } else { Ok(targets) }

@@ -328,7 +328,7 @@ impl Call {
             let targets = routing::targets(rooms, &self.directory, &stage);
             (setup.current, setup.rang) = (Some(stage), false);
             self.wait_for_progress(rooms, &mut setup);
-            let targets = match setup.narrowed(rooms, targets) {
+            let targets = match setup.narrowed(rooms, &self.directory, targets) {
                 Ok(targets) => targets,
                 Err((device, absent)) => {
                     self.note(rooms, What::PassedOver(device, absent));

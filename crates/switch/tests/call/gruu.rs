@@ -54,6 +54,22 @@ fn each_address_rings_its_phone_alone_and_the_number_rings_both() {
 }
 
 #[test]
+fn a_call_that_the_phone_of_an_address_sends_on_rings_whom_it_is_sent_to() {
+    let mut bed = Bed::with(alone());
+    bed.register("1004", OTHER);
+    let addresses = register(&mut bed, CALLEE, "1", "a", 1);
+    for (uri, id) in addresses.iter().zip(["1", "2"]) {
+        let text = invite("1001", CALLER, "1002", id).replacen("sip:1002@10.0.0.1", uri, 1);
+        bed.receive(CALLER, &text);
+        let offered = bed.one(CALLEE);
+        let moved = answer(&offered, 302, "callee", CALLEE, "");
+        bed.receive(CALLEE, &moved.replace(&format!("<sip:x@{CALLEE}>"), "<sip:1004@10.0.0.1>"));
+        bed.take(CALLEE);
+        assert!(line(&bed.one(OTHER)).starts_with("INVITE sip:1004@"), "{uri}");
+    }
+}
+
+#[test]
 fn an_address_of_a_phone_that_is_not_registered_rings_nobody() {
     let mut bed = Bed::with(alone());
     register(&mut bed, CALLEE, "1", "a", 1);
