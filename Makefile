@@ -59,7 +59,7 @@ fuzz:
 	@sh fuzz/run.sh $(SECONDS)
 
 e2e: build
-	@sh $(TOOLS) sipp python3 baresip linphonec kamailio sipsak rtpengine chromium nft ip unshare openssl
+	@sh $(TOOLS) sipp python3 npm baresip linphonec kamailio sipsak rtpengine chromium nft ip unshare openssl
 	@sh tests/e2e/all.sh
 
 load: build
