@@ -23,6 +23,7 @@ use crate::desktop::DeskId;
 use crate::dice::Dice;
 use crate::net::nat::Nat;
 use crate::net::{Refusal, Weather};
+use crate::oracle::Invariant;
 use crate::scene::CallId;
 use crate::sim::{Failure, Sim, UaId};
 use crate::sites::{A, B, Setup};
@@ -105,6 +106,10 @@ impl Chaos {
         let mut setup = setup(&mut dice, plan.floor);
         setup.failure_signals = plan.signals.unwrap_or_default();
         setup.broken = plan.broken;
+        if plan.broken == Some(Invariant::NothingStuck) {
+            // A server that is deaf to hang-ups would still learn by its session timers that a call is over.
+            setup.session_interval = secs(86_400);
+        }
         let mut sim = Sim::new(plan.seed, setup);
         if print {
             sim.trace.print();
