@@ -131,13 +131,15 @@ impl Calls {
             rooms.counters.refused_full += 1;
             return Err(503);
         }
-        let (device, number) = call.stays_when_leaves(leg).ok_or(481_u16)?;
+        let (stays, device) = call.stays_when_leaves(leg).ok_or(481_u16)?;
+        let number = call.names_of(stays);
         let device = rooms.now_called(&call.directory, device).unwrap_or(Device::Extension(DnId(u32::MAX)));
         let leaves = call.names_of(leg);
-        let by = referred_by(rooms, beside.referred_by.as_deref(), &leaves);
+        let by = (!call.withholds(leg)).then(|| referred_by(rooms, beside.referred_by.as_deref(), &leaves));
         let replaces = beside.replaces.as_ref().map(Replaces::print);
         let aside = Aside { of: key, when_it_rings, ready: None };
-        let naming = Naming { referred_by: Some(&by), replaces: replaces.as_deref() };
+        let private = call.withholds(stays);
+        let naming = Naming { referred_by: by.as_deref(), replaces: replaces.as_deref(), private };
         let aside = self.open_with(rooms, |rooms, own| {
             Call::aside(rooms, own, aside, (device, number), onward, &naming)
         })?;
@@ -204,22 +206,22 @@ impl Call {
     ) -> Result<Self, u16> {
         let request = invitation_naming(rooms, &number, &onward.to, naming).ok_or(484_u16)?;
         let mut call = Self::blank(rooms, key, device, [number, onward.to.clone(), Box::default()]);
-        call.aside_of = Some(aside.of);
+        (call.aside_of, call.private) = (Some(aside.of), naming.private);
         let caller = Caller::Aside(Box::new(aside));
         let setup = Setup::new(rooms, caller, request, onward.ring_timeout);
         call.go_on(rooms, setup, onward);
         Ok(call)
     }
 
-    /// Who stays when the party at a leg leaves: its device and number.
-    fn stays_when_leaves(&self, leg: LegNo) -> Option<(Device, Box<[u8]>)> {
+    /// Who stays when the party at a leg leaves: its leg and device.
+    fn stays_when_leaves(&self, leg: LegNo) -> Option<(LegNo, Device)> {
         let Phase::Talk(talking) = &self.phase else { return None };
         let stays = talking.talk.leg(talking.talk.side_of(leg)?.other());
-        Some((stays.device, self.names_of(stays.no)))
+        Some((stays.no, stays.device))
     }
 
     /// The number by which the party at a leg is known.
-    fn names_of(&self, leg: LegNo) -> Box<[u8]> {
+    pub(super) fn names_of(&self, leg: LegNo) -> Box<[u8]> {
         if leg == 0 { self.from.clone() } else { self.to.clone() }
     }
 

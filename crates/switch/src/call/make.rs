@@ -173,12 +173,14 @@ pub(super) fn invitation(
 }
 
 /// What an INVITE of this server's own names besides caller and callee.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Naming<'a> {
     /// `Referred-By` (RFC 3892).
     pub referred_by: Option<&'a [u8]>,
     /// `Replaces` (RFC 3891).
     pub replaces: Option<&'a [u8]>,
+    /// The caller is not to be named (`Privacy`, RFC 3323).
+    pub private: bool,
 }
 
 /// The same with what it names.
@@ -194,6 +196,9 @@ pub(super) fn invitation_naming(
             if let Some(value) = value {
                 builder.header(name, value);
             }
+        }
+        if naming.private {
+            builder.header(HeaderName::Privacy, b"id");
         }
     })
 }

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use tandem_peer::continuity::InPathOutcome;
-use tandem_sip::HeaderName;
+use tandem_sip::{HeaderName, Message};
 
 use super::best::Best;
 use super::branch::{Target, Why};
 use super::control::{Onward, Operation};
 use super::leg::{Ask, Leg, Own};
-use super::make::invitation;
+use super::make::{Naming, invitation_naming};
 use super::news::{LegNo, News};
 use super::presented::WhySentOn;
 use super::record::EndReason;
@@ -53,8 +53,7 @@ impl Call {
 
     /// A leg that is on the line waits for who answers at the next place. Should nobody, it is hung up on.
     pub(super) fn wait_for(&mut self, rooms: &mut Rooms, (no, leg): (LegNo, Leg), onward: Onward) {
-        let number = if no == 0 { self.from.clone() } else { self.to.clone() };
-        let Some(request) = invitation(rooms, &number, &onward.to, None) else {
+        let Some(request) = self.invitation_of(rooms, no, &onward.to) else {
             return self.let_go_unheard(rooms, (no, leg));
         };
         let setup = Setup::new(rooms, Caller::Leg(no, Box::new(leg)), request, onward.ring_timeout);
@@ -64,8 +63,7 @@ impl Call {
 
     /// The same at a queue or routing point.
     pub(super) fn wait_on_the_line(&mut self, rooms: &mut Rooms, (no, leg): (LegNo, Leg), at: Arc<str>) {
-        let number = if no == 0 { self.from.clone() } else { self.to.clone() };
-        let Some(request) = invitation(rooms, &number, at.as_bytes(), None) else {
+        let Some(request) = self.invitation_of(rooms, no, at.as_bytes()) else {
             return self.let_go_unheard(rooms, (no, leg));
         };
         let ring_timeout = self.directory.options.ring_timeout;
@@ -73,6 +71,17 @@ impl Call {
         self.wait_at(rooms, setup, Arc::clone(&at));
         self.tell(rooms, News::Parked { at });
         self.refer_succeeded(rooms);
+    }
+
+    /// An INVITE of the party at a leg that is on the line.
+    fn invitation_of(&self, rooms: &mut Rooms, no: LegNo, to: &[u8]) -> Option<Message> {
+        let naming = Naming { private: self.withholds(no), ..Naming::default() };
+        invitation_naming(rooms, &self.names_of(no), to, &naming)
+    }
+
+    /// Whether the party at a leg asked not to be named: others who are called in its name are not told it either.
+    pub(super) fn withholds(&self, no: LegNo) -> bool {
+        no == 0 && self.private
     }
 
     /// No INVITE can be written to a number like that: who waits for it is hung up on.

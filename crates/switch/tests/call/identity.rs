@@ -309,3 +309,25 @@ fn what_others_tell_of_forwardings_goes_to_carriers_as_configured() {
         assert_eq!(names.map(|name| told.header(name).is_some()), wanted);
     }
 }
+
+#[test]
+fn who_withholds_himself_is_nobody_to_whom_his_call_is_transferred_to() {
+    for (more, wanted) in [("Privacy: id", ANONYMOUS), ("X-A: b", "<sip:0309876@10.0.0.1:5060>")] {
+        for (number, at) in [("1004", OTHER), ("90301234", GATEWAY)] {
+            let mut bed = Bed::with(office(|_, _| {}));
+            bed.register("1002", CALLEE);
+            bed.register("1004", OTHER);
+            bed.receive(GATEWAY, &with(&invite("0309876", GATEWAY, "1002", "call1"), more));
+            let offered = bed.one(CALLEE);
+            bed.receive(CALLEE, &answer(&offered, 200, "callee", CALLEE, ""));
+            let ok = bed.take(GATEWAY).pop().unwrap();
+            bed.receive(GATEWAY, &in_dialog(&ok, "ACK", 1, GATEWAY, ""));
+            let refer = from_callee(&offered, "callee", "REFER", 1, CALLEE, "");
+            bed.receive(CALLEE, &with(&refer, &format!("Refer-To: <sip:{number}@10.0.0.1>")));
+            let told = bed.one(at);
+            assert_eq!(from(&told), wanted, "{number}");
+            let named = String::from_utf8_lossy(told.bytes()).contains("0309876");
+            assert_eq!(named, wanted != ANONYMOUS, "{number}");
+        }
+    }
+}
