@@ -45,7 +45,13 @@ class Stranger:
             return None
 
     def guesses(self, number, call):
-        wrong = (f'Authorization: Digest username="{number}", realm="tandem", nonce="{"0" * 48}", uri="sip:{number}@{SITE}:5070", '
+        """A wrong answer to a challenge that it was given: without one nothing is held against anybody."""
+        self.socket.sendto(request("REGISTER", self.host, number, user=number, call=f"{call}c"), (SITE, 5070))
+        self.socket.settimeout(1.0)
+        challenge = self.socket.recv(65536).decode()
+        found = re.search(r'nonce="(\w+)"', challenge)
+        nonce = found.group(1) if found else "0" * 48
+        wrong = (f'Authorization: Digest username="{number}", realm="tandem", nonce="{nonce}", uri="sip:{number}@{SITE}:5070", '
                  f'response="{"0" * 32}", algorithm=MD5, cnonce="1", qop=auth, nc=00000001\r\n')
         return self.sends(request("REGISTER", self.host, number, user=number, call=call, extra=wrong))
 
@@ -94,7 +100,7 @@ def strangers(bed, name, options):
     expect(told == [401, 401, 401, 403, 403], f"three guesses, then locked out, but: {told}")
     expect([(lock["source"], lock["user"]) for lock in site.ask("guard", "list")] == [(GUESSER, "1001")], "one lock-out is shown")
     lie = f'x\\"\\n2026-01-01T00:00:00Z  WARN tandem::log: guard: scanner source={SITE} port=1 transport='
-    expect(liar.sends(request("OPTIONS", LIAR, "100", call="l", user="sipvicious", agent=lie), 0.5) is None, "nor does a liar")
+    expect(liar.sends(request("OPTIONS", LIAR, "100", call="l", agent=f"sipvicious {lie}"), 0.5) is None, "nor does a liar")
     with open(os.path.join(bed.folder, f"{name}.log")) as file:
         log = file.read()
     hosts = banned(log)

@@ -3,9 +3,11 @@
 import base64
 import os
 import re
+import select
 import socket
 import ssl
 import struct
+import threading
 
 from bed import expect
 from ua import PATIENCE_S, Agent
@@ -31,6 +33,8 @@ class Connected(Agent):
 
     def __init__(self, bed, name, host, site, transport, port, ca=None, manner="answer"):
         self.transport, self.to, self.ca = transport, (site.host, port), ca
+        # A TLS connection must not be read and written by two threads at once.
+        self.wire = threading.Lock()
         super().__init__(bed, name, host, site, manner=manner)
 
     def open(self):
@@ -55,12 +59,34 @@ class Connected(Agent):
         if self.transport in ("WS", "WSS"):
             size = bytes([128 | len(data)]) if len(data) < 126 else bytes([254]) + struct.pack("!H", len(data))
             data = bytes([129]) + size + bytes(4) + data
-        self.socket.sendall(data)
+        self.write(data)
+
+    def write(self, data):
+        with self.wire:
+            self.socket.sendall(data)
+
+    def receive_some(self, length):
+        tls = isinstance(self.socket, ssl.SSLSocket)
+        while True:
+            if self.socket.fileno() < 0:
+                raise OSError("closed")
+            if not (tls and self.socket.pending()):
+                select.select([self.socket], [], [])
+            with self.wire:
+                if not tls:
+                    return self.socket.recv(length)
+                self.socket.settimeout(0)
+                try:
+                    return self.socket.recv(length)
+                except ssl.SSLWantReadError:
+                    continue
+                finally:
+                    self.socket.settimeout(None)
 
     def read(self, length):
         data = b""
         while len(data) < length:
-            more = self.socket.recv(length - len(data))
+            more = self.receive_some(length - len(data))
             if not more:
                 raise OSError("closed")
             data += more
@@ -81,7 +107,7 @@ class Connected(Agent):
                 length = int.from_bytes(self.read(2 if length == 126 else 8), "big")
             payload = self.read(length)
             if kind & 15 == 9:
-                self.socket.sendall(bytes([138, 128 | length]) + bytes(4) + payload)
+                self.write(bytes([138, 128 | length]) + bytes(4) + payload)
             elif kind & 15 in (1, 2):
                 return payload
             elif kind & 15 == 8:
