@@ -234,20 +234,21 @@ impl Node {
                 self.floor.queues.answered(&mut desk!(self, queue), conn);
                 self.floor.agents.offer_over(&mut desk!(self, agent), &dn, conn);
             }
-            Happening::OfferFailed { conn, dn, status } => self.offer_failed(conn, &dn, status),
+            Happening::OfferFailed { conn, dn, status } => self.offer_failed(conn, dn, status),
         }
     }
 
     /// Nobody took the offer.
-    fn offer_failed(&mut self, conn: u64, dn: &Arc<str>, status: u16) {
+    fn offer_failed(&mut self, conn: u64, dn: Option<Arc<str>>, status: u16) {
+        let expected = self.floor.supervision.offer_over(conn);
+        let Some(dn) = dn.or(expected) else { return };
         let why = self.floor.supervision.why_taken_back(conn).unwrap_or(match status {
             0 | 408 | 480 | 503 => OfferEnd::Unreachable,
             status => OfferEnd::Refused(status),
         });
-        self.floor.supervision.offer_over(conn);
         self.floor.queues.offer_failed(&mut desk!(self, queue), conn, why);
-        self.floor.agents.offer_over(&mut desk!(self, agent), dn, conn);
-        self.drain_sees(dn);
+        self.floor.agents.offer_over(&mut desk!(self, agent), &dn, conn);
+        self.drain_sees(&dn);
         self.hand_over_if_draining(conn);
     }
 

@@ -178,10 +178,11 @@ impl TCall {
     pub(super) fn unplaced(&mut self, out: &mut Out, sight: Sight<'_>, status: u16) {
         self.not_taken(out, sight);
         let Some(at) = self.waits.clone() else { return };
-        if let Some(dn) = self.offered.take() {
-            out.happenings.push_back(Happening::OfferFailed { conn: self.conn, dn, status });
-        }
-        if sight.directory.routing_point(&at).is_none() {
+        let offered = self.offered.take();
+        // Where no phone could be called at all nobody was told that the call left its queue.
+        let told = offered.is_some();
+        out.happenings.push_back(Happening::OfferFailed { conn: self.conn, dn: offered, status });
+        if told && sight.directory.routing_point(&at).is_none() {
             self.returned(out, sight, &at);
         }
     }

@@ -116,8 +116,8 @@ pub enum Happening {
     OfferFailed {
         /// Call.
         conn: u64,
-        /// DN.
-        dn: Arc<str>,
+        /// DN; `None` when nothing could be called there.
+        dn: Option<Arc<str>>,
         /// Final status of his leg; 487 when the offer was taken back.
         status: u16,
     },
