@@ -44,19 +44,19 @@ class Stranger:
         except TimeoutError:
             return None
 
-    def guesses(self, number, call):
-        """A wrong answer to a challenge that it was given: without one nothing is held against anybody."""
-        self.socket.sendto(request("REGISTER", self.host, number, user=number, call=f"{call}c"), (SITE, 5070))
+    def nonce(self, number):
+        """One that was given to this address."""
+        self.socket.sendto(request("REGISTER", self.host, number, user=number, call=f"n{number}"), (SITE, 5070))
         self.socket.settimeout(1.0)
-        challenge = self.socket.recv(65536).decode()
-        found = re.search(r'nonce="(\w+)"', challenge)
-        nonce = found.group(1) if found else "0" * 48
+        return re.search(rb'nonce="([^"]+)"', self.socket.recv(65536))[1].decode()
+
+    def guesses(self, number, call, nonce):
         wrong = (f'Authorization: Digest username="{number}", realm="tandem", nonce="{nonce}", uri="sip:{number}@{SITE}:5070", '
                  f'response="{"0" * 32}", algorithm=MD5, cnonce="1", qop=auth, nc=00000001\r\n')
         return self.sends(request("REGISTER", self.host, number, user=number, call=call, extra=wrong))
 
 
-def failregex():
+def failregex(mode):
     """The expressions of the shipped filter as fail2ban makes them: options put in, <HOST> replaced, the time cut out."""
     with open(FILTER) as file:
         text = re.sub(r"^#.*\n", "", file.read(), flags=re.M)
@@ -66,19 +66,19 @@ def failregex():
         while before != value:
             before = value
             value = re.sub(r"%\(([\w-]+)\)s", lambda m: options[m[1]], value)
-            value = value.replace("<mode>", options["mode"])
+            value = value.replace("<mode>", mode)
             value = re.sub(r"<(_[\w]+)>", lambda m: options[m[1]], value)
         return value
     lines = put_in(options["failregex"]).splitlines()
     return [re.compile(line.strip().replace("<HOST>", r"(?P<host>[0-9a-fA-F.:]+)", 1)) for line in lines]
 
 
-def banned(log):
-    """Hosts that the filter finds in a log, in order."""
+def banned(log, mode):
+    """Hosts that the filter of this mode finds in a log, in order."""
     found = []
     for line in log.splitlines():
         line = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", "", line, count=1)
-        found += [match["host"] for match in (expression.search(line) for expression in failregex()) if match]
+        found += [match["host"] for match in (expression.search(line) for expression in failregex(mode)) if match]
     return found
 
 
@@ -96,15 +96,18 @@ def strangers(bed, name, options):
     site = attacked(bed, name, options)
     scanner, guesser, liar = (Stranger(bed, host) for host in (SCANNER, GUESSER, LIAR))
     expect(scanner.sends(request("OPTIONS", SCANNER, "100", agent="friendly-scanner"), 0.5) is None, "a scanner hears nothing")
-    told = [guesser.guesses("1001", f"g{n}") for n in range(5)]
+    nonce = guesser.nonce("1001")
+    told = [guesser.guesses("1001", f"g{n}", nonce) for n in range(5)]
     expect(told == [401, 401, 401, 403, 403], f"three guesses, then locked out, but: {told}")
     expect([(lock["source"], lock["user"]) for lock in site.ask("guard", "list")] == [(GUESSER, "1001")], "one lock-out is shown")
     lie = f'x\\"\\n2026-01-01T00:00:00Z  WARN tandem::log: guard: scanner source={SITE} port=1 transport='
-    expect(liar.sends(request("OPTIONS", LIAR, "100", call="l", agent=f"sipvicious {lie}"), 0.5) is None, "nor does a liar")
+    expect(liar.sends(request("OPTIONS", LIAR, "100", call="l", agent=f"{lie} sipvicious"), 0.5) is None, "nor does a liar")
     with open(os.path.join(bed.folder, f"{name}.log")) as file:
         log = file.read()
-    hosts = banned(log)
+    hosts = banned(log, "aggressive")
     expect(sorted(set(hosts)) == [SCANNER, GUESSER, LIAR], f"the filter names who misbehaves, and nobody else, but: {hosts}\n{log}")
+    hosts = banned(log, "normal")
+    expect(set(hosts) == {GUESSER}, f"unless told otherwise nobody for datagrams that anybody can forge, but: {hosts}\n{log}")
     expect(hosts.count(GUESSER) == 4, f"a line for each guess and for the lock-out, but: {hosts}")
     if shutil.which("fail2ban-regex"):
         done = subprocess.run(["fail2ban-regex", os.path.join(bed.folder, f"{name}.log"), FILTER], capture_output=True, text=True)

@@ -213,6 +213,8 @@ pub const MAX_LOCKS: usize = 65_536;
 pub const MAX_SOURCES: usize = 65_536;
 /// Lines logged about one source at once, then one a second; the others are counted in the next.
 pub const SOURCE_LINES: u32 = 10;
+/// Such lines in a second, and at once, about all sources together; the others are counted only.
+pub const GUARD_LINES: u32 = 50;
 /// Longest text of the wire in such a line, bytes; the rest is left out.
 pub const MAX_INCIDENT_TEXT: usize = 64;
 /// Highest `external-calls-per-minute`.

@@ -67,6 +67,8 @@ pub struct Counters {
     pub refused_too_fast: u64,
     /// Requests turned away because of the network that they come from.
     pub refused_networks: u64,
+    /// Lines about sources that were not logged: too many about the source, or about all.
+    pub guard_unlogged: u64,
     /// Requests taken for a scanner's.
     pub scanners: u64,
     /// External calls refused because of a limit of the Extension.
@@ -124,7 +126,7 @@ impl Counters {
         ]
     }
 
-    fn of_the_door(&self) -> [Counted; 10] {
+    fn of_the_door(&self) -> [Counted; 11] {
         [
             ("tandem_shed_chat_total", "OPTIONS, SUBSCRIBE and the like refused in overload", self.shed_chat),
             ("tandem_shed_calls_total", "New calls refused in overload", self.shed_calls),
@@ -143,6 +145,11 @@ impl Counters {
                 "tandem_refused_too_fast_total",
                 "Requests turned away by requests-per-second",
                 self.refused_too_fast,
+            ),
+            (
+                "tandem_guard_lines_unlogged_total",
+                "Lines about sources that misbehave that were held back, of one source or of all",
+                self.guard_unlogged,
             ),
             (
                 "tandem_refused_networks_total",

@@ -1,4 +1,5 @@
-//! How fast sources come: a token bucket for each, and another for the lines that are logged about it.
+//! How fast sources come: a token bucket for each, another for the lines that are logged about it, and one for all lines:
+//! whoever forges a source for each datagram does not fill the log.
 //!
 //! Two tables of which the older is dropped when the younger is full: the memory is bounded, and a source that keeps
 //! coming stays.
@@ -7,7 +8,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use crate::limits::{MAX_SOURCES, SOURCE_LINES};
+use crate::limits::{GUARD_LINES, MAX_SOURCES, SOURCE_LINES};
 
 /// Thousandths of a token.
 const TOKEN: u64 = 1_000;
@@ -44,6 +45,8 @@ type Table = HashMap<IpAddr, Source, foldhash::fast::RandomState>;
 pub struct Sources {
     young: Table,
     old: Table,
+    /// For lines about all sources.
+    lines: Option<Bucket>,
 }
 
 impl Sources {
@@ -56,13 +59,17 @@ impl Sources {
 
     /// Whether a line about this source may be logged, and how many were held back since the one before.
     pub fn may_log(&mut self, source: IpAddr, now: Instant) -> Option<u32> {
+        let mut lines = self.lines.unwrap_or(Bucket { tokens: u64::from(GUARD_LINES) * TOKEN, at: now });
         let found = self.of(source, now);
-        if found.lines.take(1, SOURCE_LINES, now) {
+        let may = found.lines.take(1, SOURCE_LINES, now) && lines.take(GUARD_LINES, GUARD_LINES, now);
+        let said = if may {
             Some(std::mem::take(&mut found.unlogged))
         } else {
             found.unlogged = found.unlogged.saturating_add(1);
             None
-        }
+        };
+        self.lines = Some(lines);
+        said
     }
 
     fn of(&mut self, source: IpAddr, now: Instant) -> &mut Source {
@@ -107,6 +114,17 @@ mod tests {
         let said = (0..SOURCE_LINES + 7).filter(|_| sources.may_log(ip(1), start).is_some()).count();
         assert_eq!(said, SOURCE_LINES as usize);
         assert_eq!(sources.may_log(ip(1), start + Duration::from_secs(1)), Some(7));
+    }
+
+    #[test]
+    fn lines_about_all_sources_together_are_held_back_too() {
+        let (mut sources, start) = (Sources::default(), Instant::now());
+        let mut said = |after: Duration| {
+            let mut about = |n: u32| sources.may_log(IpAddr::from(n.to_be_bytes()), start + after).is_some();
+            (0..20_000).filter(|n| about(*n)).count()
+        };
+        assert_eq!(said(Duration::ZERO), GUARD_LINES as usize);
+        assert_eq!(said(Duration::from_millis(500)), GUARD_LINES as usize / 2);
     }
 
     #[test]

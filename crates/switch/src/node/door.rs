@@ -307,8 +307,11 @@ impl Rooms {
         if let Some(counter) = counter {
             *counter += 1;
         }
-        if let Some(unlogged) = self.guard.sources.may_log(source_of(flow.remote.ip()), self.now.mono) {
-            self.report(Event::Guard(Box::new(described(offence, flow, request, env, unlogged))));
+        match self.guard.sources.may_log(source_of(flow.remote.ip()), self.now.mono) {
+            Some(unlogged) => {
+                self.report(Event::Guard(Box::new(described(offence, flow, request, env, unlogged))));
+            }
+            None => self.counters.guard_unlogged += 1,
         }
     }
 
