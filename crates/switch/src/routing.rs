@@ -184,6 +184,10 @@ fn onwards(
 
 fn seek(rooms: &mut Rooms, agents: &Agents, seeker: &Seeker<'_>) -> Route {
     let directory = Arc::clone(&rooms.directory);
+    let number = seeker.dialled;
+    let is_dn = directory.find(number).is_some() || directory.floor_dn(number).is_some();
+    let number = if is_dn { Cow::Borrowed(number) } else { without_separators(number) };
+    let seeker = &Seeker { dialled: &number, caller: Cow::Borrowed(&seeker.caller), ..*seeker };
     let ring_timeout = directory.options.ring_timeout;
     if let Some(route) = to_help(&directory, seeker) {
         return route;
@@ -614,6 +618,19 @@ pub(crate) fn number(uri: &Uri<'_>) -> Option<Vec<u8>> {
     (!plain.is_empty()).then(|| plain.to_vec())
 }
 
+/// A telephone number as a gateway dials it: without visual separators (RFC 3966 3), so that neither the dial plan nor a
+/// limit, nor what is an emergency number, can be written around. What is more than digits and separators stays.
+#[must_use]
+pub fn without_separators(dialled: &[u8]) -> Cow<'_, [u8]> {
+    let separates = |byte: &u8| b"-.()".contains(byte);
+    let digits = dialled.strip_prefix(b"+").unwrap_or(dialled);
+    let is_number = digits.iter().all(|byte| byte.is_ascii_digit() || separates(byte));
+    if !is_number || !digits.iter().any(u8::is_ascii_digit) || !digits.iter().any(separates) {
+        return Cow::Borrowed(dialled);
+    }
+    Cow::Owned(dialled.iter().copied().filter(|byte| !separates(byte)).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -640,5 +657,20 @@ mod tests {
             assert_eq!(number(&Uri::parse(uri.as_bytes()).unwrap()).unwrap(), wanted.as_bytes());
         }
         assert_eq!(number(&Uri::parse(b"sip:host").unwrap()), None);
+    }
+
+    #[test]
+    fn separators_are_no_part_of_a_telephone_number() {
+        for (dialled, wanted) in [
+            ("1-1-2", "112"),
+            ("(0).0(44)", "0044"),
+            ("+49-30-1", "+49301"),
+            ("0900", "0900"),
+            ("a.b-1", "a.b-1"),
+            ("*21-1", "*21-1"),
+            ("-.-", "-.-"),
+        ] {
+            assert_eq!(without_separators(dialled.as_bytes()), wanted.as_bytes(), "{dialled}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! too. A number may be dialled with a prefix: `9112=112` sends 112.
 
 use crate::directory::TrunkId;
+use crate::routing::without_separators;
 
 /// An emergency number: as it is dialled, and as it is sent to the trunk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +30,8 @@ impl Emergency {
     /// The number that somebody asks for who dials this.
     #[must_use]
     pub fn dialled(&self, number: &[u8]) -> Option<&Number> {
-        self.numbers.iter().find(|known| known.dialled.as_bytes() == number)
+        let plain = without_separators(number);
+        self.numbers.iter().find(|known| [number, &plain].contains(&known.dialled.as_bytes()))
     }
 
     /// The number that a Request-URI asks for: a service URN is as good as the first number.

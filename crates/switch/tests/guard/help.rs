@@ -46,7 +46,7 @@ fn called(bed: &mut Bed, text: &str) -> Message {
 #[test]
 fn a_registered_phone_that_dials_for_help_is_asked_nothing() {
     let mut bed = bed(|_| {});
-    for (dialled, id) in [("112", "a"), ("9112", "b")] {
+    for (dialled, id) in [("112", "a"), ("9112", "b"), ("1-1-2", "d")] {
         let offered = called(&mut bed, &invite("1001", CALLER, dialled, id));
         assert_eq!(line(&offered), format!("INVITE sip:112@{GATEWAY} SIP/2.0"));
     }
@@ -54,9 +54,9 @@ fn a_registered_phone_that_dials_for_help_is_asked_nothing() {
         invite("1001", CALLER, "x", "c").replace("INVITE sip:x@10.0.0.1", "INVITE urn:service:sos.fire");
     assert_eq!(line(&called(&mut bed, &urn)), format!("INVITE sip:112@{GATEWAY} SIP/2.0"));
     let status = bed.node.status(bed.now);
-    assert_eq!(status.guard.emergency_calls, 3);
+    assert_eq!(status.guard.emergency_calls, 4);
     let said = |event: &&Event| matches!(event, Event::EmergencyCall { from, number } if &**from == "1001" && &**number == "112");
-    assert_eq!(bed.events.iter().filter(said).count(), 3);
+    assert_eq!(bed.events.iter().filter(said).count(), 4);
     let why = bed.node.why("a").unwrap();
     assert!(why.steps.iter().any(|step| step.text.contains("emergency")), "{:?}", why.steps);
 }

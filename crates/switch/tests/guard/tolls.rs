@@ -13,7 +13,7 @@ use tandem_switch::rooms::Device;
 use tandem_switch::routing::onward;
 
 use crate::bench::reason;
-use crate::support::{Bed, CALLER, GATEWAY, alone, answer, codes, directory, in_dialog, invite};
+use crate::support::{Bed, CALLER, GATEWAY, alone, answer, codes, directory, in_dialog, invite, line};
 
 fn limited(server: TollLimits, extension: TollLimits) -> Arc<Directory> {
     let base = alone();
@@ -119,4 +119,17 @@ fn a_call_that_is_sent_on_is_on_the_account_of_who_sends_it_on() {
     assert_eq!(sent_on_by(&mut bed, Some(DnId(0))), Err(403));
     assert_eq!(sent_on_by(&mut bed, Some(DnId(1))), Ok(()));
     assert_eq!(sent_on_by(&mut bed, None), Ok(()), "a queue's own overflow");
+}
+
+#[test]
+fn separators_write_around_neither_a_limit_nor_the_dial_plan() {
+    let denied = TollLimits { deny: Some(vec!["90900".into()]), ..TollLimits::default() };
+    let mut bed = Bed::with(limited(TollLimits::default(), denied));
+    for (number, id) in [("90900123", "a"), ("9-0900-123", "b"), ("(9)0.900123", "c"), ("9%2D0900123", "d")] {
+        let (none, refused) = dials(&mut bed, number, id);
+        assert!(none.is_empty(), "{number}");
+        assert_eq!(refused.code(), Some(403), "{number}");
+    }
+    let (offered, _) = dials(&mut bed, "9-1-2", "e");
+    assert_eq!(line(&offered[0]), format!("INVITE sip:+12@{GATEWAY} SIP/2.0"));
 }
