@@ -119,6 +119,7 @@ impl Hall {
                 | Output::Cti(_)
                 | Output::CtiClose(_)
                 | Output::Media(_)
+                | Output::Anchor(_)
                 | Output::Cdr(_) => {}
             }
         }
