@@ -329,7 +329,9 @@ fn line(happening: &Happening) -> String {
         Happening::Waits { conn, at, .. } => format!("c{conn} waits {at}"),
         Happening::Left { conn, at } => format!("c{conn} left {at}"),
         Happening::OfferAnswered { conn, dn } => format!("c{conn} offer answered {dn}"),
-        Happening::OfferFailed { conn, dn: Some(dn), status } => format!("c{conn} offer failed {dn} {status}"),
+        Happening::OfferFailed { conn, dn: Some(dn), status } => {
+            format!("c{conn} offer failed {dn} {status}")
+        }
         Happening::OfferFailed { conn, dn: None, status } => format!("c{conn} offered to nobody {status}"),
     }
 }
