@@ -2,6 +2,7 @@
 # make demo   calls, the loss of a site, calls: by itself, with SIPp phones and a SIPp gateway
 # make test   everything that must pass; installs its own tools
 # make lab    three drills on two sites in networks of their own, whose cables are pulled; reports in target/lab
+# make lab-ha primary, backup and witness under load, the primary killed, stopped, cut off: N=5000 calls, CALLS=100 a second
 # make load   200 calls a second for 60 s through both sites
 # make fuzz   arbitrary bytes against the parsers and a whole node, SECONDS=60 each; findings in target/fuzz/found
 # make soak   random histories with faults in the simulator, for MINUTES=10
@@ -14,7 +15,7 @@ MINUTES := 10
 SECONDS := 60
 export TANDEM
 
-.PHONY: help build run demo test lint unit deny fuzz e2e lab load soak
+.PHONY: help build run demo test format lint unit deny fuzz e2e server plays lab lab-ha load soak
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -30,19 +31,28 @@ demo: build
 	@sh $(TOOLS) sipp python3
 	@PYTHONDONTWRITEBYTECODE=1 python3 tests/e2e/demo.py
 
-# A run that starts from nothing gains no time from incremental builds, and they take more disk than everything else it builds.
+# From nothing, incremental builds gain no time, and they take more disk than everything else.
 test: export CARGO_INCREMENTAL := 0
-test: lint unit deny fuzz e2e
+test: export TANDEM := $(TARGET)/debug/tandem
+test: format unit benches deny fuzz server plays
 	@echo "make test: everything passed"
 
-lint:
-	@sh $(TOOLS) cc
-	cargo fmt --all --check
+lint: format
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+format:
+	cargo fmt --all --check
+
+# Clippy's compiler warns and builds at once: a check of its own would take as long as the build.
+LINTED := CLIPPY_ARGS=-Dwarnings RUSTC_WORKSPACE_WRAPPER=clippy-driver
 
 unit:
 	@sh $(TOOLS) cc
-	cargo test --workspace --locked --no-fail-fast
+	$(LINTED) cargo test --workspace --locked --no-fail-fast
+
+# Tests do not build them; that they build, and without a warning, is part of the test.
+benches:
+	$(LINTED) cargo build --workspace --benches --locked
 
 # Licences, banned crates and sources. The advisories need a database from the network and are not part of the test.
 deny: $(DENY)
@@ -52,13 +62,20 @@ deny: $(DENY)
 $(DENY):
 	@mkdir -p $(dir $@)
 	@if command -v cargo-deny >/dev/null; then ln -sf "$$(command -v cargo-deny)" $@; \
-	else cargo install cargo-deny --version 0.20.2 --locked --root $(TARGET)/tools; fi
+	else cargo install cargo-deny --version 0.20.2 --locked --debug --root $(TARGET)/tools; fi
 
 fuzz:
 	@sh $(TOOLS) cc g++
 	@sh fuzz/run.sh $(SECONDS)
 
-e2e: build
+e2e: build plays
+
+# The server of the plays: as fast as they need, with every check of the debug build, and with libraries that are built already.
+server:
+	CARGO_PROFILE_DEV_OPT_LEVEL=1 cargo build --locked -p tandem
+
+# With the binary that TANDEM names.
+plays:
 	@sh $(TOOLS) sipp python3 npm baresip linphonec kamailio sipsak rtpengine chromium nft ip unshare openssl
 	@sh tests/e2e/all.sh
 
@@ -75,3 +92,9 @@ LAB := $(TARGET)/lab
 lab: build
 	@sh $(TOOLS) sipp python3 nft ip tc unshare nsenter
 	@PATH="$$PATH:/usr/sbin:/sbin" PYTHONDONTWRITEBYTECODE=1 python3 tests/lab/lab.py $(LAB)
+
+lab-ha: export N := $(if $(N),$(N),5000)
+lab-ha: export CALLS := $(if $(CALLS),$(CALLS),100)
+lab-ha: build
+	@sh $(TOOLS) python3 nft ip unshare nsenter
+	@PATH="$$PATH:/usr/sbin:/sbin" PYTHONDONTWRITEBYTECODE=1 python3 tests/lab/ha.py $(LAB)

@@ -6,6 +6,9 @@ cd "$(dirname "$0")"
 seconds=${1:-60}
 [ $# -gt 0 ] && shift
 targets=${*:-message framer sdp node}
+for target in $targets; do
+    [ -f "targets/$target.rs" ] || { echo "fuzz: there is no target $target; there are $(ls targets | sed 's/\.rs$//' | tr '\n' ' ')" >&2; exit 2; }
+done
 out=${CARGO_TARGET_DIR:-$PWD/../target}/fuzz
 mkdir -p "$out/found"
 # What `cargo fuzz --sanitizer none` does, which asks for no nightly toolchain: the code is safe Rust, so coverage is all

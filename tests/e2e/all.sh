@@ -45,7 +45,12 @@ run guard.py
 run targets.py
 run crowd.py
 run families.py
+run address.py
 run treatment.py
+run restart.py
+run takeover.py
+run members.py
+run ha_drill.py
 run drain.py
 run drill.py
 run readiness.py

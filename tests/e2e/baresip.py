@@ -2,15 +2,13 @@
 """baresip, driven by its control connection: see interop.py."""
 
 import json
-import os
 import shutil
 import socket
 import time
-import wave
 
-from bed import Failed, Skipped, expect, main
+from bed import Skipped, expect, main
 from interop import A, B, CLIENT, CLIENT_HOST, Estate, Rounds, standard
-from softphone import MODULES
+from softphone import set_up
 
 
 class Control:
@@ -38,21 +36,10 @@ class Baresip:
 
     def __init__(self, bed, name, host, sites, more=""):
         self.name, self.bed = name, bed
-        folder = os.path.join(bed.folder, name)
-        os.mkdir(folder)
-        modules = next((path for path in MODULES if os.path.isdir(path)), MODULES[0])
-        with wave.open(os.path.join(folder, "tone.wav"), "wb") as tone:
-            tone.setnchannels(1)
-            tone.setsampwidth(2)
-            tone.setframerate(8000)
-            tone.writeframes(bytes(8000 * 20))
-        with open(os.path.join(folder, "config"), "w") as config:
-            config.write(f"sip_listen {host}:5060\nmodule_path {modules}\naudio_source aufile,{folder}/tone.wav\n"
-                         f"ctrl_tcp_listen {host}:4444\nmodule g711.so\nmodule aufile.so\nmodule_tmp uuid.so\nmodule_tmp account.so\n"
-                         "module_app menu.so\nmodule_app ctrl_tcp.so\n")
         proxies = "".join(f';outbound{n}="sip:{site};transport=udp"' for n, site in enumerate(sites, 1))
-        with open(os.path.join(folder, "accounts"), "w") as accounts:
-            accounts.write(f"<sip:{CLIENT}@tandem>;auth_user={CLIENT};auth_pass=secret-{CLIENT};regint=60;answermode=auto;sipnat=outbound{proxies}{more}\n")
+        folder = set_up(bed, name, host, f"ctrl_tcp_listen {host}:4444\nmodule_tmp uuid.so\nmodule_tmp account.so\n"
+                        "module_app menu.so\nmodule_app ctrl_tcp.so\n",
+                        f"<sip:{CLIENT}@tandem>;auth_user={CLIENT};auth_pass=secret-{CLIENT};regint=60;answermode=auto;sipnat=outbound{proxies}{more}")
         self.process = bed.run(name, ["baresip", "-f", folder], cwd=folder)
         self.control = Control(host, 4444)
 
@@ -87,16 +74,8 @@ def baresip(bed):
     client = Baresip(bed, "baresip", CLIENT_HOST, [A, B])
     rounds = Rounds("baresip")
     standard(estate, client, rounds)
-    call = estate.lose_site_a(rounds, lambda: True)
-    call.bye()
-    call.ends()
-    client.dial("1004")
-    try:
-        line = estate.third.fresh_line(5)
-        rounds.note("calls after the loss of its site")
-        line.bye()
-    except Failed:
-        rounds.note("calls after the loss of its site", "no: it sends every call to its first outbound proxy")
+    estate.lose_site_a(rounds, lambda: True)
+    estate.calls_after(rounds, client, "calls after the loss of its site", 5, "no: it sends every call to its first outbound proxy")
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ class Site:
         self.process = None
 
     def start(self):
-        self.process = self.bed.run(self.name, [tandem(), "serve", *self.serve], cwd=self.bed.folder)
+        self.process = self.bed.run(self.name, [tandem(), "serve", *self.serve], cwd=self.bed.folder, env=self.bed.environment())
         until(10, f"{self.name} answers its administration interface", self.is_up)
 
     def is_up(self):
@@ -183,6 +183,10 @@ class Bed:
                 command, stdout=log, stderr=log, start_new_session=True, **{"stdin": subprocess.DEVNULL, **options})
         self.processes.append(process)
         return process
+
+    def environment(self):
+        """That of a server: what it must not forget lies in the bed's folder, in a directory of its name."""
+        return {**os.environ, "STATE_DIRECTORY": os.path.join(self.folder, "state")}
 
     def tail(self, name, lines=15):
         with open(os.path.join(self.folder, f"{name}.log")) as log:

@@ -62,14 +62,26 @@ class Estate:
         until(8, "no call is left", lambda: self.calls(site) == [])
 
     def lose_site_a(self, rounds, client_is_at_b):
-        """Kills site A and measures how long it takes until the client takes a call at site B."""
+        """Kills site A and measures how long it takes until the client takes a call at site B, which then ends."""
         self.a.kill()
         lost = time.monotonic()
         until(120, "the client is registered at site B", lambda: client_is_at_b() and self.registered(self.b))
         back = time.monotonic() - lost
         call = answered(self.other_gateway, CLIENT, 20)
         rounds.note("its site is lost: registered at the other site after", f"{back:.1f} s, and called there")
-        return call
+        call.bye()
+        call.ends()
+
+    def calls_after(self, rounds, client, what, seconds, otherwise):
+        """Whether the client, whose site is lost, calls the third phone within `seconds`; else `otherwise` is noted."""
+        client.dial(THIRD)
+        try:
+            line = self.third.fresh_line(seconds)
+        except Failed:
+            rounds.note(what, otherwise)
+            return
+        rounds.note(what)
+        line.bye()
 
 
 def answered(agent, number, seconds=10):

@@ -8,8 +8,8 @@ import subprocess
 import sys
 import time
 
-from bed import Failed, Skipped, expect, main, until
-from interop import A, B, CLIENT, Estate, Rounds, THIRD, standard
+from bed import Skipped, expect, main, until
+from interop import A, B, CLIENT, Estate, Rounds, standard
 
 # Another linphone, which is transferred to.
 OTHER = "1005"
@@ -146,18 +146,10 @@ def linphone(bed):
     standard(estate, client, rounds)
     other = Linphone(bed, f"other-{transport}", transport, estate.ca, OTHER, rtp=17276)
     transfers_a_gateway(estate, client, other, rounds)
-    call = estate.lose_site_a(rounds, lambda: True)
-    call.bye()
-    call.ends()
+    estate.lose_site_a(rounds, lambda: True)
     client.settle()
     client.site = B
-    client.dial(THIRD)
-    try:
-        line = estate.third.fresh_line(40)
-        rounds.note("calls after the loss of its site, when its user takes the other account")
-        line.bye()
-    except Failed:
-        rounds.note("calls after the loss of its site", "no")
+    estate.calls_after(rounds, client, "calls after the loss of its site, when its user takes the other account", 40, "no")
 
 
 if __name__ == "__main__":

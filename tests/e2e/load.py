@@ -17,7 +17,8 @@ RATE = 200
 TALK_MS = 2000
 # Transactions live for 32 s after a call: a longer wave needs no larger tables.
 WARM_UP_S = 36
-SLACK_KB = 1024
+# From the first full segment on, the journal's threads keep two buffers of 1 MiB.
+SLACK_KB = 3072
 # Answers to the peer's OPTIONS are kept for 64 * T1 = 32 s (RFC 3261 timer J); two of our own may be on their way.
 PROBES = 32 // OOS_CHECK_S + 2
 

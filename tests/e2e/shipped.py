@@ -63,6 +63,10 @@ def site_is_lost(office):
     office.a.start()
     until(15, "both sites are peered again", office.is_peered)
     office.phones["a"].register(DN)
+    # What A had answered for it still has: its agent is logged in there.
+    back = Desktop(office.bed, office.a, "agent01")
+    back.ask("TRegisterAddress", "EventRegistered", ThisDN=DN)
+    back.leave(DN)
     return "A is killed: B turns to single-site, and the agent takes a call there; A comes back"
 
 

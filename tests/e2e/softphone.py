@@ -15,27 +15,33 @@ from bed import CONFIG, Site, Skipped, expect, main, until
 MODULES = ("/usr/lib/baresip/modules", "/usr/lib/x86_64-linux-gnu/baresip/modules", "/usr/lib/aarch64-linux-gnu/baresip/modules")
 
 
+def set_up(bed, name, host, more, account):
+    """The folder of a baresip that speaks from `host`, with a silent microphone."""
+    folder = os.path.join(bed.folder, name)
+    os.mkdir(folder)
+    modules = next((path for path in MODULES if os.path.isdir(path)), MODULES[0])
+    with wave.open(os.path.join(folder, "tone.wav"), "wb") as tone:
+        tone.setnchannels(1)
+        tone.setsampwidth(2)
+        tone.setframerate(8000)
+        tone.writeframes(bytes(8000 * 20))
+    with open(os.path.join(folder, "config"), "w") as config:
+        config.write(f"sip_listen {host}:5060\nmodule_path {modules}\naudio_source aufile,{folder}/tone.wav\n"
+                     f"module g711.so\nmodule aufile.so\n{more}")
+    with open(os.path.join(folder, "accounts"), "w") as accounts:
+        accounts.write(f"{account}\n")
+    return folder
+
+
 class Baresip:
     def __init__(self, bed, site, number, host, answers="manual", dial=None, tls=None):
         """`tls`: port, and what it trusts."""
         self.name = f"baresip-{number}"
-        folder = os.path.join(bed.folder, self.name)
-        os.mkdir(folder)
-        modules = next((path for path in MODULES if os.path.isdir(path)), MODULES[0])
-        with wave.open(os.path.join(folder, "tone.wav"), "wb") as tone:
-            tone.setnchannels(1)
-            tone.setsampwidth(2)
-            tone.setframerate(8000)
-            tone.writeframes(bytes(8000 * 20))
         secure = f"sip_cafile {tls[1]}\nsip_transports tls\n" if tls else ""
         port, transport = (tls[0], ";transport=tls") if tls else (site.port, "")
-        with open(os.path.join(folder, "config"), "w") as config:
-            config.write(f"sip_listen {host}:5060\nmodule_path {modules}\naudio_source aufile,{folder}/tone.wav\n"
-                         "module g711.so\nmodule aufile.so\n"
-                         f"module_app account.so\nmodule_app menu.so\n{secure}")
-        with open(os.path.join(folder, "accounts"), "w") as accounts:
-            accounts.write(f"<sip:{number}@{site.host}:{port}{transport}>;auth_user={number};auth_pass=secret-{number};"
-                           f"regint=60;answermode={answers}\n")
+        folder = set_up(bed, self.name, host, f"module_app account.so\nmodule_app menu.so\n{secure}",
+                        f"<sip:{number}@{site.host}:{port}{transport}>;auth_user={number};auth_pass=secret-{number};"
+                        f"regint=60;answermode={answers}")
         command = ["baresip", "-f", folder] + (["-e", dial] if dial else [])
         self.process = bed.run(self.name, command, cwd=folder)
         self.bed = bed

@@ -11,9 +11,10 @@ CALLER = "0301234"
 
 
 class Stage:
-    def __init__(self, bed, phones, config="desks", host="127.0.0.29"):
+    def __init__(self, bed, phones, config="desks", host="127.0.0.29", path=None):
         self.bed = bed
-        self.site = Site(bed, config, host, 5070, f"{host}:8070", ["--config", f"{CONFIG}/{config}.toml", "--log", "info"])
+        path = path or f"{CONFIG}/{config}.toml"
+        self.site = Site(bed, config, host, 5070, f"{host}:8070", ["--config", path, "--log", "info"])
         self.site.start()
         self.gateway = Agent(bed, "gateway", GATEWAY, self.site, manner="silent")
         self.phones = {number: Agent(bed, f"phone-{number}", f"127.0.1.{int(number) - 1000}", self.site).register(number)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Music and announcements by a real rtpengine: RTP reaches a waiting caller, ends when an agent answers, and gives way
-to ringback when the engine is lost.
+"""Music and announcements by a real rtpengine: RTP reaches a waiting caller, ends when an agent answers, comes while he is
+held, and gives way to ringback when the engine is lost.
 """
 
 import math
@@ -66,7 +66,9 @@ def config(bed, folder):
     expect(text.count(queue) == 1, "floor.toml has the queue that this test gives music to")
     path = os.path.join(bed.folder, "treatment.toml")
     with open(path, "w") as file:
-        file.write(text.replace(queue, queue.replace("queued", "music:hold.wav"))
+        text = text.replace(queue, queue.replace("queued", "music:hold.wav"))
+        text = text.replace("[TServer]\n", '[TServer]\ndefault-music = "held.wav"\n')
+        file.write(text.replace('name = "gateway"\n', 'name = "gateway"\nmedia = "anchor"\n')
                    + f'\n[media]\nrtpengine = ["{NG}"]\ndirectory = "{folder}"\n')
     return path
 
@@ -89,6 +91,7 @@ def treatment(bed: Bed):
     os.mkdir(folder)
     tone(f"{folder}/hold.wav", 440, 1)
     tone(f"{folder}/hello.wav", 880, 2)
+    tone(f"{folder}/held.wav", 660, 1)
     engine = rtpengine(bed)
     floor = Floor(bed, config(bed, folder))
     until(10, f"the media server works\n{bed.tail('rtpengine')}", lambda: works(floor, 1))
@@ -110,6 +113,12 @@ def treatment(bed: Bed):
     agent.hear("EventEstablished", ConnID=call)
     caller.was_told(200)
     ear.silence("the music ends when the agent answers")
+    agent.ask("THoldCall", "EventHeld", ThisDN="1001", ConnID=call)
+    ear.hears("music while he is held, longer than the file")
+    ear.hears("the music again")
+    agent.ask("TRetrieveCall", "EventRetrieved", ThisDN="1001", ConnID=call)
+    ear.silence("the music ends when the agent takes him back")
+    print("    a held caller hears music until he is taken back", flush=True)
     agent.send("TReleaseCall", ThisDN="1001", ConnID=call)
     agent.hear("EventAgentNotReady", WorkMode="AfterCallWork")
     agent.hear("EventReleased", ConnID=call)

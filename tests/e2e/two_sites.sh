@@ -3,6 +3,10 @@
 set -u
 tandem=$1
 
+# What they must not forget is forgotten with them: each `make run` begins with nothing.
+STATE_DIRECTORY=$(mktemp -d) || exit 1
+export STATE_DIRECTORY
+
 "$tandem" serve --demo site-a --log warn &
 a=$!
 "$tandem" serve --demo site-b --log warn &
@@ -11,6 +15,7 @@ stop() {
     trap '' INT TERM
     kill "$a" "$b" 2>/dev/null
     wait "$a" "$b"
+    rm -rf "$STATE_DIRECTORY"
 }
 trap 'stop; echo; echo "Both sites have ended."; exit 0' INT TERM
 
@@ -54,3 +59,4 @@ wait "$a"
 echo "Site A has ended (exit code $?)."
 wait "$b"
 echo "Site B has ended (exit code $?)."
+rm -rf "$STATE_DIRECTORY"

@@ -77,7 +77,7 @@ class Lab:
     def start(self, site, name):
         """As Site.start, but in the site's own network."""
         command = ["nsenter", "-t", str(self.inside[name]), "-n", tandem(), "serve", "--config", f"site-{name}.toml", "--log", "info"]
-        site.process = self.bed.run(site.name, command, cwd=self.folder)
+        site.process = self.bed.run(site.name, command, cwd=self.folder, env=self.bed.environment())
         until(10, f"{site.name} answers its administration interface", site.is_up)
 
     def configure(self):

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use tandem_ha::Server;
 use tandem_switch::{Input, Node, Now};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::edges::disk::Disk;
 use crate::edges::udp::UdpCounters;
 use crate::limits::ANSWER_WITHIN;
 
@@ -13,11 +15,19 @@ use crate::limits::ANSWER_WITHIN;
 pub enum Command {
     /// A fact.
     Input(Input),
-    /// A question; the closure sends its own answer.
-    Ask(Box<dyn FnOnce(&Peek<'_>) + Send>),
+    /// A question; the closure sends its own answer, also when there is no node to look at.
+    Ask(Question),
+    /// A question about the group that this server belongs to, or an order for it; the closure sends its own answer.
+    Group(GroupQuestion),
     /// End the loop.
     Stop,
 }
+
+/// Looks at the server as a member of its group, or orders something of it.
+pub type GroupQuestion = Box<dyn FnOnce(&mut Server, &Disk, Now) + Send>;
+
+/// Takes what there is to look at, and answers by itself.
+pub type Question = Box<dyn FnOnce(Option<&Peek<'_>>) + Send>;
 
 /// What a question may look at.
 pub struct Peek<'a> {
@@ -27,6 +37,8 @@ pub struct Peek<'a> {
     pub now: Now,
     /// What happened at the UDP sockets.
     pub udp: UdpCounters,
+    /// Where it keeps what it must not forget.
+    pub disk: &'a Disk,
 }
 
 /// Why a question has no answer.
@@ -41,6 +53,9 @@ pub enum Unanswered {
     /// The loop has ended.
     #[error("the server is stopping")]
     Stopping,
+    /// Another server of the pair serves, or none does yet.
+    #[error("this server does not serve now")]
+    Standby,
 }
 
 /// The sending end.
@@ -59,6 +74,16 @@ impl Commands {
         self.0.send(Command::Input(input)).await.is_ok()
     }
 
+    /// The records of these calls are written. Does not wait for room.
+    ///
+    /// # Errors
+    /// There is no room, or the loop has ended: the calls, back.
+    pub fn recorded(&self, calls: Vec<u128>) -> Result<(), Vec<u128>> {
+        let Ok(room) = self.0.try_reserve() else { return Err(calls) };
+        room.send(Command::Input(Input::Recorded { calls }));
+        Ok(())
+    }
+
     /// Asks the loop to end; waits for room.
     pub async fn stop(&self) {
         let _ = self.0.send(Command::Stop).await;
@@ -74,13 +99,33 @@ impl Commands {
     ) -> Result<T, Unanswered> {
         let (sender, answer) = oneshot::channel();
         let ask = Command::Ask(Box::new(move |peek| {
-            let _ = sender.send(question(peek));
+            let _ = sender.send(peek.map(question));
         }));
-        self.0.try_send(ask).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Unanswered::Busy,
-            mpsc::error::TrySendError::Closed(_) => Unanswered::Stopping,
-        })?;
+        self.0.try_send(ask).map_err(|error| unsent(&error))?;
+        answered(answer, ANSWER_WITHIN).await?.ok_or(Unanswered::Standby)
+    }
+
+    /// Asks about the group, or orders something of it; also of a server that does not serve.
+    ///
+    /// # Errors
+    /// See [`Unanswered`]; never [`Standby`](Unanswered::Standby).
+    pub async fn group<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Server, &Disk, Now) -> T + Send + 'static,
+    ) -> Result<T, Unanswered> {
+        let (sender, answer) = oneshot::channel();
+        let ask = Command::Group(Box::new(move |server, disk, now| {
+            let _ = sender.send(question(server, disk, now));
+        }));
+        self.0.try_send(ask).map_err(|error| unsent(&error))?;
         answered(answer, ANSWER_WITHIN).await
+    }
+}
+
+fn unsent(error: &mpsc::error::TrySendError<Command>) -> Unanswered {
+    match error {
+        mpsc::error::TrySendError::Full(_) => Unanswered::Busy,
+        mpsc::error::TrySendError::Closed(_) => Unanswered::Stopping,
     }
 }
 

@@ -36,12 +36,30 @@ pub const MAX_LOCKOUT_S: u64 = 604_800;
 /// Networks in one list; more is a configuration error.
 pub const MAX_NETWORKS: usize = 256;
 
-/// Kernel buffer asked for on each UDP socket, bytes; the kernel may grant less.
-pub const UDP_BUFFER: usize = 4 * 1024 * 1024;
+/// Kernel buffer for receiving asked for on each UDP socket, bytes: the first messages of some 15,000 phones that come back
+/// at once. The kernel may grant less.
+pub const UDP_RECEIVE_BUFFER: usize = 16 * 1024 * 1024;
+/// When it grants less than this, it is said at the start.
+pub const UDP_RECEIVE_BUFFER_LEAST: usize = 4 * 1024 * 1024;
+/// Kernel buffer for sending asked for on each UDP socket, bytes.
+pub const UDP_SEND_BUFFER: usize = 4 * 1024 * 1024;
 /// How often the node is told how much waits for it.
 pub const LOAD_EVERY: Duration = Duration::from_millis(100);
-/// Datagrams handled before timers, connections and commands get their turn.
+/// Datagrams handled before timers, connections and commands get their turn, and then as many of those that waited.
 pub const UDP_BUDGET: usize = 64;
+/// Of those that waited, so many are handled when the socket has more than was read: reading it comes first.
+pub const UDP_BUDGET_BEHIND: usize = 8;
+/// Datagrams read in such a turn. More than are handled, so that calls do not wait behind what may wait.
+pub const UDP_READ_BUDGET: usize = 512;
+/// REGISTERs, SUBSCRIBEs and PUBLISHs that are read and wait, bytes with [`READ_AHEAD_EACH`]: some 20,000. Each source may
+/// hold as much as is still free; what finds no room is dropped and counted, and its sender repeats it.
+pub const READ_AHEAD_BYTES: usize = 16 * 1024 * 1024;
+/// What one that waits costs beside its own bytes.
+pub const READ_AHEAD_EACH: usize = 128;
+/// Empty queues of sources that are kept to be used again; a further one is freed.
+pub const MAX_SPARE_QUEUES: usize = 64;
+/// Log lines about datagrams that the kernel dropped: one in this time.
+pub const UDP_LOST_COMPLAINT_EVERY: Duration = Duration::from_secs(10);
 /// Least time between two turns for timers alone. The shortest SIP timer is 200 ms; a wake-up of its own for each of the
 /// thousands of transactions that end in a second would cost more than the calls.
 pub const TIMER_SLACK: Duration = Duration::from_millis(10);
@@ -68,11 +86,22 @@ pub const MAX_STUN_PER_S: u32 = 4_000;
 pub const MAX_CONNECTIONS: usize = 10_000;
 /// Largest `max` and `max-per-source` of `[connections]`; more is a configuration error.
 pub const MOST_CONNECTIONS: usize = 1_000_000;
-/// Connections of one source unless `[connections]` says otherwise, room for an office behind one NAT; a further one is closed
-/// on arrival.
+/// Connections of one source unless `[connections]` says otherwise, room for an office behind one NAT; a further one takes the
+/// place of a silent one of the same source, or is closed on arrival.
 pub const MAX_PER_SOURCE: usize = 1_000;
-/// Connections of one source that have not brought a whole message yet; a further one is closed on arrival.
+/// Connections of one source that have not brought a readable message yet; a further one takes the place of one that had
+/// [`SPEAKS_WITHIN`] for it, or is closed on arrival.
 pub const MAX_UNPROVEN_PER_SOURCE: usize = 256;
+/// Time for a connection to bring its first message before it makes room for another of its source. A phone that connects is
+/// faster, so those of an office that come back together do not drive each other out.
+pub const SPEAKS_WITHIN: Duration = Duration::from_secs(5);
+/// Silence, keep-alives included, after which a connection that nobody is reached over makes room for another of its source:
+/// longer than any request waits for its answer (Timer B and F).
+pub const SILENT_AFTER: Duration = Duration::from_secs(40);
+/// How often such connections of one source are looked for; in between a further one is closed on arrival.
+pub const SILENT_LOOKED_FOR_EVERY: Duration = Duration::from_secs(1);
+/// Connections of one source that the node is asked about at once; the others are looked at the next time.
+pub const MAX_SILENT_ASKED: usize = 256;
 /// Messages that wait for one connection's writer; the connection is closed when it is full.
 pub const WRITER_QUEUE: usize = 256;
 /// Time for a connection attempt; then the flow has failed.
@@ -143,12 +172,19 @@ pub const CTI_FAILURE_PAUSE: Duration = Duration::from_millis(500);
 /// Sources and users whose failures are remembered; beyond it the old ones are forgotten.
 pub const MAX_CTI_FAILURES: usize = 65_536;
 
-/// Call records that wait for the disk; a further one is dropped, counted and logged.
+/// Call records that wait for their writer, and again for the disk; a further one is dropped, counted and logged. What is
+/// stored of its call stays (`MAX_UNWRITTEN` of the switch), so the next start writes it.
 pub const MAX_CDR_QUEUE: usize = 16_384;
-/// How often the writer of call records looks at its queue.
+/// How often the writer of call records looks at its queue, and how long one may stay in memory.
 pub const CDR_LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How long a call record may stay in memory before it goes to the file.
-pub const CDR_FLUSH_EVERY: Duration = Duration::from_secs(1);
+/// Bytes at the end of the file of call records in which a start looks for records that come again after a crash.
+pub const CDR_LATEST_BYTES: u64 = 1 << 20;
+/// Calls whose records were written last that are remembered, so that none is written twice.
+pub const MAX_CDR_KNOWN: usize = 65_536;
+/// How often the node is told which call records are kept: one sync of their file and one change of the stored records.
+pub const CDR_CONFIRM_EVERY: Duration = Duration::from_secs(1);
+/// Calls in one such message; the others follow in the next.
+pub const MAX_CDR_CONFIRMED: usize = 1_000;
 /// Log lines about dropped or unwritable records: one in this time.
 pub const CDR_COMPLAINT_EVERY: Duration = Duration::from_secs(10);
 
@@ -282,3 +318,95 @@ pub const BETWEEN_LOST: Duration = Duration::from_millis(5);
 pub const SWEEP_MEDIA_EVERY: Duration = Duration::from_secs(60);
 /// Sessions looked at in one sweep; their names fit into one datagram. Further ones follow when these are gone.
 pub const MAX_SWEPT: usize = 800;
+
+/// Virtual addresses of one server; more is a configuration error.
+pub const MAX_VIRTUAL_ADDRESSES: usize = 8;
+/// Seconds that the kernel keeps a virtual address which nobody renews. The kernel counts whole seconds and looks up to a
+/// quarter of one later, so the address of a process that is killed or stopped is gone within 2.25 s of its last renewal. One
+/// second would be lost to a busy kernel's lock: who adds a network interface elsewhere may hold it that long.
+pub const ADDRESS_LIFETIME_S: u32 = 2;
+/// How often it is renewed while the lease lasts: three renewals may fail before it goes.
+pub const ADDRESS_RENEWED_EVERY: Duration = Duration::from_millis(500);
+/// After a renewal is so late, the kernel may have taken the address in between.
+pub const ADDRESS_GONE_AFTER: Duration = Duration::from_millis(1_500);
+/// An address that would last longer than this, s, is nobody's leftover: somebody else put it there.
+pub const LEFTOVER_LIFETIME_S: u32 = 10;
+/// When neighbours are told where the addresses are, counted from the takeover. Any of the first may be lost; at 2.5 s the
+/// former holder's kernel has let go whatever happened to its process, and nobody contradicts any more.
+pub const ADDRESS_ANNOUNCED_AFTER: [Duration; 5] = [
+    Duration::ZERO,
+    Duration::from_millis(100),
+    Duration::from_secs(1),
+    Duration::from_millis(2_500),
+    Duration::from_secs(5),
+];
+/// After how long another machine that still answers for an address is no leftover of a takeover.
+pub const ADDRESS_CONTESTED_AFTER: Duration = Duration::from_millis(2_500);
+/// How long ago another machine's claim to an address still counts.
+pub const ADDRESS_CLAIM_COUNTS_FOR: Duration = Duration::from_secs(60);
+/// When the removal of an address that the kernel refused is tried again, and how often in all; then it runs out there.
+pub const ADDRESS_REMOVE_AGAIN: Duration = Duration::from_millis(100);
+/// See [`ADDRESS_REMOVE_AGAIN`].
+pub const MAX_ADDRESS_REMOVALS: u32 = 3;
+/// Frames of ARP looked at in one go; the others wait in the socket.
+pub const ADDRESS_CLAIM_BUDGET: usize = 256;
+/// Addresses of this machine looked at; others are not seen.
+pub const MAX_OWN_ADDRESSES: usize = 10_000;
+/// How often the virtual addresses and systemd's watchdog are told that the node's loop comes round.
+pub const PULSE_EVERY: Duration = Duration::from_millis(100);
+/// How long one server alone keeps its virtual addresses when its loop does not come round.
+pub const LOOP_LEASE: Duration = Duration::from_secs(2);
+/// Longest wait of a server that begins to serve for its virtual addresses: before they are there, nothing can be sent from them. It takes the kernel
+/// a millisecond.
+pub const ADDRESS_TAKEN_WITHIN: Duration = Duration::from_millis(200);
+/// Longest time from a server's last word to callers until its process begins anew: meanwhile it tells the one that takes over.
+pub const HANDED_OVER_WITHIN: Duration = Duration::from_millis(500);
+/// Frames of other members of the group that wait for the node's loop; further ones are lost, as on a network.
+pub const MAX_FRAMES: usize = 1_024;
+/// Words to systemd that wait because it does not read; further ones are lost.
+pub const MAX_SYSTEMD_WORDS: usize = 4;
+
+/// Connections at once from those who belong to no group or another; a further one is refused. A group has seven members.
+pub const MAX_MEMBER_LINKS: usize = 8;
+/// Connections to the members' port that have not proven yet who they are; of more the oldest is closed.
+pub const MAX_MEMBER_STRANGERS: usize = 16;
+/// Time to connect, for TLS and for the introduction between two members.
+pub const MEMBER_HANDSHAKE_WITHIN: Duration = Duration::from_secs(2);
+/// Frames that wait for one connection to a member; a further one is dropped and counted.
+pub const MEMBER_QUEUE: usize = 1_024;
+/// Bytes of them; as [`MEMBER_QUEUE`].
+pub const MEMBER_QUEUE_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes written to a member at a time.
+pub const MEMBER_WRITE_CHUNK: usize = 64 * 1024;
+/// Time for that; a connection that takes longer is closed and made anew.
+pub const MEMBER_WRITE_WITHIN: Duration = Duration::from_secs(1);
+/// A member that has nothing to say says so in this time.
+pub const MEMBER_BEAT_EVERY: Duration = Duration::from_millis(500);
+/// Silence of a member after which the connection is closed and made anew; what is sent and not acknowledged for so long
+/// has the same end.
+pub const MEMBER_SILENCE: Duration = Duration::from_secs(2);
+/// First and longest pause before a member is dialled again; it doubles in between.
+pub const MEMBER_BACKOFF: Duration = Duration::from_millis(50);
+/// See [`MEMBER_BACKOFF`].
+pub const MEMBER_BACKOFF_MOST: Duration = Duration::from_secs(1);
+/// Longest word between members beside frames, bytes; a longer one ends the connection.
+pub const MAX_MEMBER_WORD: usize = 128 * 1024;
+/// Answers to words that wait for one connection; one that asks for more is closed.
+pub const MAX_MEMBER_REPLIES: usize = 16;
+/// Bytes of keys told to another server whose configuration differs; there it is said that there are more.
+pub const MAX_EXCERPT: usize = 120 * 1024;
+/// Keys named that differ between two servers; of more it is said that there are.
+pub const MAX_DIFFERING: usize = 100;
+/// Sources that came as members and were not let in, whose reasons are remembered; those of further ones are not logged.
+pub const MAX_MEMBER_SOURCES: usize = 64;
+/// A member's certificate that ends within this time is complained about, once a day.
+pub const MEMBER_EXPIRY_SAID: Duration = Duration::from_secs(30 * 86_400);
+/// A day.
+pub const DAY: Duration = Duration::from_secs(86_400);
+/// How long they are remembered; then the same reason is logged anew.
+pub const MEMBER_SAID_AGAIN: Duration = Duration::from_secs(3_600);
+
+/// Rows of one page of `/api/dn` and `/api/reg`; whoever asks for more is told so. A page takes the node a few ms.
+pub const MAX_PAGE_ROWS: usize = 1_000;
+/// A server that is ordered to end as by `kill -9` does so after this time: its answer leaves first.
+pub const FAILS_AFTER: Duration = Duration::from_millis(50);

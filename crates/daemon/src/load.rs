@@ -1,7 +1,7 @@
-//! How far the node's thread is behind: since when each socket was last found empty. A thread that keeps up finds its
-//! sockets empty many times in a second; one that does not has work that waits at least as long as it was last done.
+//! How long messages wait before the node's thread reads them. A busy thread with a short queue is not behind: of what the
+//! oldest datagrams of its turns waited, the least counts (as CoDel judges a queue, RFC 8289 3.2).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tandem_switch::Load;
 
@@ -10,19 +10,19 @@ use crate::limits::{LOAD_EVERY, MAX_LISTEN};
 /// See the module.
 #[derive(Debug, Default)]
 pub struct LoadMeter {
-    /// By socket: since when it was not found empty; `None` when it was.
-    full_since: Vec<Option<Instant>>,
+    /// By socket: the least that the oldest datagram of a turn waited since the node was told.
+    least: Vec<Option<Duration>>,
     told: Option<Instant>,
 }
 
 impl LoadMeter {
-    /// A socket was read from, to its end or not.
-    pub fn turn(&mut self, socket: usize, emptied: bool, now: Instant) {
-        if socket >= self.full_since.len() && socket < MAX_LISTEN {
-            self.full_since.resize(socket + 1, None);
+    /// A turn began with a datagram of this socket, which had waited so long.
+    pub fn read(&mut self, socket: usize, waited: Duration) {
+        if socket >= self.least.len() && socket < MAX_LISTEN {
+            self.least.resize(socket + 1, None);
         }
-        if let Some(since) = self.full_since.get_mut(socket) {
-            *since = if emptied { None } else { since.or(Some(now)) };
+        if let Some(least) = self.least.get_mut(socket) {
+            *least = Some(least.map_or(waited, |least| least.min(waited)));
         }
     }
 
@@ -32,36 +32,45 @@ impl LoadMeter {
             return None;
         }
         self.told = Some(now);
-        let behind =
-            self.full_since.iter().flatten().map(|since| now.saturating_duration_since(*since)).max();
-        Some(Load {
-            behind_for: behind.unwrap_or_default(),
-            queued_percent: u8::try_from(queued.min(100)).unwrap_or(100),
-        })
+        let waits = self.least.iter_mut().filter_map(Option::take).max().unwrap_or_default();
+        Some(Load { waits, queued_percent: u8::try_from(queued.min(100)).unwrap_or(100) })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
+    const fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
     #[test]
-    fn a_socket_that_is_never_empty_is_behind_since_it_was() {
+    fn the_least_wait_of_the_socket_that_is_worst_off_counts() {
         let (mut meter, start) = (LoadMeter::default(), Instant::now());
-        let at = |ms| start + Duration::from_millis(ms);
-        meter.turn(0, false, start);
-        meter.turn(1, false, at(300));
-        meter.turn(0, false, at(400));
+        for waited in [900, 300, 500] {
+            meter.read(1, ms(waited));
+        }
+        meter.read(0, ms(2));
+        assert_eq!(meter.due(50, start), Some(Load { waits: ms(300), queued_percent: 50 }));
+        meter.read(0, ms(40));
+        assert_eq!(meter.due(50, start + ms(10)), None, "not so often");
         assert_eq!(
-            meter.due(50, at(500)),
-            Some(Load { behind_for: Duration::from_millis(500), queued_percent: 50 })
+            meter.due(0, start + LOAD_EVERY),
+            Some(Load { waits: ms(40), queued_percent: 0 }),
+            "of this time"
         );
-        assert_eq!(meter.due(50, at(510)), None, "not so often");
-        meter.turn(0, true, at(600));
-        assert_eq!(meter.due(0, at(700)).unwrap().behind_for, Duration::from_millis(400), "the other one");
-        meter.turn(1, true, at(700));
-        assert_eq!(meter.due(0, at(900)), Some(Load::default()));
+        assert_eq!(meter.due(0, start + LOAD_EVERY * 2), Some(Load::default()), "nothing came");
+    }
+
+    #[test]
+    fn a_thread_that_never_rests_is_not_behind_while_its_queue_is_short() {
+        let (mut meter, start) = (LoadMeter::default(), Instant::now());
+        assert!(meter.due(0, start).is_some());
+        // Every turn finds something, and begins with what came a millisecond ago; one hiccup changes nothing.
+        for turn in 0..200 {
+            meter.read(0, if turn == 77 { ms(250) } else { ms(1) });
+        }
+        assert_eq!(meter.due(0, start + ms(200)).unwrap().waits, ms(1));
     }
 }

@@ -71,12 +71,14 @@ pub fn event(event: &Event) {
             tracing::warn!("a storm of registrations: REGISTERs wait for their turn (register-rate)");
         }
         Event::Storm(Told::Over(burst)) => {
-            let Burst { waited, most, longest_ms, refused, lasted_ms } = burst;
+            let Burst { waited, most, longest_ms, refused, crowded, crowd, lasted_ms } = burst;
             tracing::warn!(
                 waited,
                 most,
                 longest_ms,
                 refused,
+                crowded,
+                source = crowd.map(tracing::field::display),
                 lasted_ms,
                 "the storm of registrations is over"
             );

@@ -8,15 +8,21 @@ mod command;
 mod config;
 mod drill;
 mod edges;
+mod group;
 mod limits;
 mod load;
 mod log;
+mod member;
 mod password;
+mod pulse;
 mod readiness;
 mod reload;
 mod run;
 mod serve;
 mod stat;
+mod state;
+mod systemd;
+mod witness;
 
 use std::process::ExitCode;
 

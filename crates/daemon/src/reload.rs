@@ -46,6 +46,7 @@ pub fn merge(old: &Directory, settings: &Settings, new: Config) -> Result<Merged
         ("dns", wanted.dns != settings.dns),
         ("connections", wanted.connections != settings.connections),
         ("stat", wanted.stat != settings.stat),
+        ("ha", wanted.ha != settings.ha),
         ("peer-http", wanted.peer_http != settings.peer_http),
         ("readiness", wanted.goals != settings.goals),
         ("log.format", wanted.log_format != settings.log_format),

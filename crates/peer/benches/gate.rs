@@ -28,8 +28,7 @@ impl Record for Binding {
         out.deadline(self.expires);
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::new(bytes);
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let (contact, call_id) = (reader.str()?.into(), reader.str()?.into());
         Some(Self { contact, call_id, cseq: reader.u32()?, expires: reader.deadline()? })
     }

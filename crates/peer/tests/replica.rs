@@ -1,5 +1,5 @@
 //! The gate, the batch, and that applied changes end in one state whatever order they take.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -23,10 +23,8 @@ impl Record for Binding {
         out.deadline(self.expires);
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::new(bytes);
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let binding = Self { contact: reader.str()?.into(), expires: reader.deadline()? };
-        reader.end()?;
         Some(binding)
     }
 
@@ -96,9 +94,9 @@ fn what_is_not_such_a_value_is_not_restored() {
         deadline: None,
         op: Op::Put(Bytes::from_static(bytes)),
     };
-    assert!(Replicated::<Binding>::restore(&put(4, b"\0\0\0\0\0\0\0\0\0\0\0\0")).is_none());
+    assert!(Replicated::<Binding>::restore(&put(4, b"\x01\0\0\0\0\0\0\0\0\0\0\0\0")).is_none());
     assert!(Replicated::<Binding>::restore(&put(3, b"nonsense")).is_none());
-    assert!(Replicated::<Binding>::restore(&put(3, b"\0\0\0\0\0\0\0\0\0\0\0\0")).is_some());
+    assert!(Replicated::<Binding>::restore(&put(3, b"\x01\0\0\0\0\0\0\0\0\0\0\0\0")).is_some());
     assert!(Replicated::<Binding>::restore(&Change { op: Op::Delete, ..put(3, b"") }).is_none());
 }
 
@@ -260,4 +258,101 @@ proptest! {
             prop_assert!(heads <= batch.bytes().len());
         }
     }
+}
+
+/// What the next version of [`Binding`] may look like.
+#[derive(Debug, Clone, PartialEq)]
+struct NextBinding {
+    contact: String,
+    expires: Deadline,
+    path: Option<String>,
+}
+
+impl Record for NextBinding {
+    const KIND: u8 = Binding::KIND;
+    const VERSION: u8 = 2;
+
+    fn encode(&self, out: &mut Writer<'_>) {
+        out.str(&self.contact);
+        out.deadline(self.expires);
+        out.option(self.path.as_deref(), Writer::str);
+    }
+
+    fn read(fields: &mut Reader<'_>) -> Option<Self> {
+        Some(Self {
+            contact: fields.str()?.into(),
+            expires: fields.deadline()?,
+            path: fields.since(2, None, |fields| fields.option(|fields| fields.str().map(Into::into)))?,
+        })
+    }
+}
+
+fn stored<V: Record>(value: V) -> Bytes {
+    let mut log = ChangeLog::new(1, 1);
+    let _value = Replicated::create(1, value, &mut log);
+    let Op::Put(bytes) = all_changes(&mut log).remove(0).op else { panic!("a value") };
+    bytes
+}
+
+#[test]
+fn servers_of_neighbouring_versions_read_each_others_records() {
+    let (old, expires) = (binding("sip:1001@a"), Deadline::at_unix_ms(60_000));
+    let new = NextBinding { contact: "sip:1001@a".into(), expires, path: Some("sip:edge".into()) };
+    assert_eq!(Binding::decode(&stored(new.clone())), Some(old.clone()));
+    let read = NextBinding::decode(&stored(old.clone()));
+    assert_eq!(read, Some(NextBinding { path: None, ..new.clone() }));
+    assert_eq!(NextBinding::decode(&stored(new.clone())), Some(new));
+    assert_eq!(Binding::decode(&stored(old.clone())), Some(old));
+}
+
+/// What whoever applies all batches of a walk has.
+fn walked(set: &mut ReplicaSet, mut between: impl FnMut(&mut ReplicaSet, usize)) -> (ReplicaSet, usize) {
+    let (mut copy, mut batches) = (ReplicaSet::new(), 0);
+    set.begin_walk();
+    while let Some(batch) = set.walk_on(200) {
+        batches += 1;
+        let read = Batch::from_bytes(batch.seq(), batch.bytes().clone()).unwrap();
+        read.changes().for_each(|change| assert_eq!(copy.apply(&change), Applied::Applied));
+        between(set, batches);
+    }
+    (copy, batches)
+}
+
+#[test]
+fn a_walk_over_a_set_makes_an_equal_one() {
+    let mut log = ChangeLog::new(1, 7);
+    let mut set = ReplicaSet::new();
+    let _kept: Vec<_> =
+        (0..50).map(|id| Replicated::create(id, binding(&format!("sip:{id}")), &mut log)).collect();
+    all_changes(&mut log).iter().for_each(|change| assert_eq!(set.apply(change), Applied::Applied));
+    let (copy, batches) = walked(&mut set, |_, _| ());
+    assert!(batches > 5, "{batches} batches");
+    assert!(set.changes().eq(copy.changes()));
+    assert!(set.walk_on(200).is_none(), "it has ended");
+}
+
+#[test]
+fn changes_made_during_a_walk_do_not_show_in_it() {
+    let mut log = ChangeLog::new(1, 7);
+    let mut set = ReplicaSet::new();
+    let mut kept: Vec<_> =
+        (0..50).map(|id| Replicated::create(2 * id, binding(&format!("sip:{id}")), &mut log)).collect();
+    all_changes(&mut log).iter().for_each(|change| assert_eq!(set.apply(change), Applied::Applied));
+    let before: Vec<_> = set.changes().collect();
+    let (copy, batches) = walked(&mut set, |set, round| {
+        // Of those that were passed, of the next, and of the last: one changes, one goes, one comes; one that has gone comes back.
+        for place in [0, round * 4 % kept.len(), kept.len() - 1] {
+            kept.get_mut(place).unwrap().update(&mut log, |binding| binding.contact.push('!'));
+        }
+        drop(kept.remove(kept.len() / 2).delete(&mut log));
+        let _new = Replicated::create(2 * round as u64 + 1, binding("sip:new"), &mut log);
+        let _new = Replicated::create(1_000 + round as u64, binding("sip:new"), &mut log);
+        all_changes(&mut log).iter().for_each(|change| assert_eq!(set.apply(change), Applied::Applied));
+        if round == 3 {
+            set.expire(u64::MAX);
+        }
+    });
+    assert!(batches > 5, "{batches} batches");
+    assert!(before.iter().cloned().eq(copy.changes()), "as it was when the walk began");
+    assert!(set.is_empty() || !set.changes().eq(before), "and the set has gone on");
 }

@@ -22,7 +22,7 @@ impl Sim {
     #[must_use]
     pub fn status(&self, id: SiteId) -> Option<Status> {
         let site = self.site(id)?;
-        Some(site.node.as_ref()?.status(site.clock(self.now())))
+        Some(site.node()?.status(site.clock(self.now())))
     }
 
     /// Continuity mode by name; empty while the process is dead.
@@ -46,7 +46,7 @@ impl Sim {
     #[must_use]
     pub fn calls(&self, id: SiteId) -> Vec<Call> {
         self.site(id)
-            .and_then(|site| Some(site.node.as_ref()?.call_list(site.clock(self.now()))))
+            .and_then(|site| Some(site.node()?.call_list(site.clock(self.now()))))
             .unwrap_or_default()
     }
 
@@ -60,15 +60,21 @@ impl Sim {
     #[must_use]
     pub fn bindings(&self, id: SiteId, number: &str) -> usize {
         let Some(site) = self.site(id) else { return 0 };
-        let Some(node) = site.node.as_ref() else { return 0 };
+        let Some(node) = site.node() else { return 0 };
         node.reg_list(site.clock(self.now())).iter().filter(|binding| binding.dn == number).count()
+    }
+
+    /// The media server of a site.
+    #[must_use]
+    pub fn engine(&self, id: SiteId) -> Option<&crate::engine::Engine> {
+        self.sites.get(id.0).map(|site| &site.engine)
     }
 
     /// Whether a DN, or a trunk by name, is in service.
     #[must_use]
     pub fn in_service(&self, id: SiteId, dn: &str) -> bool {
         let Some(site) = self.site(id) else { return false };
-        let Some(node) = site.node.as_ref() else { return false };
+        let Some(node) = site.node() else { return false };
         let now = site.clock(self.now());
         node.dn_list(now).iter().any(|row| row.dn == dn && row.in_service)
             || node.trunk_list(now).iter().any(|row| row.name == dn && row.state != "out-of-service")
@@ -78,14 +84,14 @@ impl Sim {
     #[must_use]
     pub fn drain_status(&self, id: SiteId) -> Option<Drain> {
         let site = self.site(id)?;
-        Some(site.node.as_ref()?.drain_status(site.clock(self.now())))
+        Some(site.node()?.drain_status(site.clock(self.now())))
     }
 
     /// `tandem migrate --status`.
     #[must_use]
     pub fn migration_status(&self, id: SiteId) -> Option<Migration> {
         let site = self.site(id)?;
-        Some(site.node.as_ref()?.migration_status(site.clock(self.now())))
+        Some(site.node()?.migration_status(site.clock(self.now())))
     }
 
     /// When a site sent BYEs to a device, repetitions included.
@@ -98,21 +104,21 @@ impl Sim {
     /// Whether the server process of a site is there.
     #[must_use]
     pub fn is_up(&self, id: SiteId) -> bool {
-        self.site(id).is_some_and(|site| site.node.is_some())
+        self.site(id).is_some_and(|site| site.node().is_some())
     }
 
     /// `tandem queue list` of one queue.
     #[must_use]
     pub fn queue(&self, id: SiteId, number: &str) -> Option<Queue> {
         let site = self.site(id)?;
-        let queues = site.node.as_ref()?.queue_list(site.clock(self.now()));
+        let queues = site.node()?.queue_list(site.clock(self.now()));
         queues.into_iter().find(|queue| queue.queue == number)
     }
 
     /// `tandem agent list`.
     #[must_use]
     pub fn agents(&self, id: SiteId) -> Vec<Agent> {
-        let list = |site: &Site| Some(site.node.as_ref()?.agent_list(site.clock(self.now())));
+        let list = |site: &Site| Some(site.node()?.agent_list(site.clock(self.now())));
         self.site(id).and_then(list).unwrap_or_default()
     }
 
@@ -148,13 +154,13 @@ impl Sim {
     /// `tandem why`.
     #[must_use]
     pub fn why(&self, id: SiteId, sip_call_id: &str) -> Option<Why> {
-        self.site(id)?.node.as_ref()?.why(sip_call_id)
+        self.site(id)?.node()?.why(sip_call_id)
     }
 
     /// A counter by its name in `/metrics`.
     #[must_use]
     pub fn counter(&self, id: SiteId, name: &str) -> u64 {
-        let Some(node) = self.site(id).and_then(|site| site.node.as_ref()) else { return 0 };
+        let Some(node) = self.site(id).and_then(|site| site.node()) else { return 0 };
         node.counters().each().find(|(row, ..)| *row == name).map_or(0, |(.., value)| value)
     }
 }

@@ -40,6 +40,9 @@ struct Arguments {
     /// With agents, desktops and queues, and whatever their clients may ask.
     #[arg(long, conflicts_with = "soak")]
     floor: bool,
+    /// The first site is a pair: a primary, a backup and a witness.
+    #[arg(long)]
+    pairs: bool,
     /// Only these acts (calls, requests, faults) of the seed's, e.g. 3,7-9 or none.
     #[arg(long, value_name = "NUMBERS")]
     acts: Option<Only>,
@@ -73,6 +76,7 @@ impl Arguments {
             acts: self.acts.clone().unwrap_or_default(),
             cast: self.cast.clone().unwrap_or_default(),
             broken: self.broken,
+            pairs: self.pairs,
             ..Plan::new(seed, floor)
         }
     }

@@ -425,7 +425,7 @@ impl Sim {
         // A refresh every 45 s, challenged at worst; each transaction lives 32 s.
         let registrations = self.uas.len() * 2;
         for site in &self.sites {
-            let Some(node) = &site.node else { continue };
+            let Some(node) = site.node() else { continue };
             let now = site.clock(self.now());
             let calls = node.call_list(now);
             let found = leak::check(&node.status(now), calls.len(), &self.setup, registrations);

@@ -119,7 +119,8 @@ impl Sim {
                 broken::configured(&setup).map_or_else(|| setup.directory(id), |other| other.directory(id));
             assert!(given.is_ok(), "{given:?}");
             let broken = setup.broken.map(|rule| Broken::new(rule, id));
-            let site = |(directory, given)| Site::new(id, directory, given, broken, seed, epoch);
+            let pairs = setup.pairs.contains(&id);
+            let site = |(directory, given)| Site::new(id, directory, given, broken, pairs, seed, epoch);
             sites.extend(directory.ok().zip(given.ok()).map(site));
         }
         let mut sim = Self {
@@ -319,9 +320,12 @@ impl Sim {
         }
     }
 
-    fn deliver_to_site(&mut self, id: SiteId, packet: Packet) {
+    pub(crate) fn deliver_to_site(&mut self, id: SiteId, packet: Packet) {
         let now = self.now;
-        let Some(site) = self.sites.get_mut(id.0).filter(|site| site.node.is_some()) else { return };
+        let Some(site) = self.sites.get_mut(id.0).filter(|site| site.node().is_some()) else { return };
+        if let Some(pair) = site.pair.as_mut().filter(|pair| pair.is_paused()) {
+            return pair.keep(packet);
+        }
         if site.frozen {
             if !site.buffer(packet) {
                 self.note(&format!("{} is stopped and its socket buffer full", id.name()));
@@ -394,6 +398,7 @@ impl Sim {
             return;
         }
         self.oracles.persisted(id, seq);
+        site.on_disk(seq);
         site.handle(Input::Persisted { seq }, now);
         // What leaves now was decided before; only then is the batch forgotten.
         self.drain(id);
@@ -411,11 +416,13 @@ impl Sim {
             let Some(asked) = site.poll(now) else {
                 let Some(seq) = committed.take() else { break };
                 self.oracles.persisted(id, seq);
+                site.on_disk(seq);
                 site.handle(Input::Persisted { seq }, now);
                 continue;
             };
             match asked {
-                Asked::Store(_) if site.dies_at_store => {
+                Asked::Store(batch) if site.dies_at_store => {
+                    site.given_to_disk(&batch);
                     self.note(&format!("{} dies between a Store and what waits for it", id.name()));
                     self.crash(id, Refusal::Refused);
                     return;
@@ -424,6 +431,7 @@ impl Sim {
                     let seq = batch.seq().0;
                     let (incarnation, delay) = (site.incarnation, site.commit_delay);
                     self.oracles.store(id, &batch);
+                    site.given_to_disk(&batch);
                     if delay > Duration::ZERO {
                         site.commits();
                         self.queue.push(now + delay, Coming::Persisted { site: id, incarnation, seq });
@@ -442,6 +450,7 @@ impl Sim {
                 }
                 Asked::Tell(outgoing) => self.cti_told(id, outgoing),
                 Asked::Close(link) => self.cti_closed_by_site(link),
+                Asked::News(news) => self.pair_news(id, news),
                 Asked::NoConnection(flow) => {
                     let gone = Coming::Refused { over: Over::Tcp, from: id.addr(), to: flow.remote };
                     self.queue.push(now, gone);
@@ -463,15 +472,19 @@ impl Sim {
         self.watch_link();
     }
 
+    /// Another server of a site begins to watch its peer.
+    pub(crate) fn watches_link_anew(&mut self) {
+        self.link = Link::default();
+    }
+
     /// Sites that can reach each other must be peered within the bound.
     fn watch_link(&mut self) {
         let now = self.now;
         let [a, b] = self.sites.as_slice() else { return };
-        let serves =
-            |site: &Site| site.is_running() && site.node.as_ref().is_some_and(|node| !node.is_draining());
+        let serves = |site: &Site| site.is_running() && site.node().is_some_and(|node| !node.is_draining());
         let whole = serves(a) && serves(b) && self.net.is_calm_between(A.addr().ip(), B.addr().ip());
         if self.link.looks(whole, &self.setup, a.lateness() + b.lateness(), now) {
-            let alone = |site: &&Site| site.node.as_ref().is_some_and(|node| node.mode() == Mode::SingleSite);
+            let alone = |site: &&Site| site.node().is_some_and(|node| node.mode() == Mode::SingleSite);
             if let Some(alone) = self.sites.iter().find(alone) {
                 let (name, bound) = (alone.id.name(), Link::bound(&self.setup));
                 let text = format!("{name} is not peered {bound:?} after both sites could reach each other");
@@ -525,12 +538,14 @@ impl Sim {
 
     /// The process of a site dies with everything it held. Packets to it are refused, or vanish with its host.
     pub fn crash(&mut self, id: SiteId, how: Refusal) {
-        if let Some(site) = self.sites.get_mut(id.0) {
-            site.die();
-        }
+        let Some(site) = self.sites.get_mut(id.0) else { return };
+        let speaks = site.pair.is_none() || site.speaks;
+        site.die();
         self.net.take_down(id.addr().ip(), how);
         self.cti_site_died(id, how);
-        self.oracles.forget(id);
+        if speaks {
+            self.oracles.forget(id);
+        }
         self.watch_link();
         self.note(&format!("{} crashes", id.name()));
     }
@@ -573,7 +588,7 @@ impl Sim {
         let now = self.now;
         self.note(&format!("{}: {order:?}", id.name()));
         let site = self.sites.get_mut(id.0).filter(|site| site.is_running()).ok_or("the site is down")?;
-        let node = site.node.as_ref().ok_or("the site is down")?;
+        let node = site.node().ok_or("the site is down")?;
         let answer = node.may_migrate(&order);
         site.handle(Input::Migrate(order), now);
         self.drain(id);
@@ -602,9 +617,12 @@ impl Sim {
     /// A dead site starts again, empty.
     pub fn restart(&mut self, id: SiteId) {
         let now = self.now;
+        if self.sites.get(id.0).is_some_and(|site| site.pair.is_some()) {
+            return self.recover(id);
+        }
         self.net.bring_up(id.addr().ip());
         let Some(site) = self.sites.get_mut(id.0) else { return };
-        if site.node.is_some() {
+        if site.node().is_some() {
             return;
         }
         site.start(now);
@@ -613,10 +631,28 @@ impl Sim {
         self.overhear(id);
     }
 
+    /// A dead site starts again with what it has stored.
+    pub fn recover(&mut self, id: SiteId) {
+        let now = self.now;
+        if let Some(site) = self.sites.get_mut(id.0).filter(|site| site.pair.is_some()) {
+            site.start_pair(now);
+            return self.drain(id);
+        }
+        self.net.bring_up(id.addr().ip());
+        let Some(site) = self.sites.get_mut(id.0).filter(|site| site.node().is_none()) else { return };
+        let restored = site.recover(now);
+        self.oracles.goes_on(id);
+        self.note(&format!("{} starts again with {restored}", id.name()));
+        self.drain(id);
+    }
+
     /// The process of a site is stopped (SIGSTOP): packets wait for it, its clock runs on.
     pub fn freeze(&mut self, id: SiteId) {
         if let Some(site) = self.sites.get_mut(id.0) {
-            site.frozen = site.node.is_some();
+            match &mut site.pair {
+                Some(pair) => (0..3).for_each(|place| pair.pause(place)),
+                None => site.frozen = site.node().is_some(),
+            }
         }
         self.oracles.excuse(id);
         self.watch_link();
@@ -625,6 +661,9 @@ impl Sim {
 
     /// A stopped process goes on (SIGCONT).
     pub fn thaw(&mut self, id: SiteId) {
+        if self.sites.get(id.0).is_some_and(|site| site.pair.is_some()) {
+            return (0..3).for_each(|place| self.resume_server(id, place));
+        }
         let Some(site) = self.sites.get_mut(id.0).filter(|site| site.frozen) else { return };
         let waiting = site.thaw();
         self.oracles.failed(id.addr(), "a server in its path was stopped");

@@ -5,15 +5,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tandem_peer::Batch;
+use tandem_peer::{Batch, ReplicaSet};
 use tandem_sip::{Flow, Message, Transmit, Transport};
 use tandem_switch::cti::{CtiInput, LinkId, Outgoing};
-use tandem_switch::{Cdr, Directory, Event, Input, Node, Now, Output};
+use tandem_switch::{Cdr, Directory, Event, Input, Node, Now, Output, Restored, Term};
 
 use crate::broken::{Broken, Comes};
 use crate::dice::Dice;
+use crate::engine::Engine;
 use crate::oracle::Invariant;
 use crate::oracle::agents::Agents;
+use crate::pair::{Heard, News, Pair};
+use crate::recorder::Recorder;
 use crate::sites::SiteId;
 use crate::time::At;
 use crate::wire::{Over, Packet, Wire};
@@ -42,8 +45,16 @@ pub struct Site {
     pub given: Arc<Directory>,
     broken: Option<Broken>,
     telling: VecDeque<Outgoing>,
-    /// Its server; `None` while the process is dead.
-    pub node: Option<Node>,
+    /// Its server; `None` while the process is dead, and at a pair.
+    bare: Option<Node>,
+    /// Its servers, if it is a pair.
+    pub pair: Option<Box<Pair>>,
+    /// A pair's server has spoken, and has not stopped since.
+    pub speaks: bool,
+    /// The session of the oracles' own client at a pair, and the number of the last event that it has.
+    pub overhears: Option<(String, u64)>,
+    /// That client has missed something, and knows of nothing any more.
+    pub is_deaf: bool,
     /// How often it was started.
     pub incarnation: u32,
     /// How far its wall clock is off, ms.
@@ -56,14 +67,24 @@ pub struct Site {
     pub commit_delay: Duration,
     /// Batches on their way to the committer, and the longest that one of them may take.
     pub uncommitted: (u32, Duration),
+    /// What its committer has: it outlives the process.
+    pub disk: ReplicaSet,
+    /// Batches that the committer was given and has not confirmed.
+    unconfirmed: VecDeque<Batch>,
+    /// What the committer was given reaches the disk although the process dies before it hears so.
+    pub dies_late: bool,
     /// It dies at its next `Store`, before anything that waits for it.
     pub dies_at_store: bool,
     /// Everything it reported.
     pub events: Vec<(At, Event)>,
     drained: bool,
     agents: Option<Agents>,
+    /// Its media server.
+    pub engine: Engine,
     /// Its call records.
     pub cdrs: Vec<Cdr>,
+    /// Who writes them.
+    pub recorder: Recorder,
     /// What clients of the CTI interface ask of a stopped process.
     pub cti_inbox: VecDeque<CtiInput>,
     /// When its timer is to fire next, as far as the queue knows.
@@ -90,6 +111,8 @@ pub enum Asked {
     Tell(Outgoing),
     /// Close a client's connection.
     Close(LinkId),
+    /// Nothing: something has become of a pair.
+    News(News),
 }
 
 impl Site {
@@ -100,27 +123,37 @@ impl Site {
         directory: Arc<Directory>,
         given: Arc<Directory>,
         broken: Option<Broken>,
+        pairs: bool,
         seed: u64,
         epoch: Instant,
     ) -> Self {
         let mut site = Self {
+            engine: Engine::new(directory.options.media),
             id,
             directory,
             given,
             broken,
             telling: VecDeque::new(),
-            node: None,
+            bare: None,
+            pair: None,
+            speaks: false,
+            overhears: None,
+            is_deaf: false,
             incarnation: 0,
             skew_ms: 0,
             drift_ppm: 0,
             frozen: false,
             commit_delay: Duration::ZERO,
             uncommitted: (0, Duration::ZERO),
+            disk: ReplicaSet::new(),
+            unconfirmed: VecDeque::new(),
+            dies_late: false,
             dies_at_store: false,
             events: Vec::new(),
             drained: false,
             agents: None,
             cdrs: Vec::new(),
+            recorder: Recorder::default(),
             cti_inbox: VecDeque::new(),
             armed: None,
             unreadable: 0,
@@ -130,12 +163,63 @@ impl Site {
             epoch,
             dice: Dice::new(seed, id.name()),
         };
-        site.start(At::START);
+        if pairs {
+            let clock = site.seen(At::START);
+            site.pair = Some(Box::new(Pair::new(site.given.clone(), seed, id.name(), clock)));
+            site.recorder.takes_its_time = true;
+        } else {
+            site.start(At::START);
+        }
         site
+    }
+
+    /// The server that serves, while its process is there.
+    #[must_use]
+    pub fn node(&self) -> Option<&Node> {
+        match &self.pair {
+            None => self.bare.as_ref(),
+            Some(pair) => pair.node(),
+        }
+    }
+
+    /// Another server of a pair has the address: nobody is connected to it yet.
+    pub fn promoted(&mut self) {
+        self.speaks = true;
+        self.incarnation += 1;
+        self.connections.clear();
+        // It counts for itself.
+        self.next_connection = 1;
+    }
+
+    /// Starts the server anew with what its committer has.
+    pub fn recover(&mut self, now: At) -> Restored {
+        self.drained = false;
+        self.incarnation += 1;
+        self.frozen = false;
+        let (seed, clock) = (self.dice.seed(), self.seen(now));
+        let term = Term { owner: 0, epoch: self.incarnation };
+        let (node, restored) = Node::restored(self.given.clone(), seed, term, self.disk.changes(), clock);
+        // The reference model has not heard who was logged in before.
+        self.agents = None;
+        self.bare = Some(node);
+        restored
+    }
+
+    /// The committer is given a batch.
+    pub fn given_to_disk(&mut self, batch: &Batch) {
+        self.unconfirmed.push_back(batch.clone());
+    }
+
+    /// What the committer has confirmed is on the disk.
+    pub fn on_disk(&mut self, seq: u64) {
+        while let Some(batch) = self.unconfirmed.pop_front_if(|batch| batch.seq().0 <= seq) {
+            self.disk.apply_all(&batch);
+        }
     }
 
     /// Starts the server anew: nothing is kept.
     pub fn start(&mut self, now: At) {
+        self.disk = ReplicaSet::new();
         self.drained = false;
         let seed = self.dice.seed();
         self.incarnation += 1;
@@ -144,12 +228,21 @@ impl Site {
         let mut node = Node::new(self.given.clone(), seed, clock);
         let has_floor = !self.directory.floor().logins.is_empty();
         self.agents = has_floor.then(|| Agents::new(&self.directory, &mut node, clock.unix_ms));
-        self.node = Some(node);
+        self.bare = Some(node);
     }
 
     /// The process dies: whatever it held is gone.
     pub fn die(&mut self) {
-        self.node = None;
+        if self.dies_late {
+            self.on_disk(u64::MAX);
+        }
+        self.unconfirmed.clear();
+        self.recorder.dies();
+        self.bare = None;
+        self.speaks = false;
+        if let Some(pair) = &mut self.pair {
+            pair.all_die();
+        }
         self.frozen = false;
         self.dies_at_store = false;
         self.uncommitted = (0, Duration::ZERO);
@@ -170,7 +263,7 @@ impl Site {
     }
 
     /// What its server sees of its clocks.
-    fn seen(&self, now: At) -> Now {
+    pub(crate) fn seen(&self, now: At) -> Now {
         let clock = self.clock(now);
         let stopped = self.broken.as_ref().is_some_and(Broken::stops_clock);
         if stopped { Now { unix_ms: WALL_START_MS, ..clock } } else { clock }
@@ -196,7 +289,7 @@ impl Site {
     /// Whether it runs and reads its sockets.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        self.node.is_some() && !self.frozen
+        self.pair.is_some() || (self.bare.is_some() && !self.frozen)
     }
 
     /// Keeps a packet for a stopped process. False if the buffer was full.
@@ -220,7 +313,9 @@ impl Site {
         if let (Some(broken), Input::Cti(input)) = (&self.broken, &mut input) {
             broken.asked(input);
         }
-        if let Some(node) = &mut self.node {
+        if let Some(pair) = &mut self.pair {
+            pair.handle(input, clock);
+        } else if let Some(node) = &mut self.bare {
             node.handle_input(input, clock);
         }
     }
@@ -228,19 +323,38 @@ impl Site {
     /// Lets the server look at the clock.
     pub fn tick(&mut self, now: At) {
         let clock = self.seen(now);
-        if let Some(node) = &mut self.node {
-            node.handle_timeout(clock);
+        let calls = self.recorder.runs(&mut self.cdrs, now);
+        let recorded = (!calls.is_empty()).then_some(Input::Recorded { calls });
+        if let Some(pair) = &mut self.pair {
+            if let Some(recorded) = recorded {
+                pair.handle(recorded, clock);
+            }
+            return pair.happen(now, clock);
         }
+        let Some(node) = &mut self.bare else { return };
+        if let Some(recorded) = recorded {
+            node.handle_input(recorded, clock);
+        }
+        node.handle_timeout(clock);
     }
 
     /// When the server wants to look at the clock again, and why.
     #[must_use]
     pub fn next_timeout(&self) -> Option<(At, String)> {
-        let (at, reason) = self.node.as_ref()?.poll_timeout()?;
-        let spins = self.broken.as_ref().is_some_and(Broken::spins);
-        let at = if spins { self.epoch } else { at };
-        let at = self.when(At::after_start(at.saturating_duration_since(self.epoch)));
-        Some((at, reason.to_string()))
+        let at = |due: Instant| self.when(At::after_start(due.saturating_duration_since(self.epoch)));
+        let records = self.recorder.next().map(|at| (at, "call records are written".to_owned()));
+        let due = match (&self.pair, &self.bare) {
+            (Some(pair), _) => {
+                let due = pair.comes_at().into_iter().chain(pair.poll_timeout().map(at)).min();
+                due.map(|due| (due, String::new()))
+            }
+            (None, Some(node)) => node.poll_timeout().map(|(due, reason)| {
+                let spins = self.broken.as_ref().is_some_and(Broken::spins);
+                (at(if spins { self.epoch } else { due }), reason.to_string())
+            }),
+            (None, None) => return None,
+        };
+        due.into_iter().chain(records).min_by_key(|(at, _)| *at)
     }
 
     /// The fact that a packet arrived; `None` when nobody could read it.
@@ -301,7 +415,8 @@ impl Site {
     /// How much later than it was decided something may leave.
     #[must_use]
     pub fn slack(&self) -> Duration {
-        self.uncommitted.1.max(self.commit_delay)
+        let pair = self.pair.as_ref().map_or(Duration::ZERO, |pair| pair.slack());
+        self.uncommitted.1.max(self.commit_delay).max(pair)
     }
 
     /// How much later than another would do it something may happen, by a slow committer and a slow clock.
@@ -319,7 +434,7 @@ impl Site {
 
     /// Whether its agents are as the reference model says; what is wrong, if they are not.
     pub fn check_agents(&mut self) -> Option<(Invariant, String)> {
-        self.agents.as_mut()?.step(self.node.as_mut()?)
+        self.agents.as_mut()?.step(self.bare.as_mut()?)
     }
 
     /// The next thing the server asks for.
@@ -331,7 +446,14 @@ impl Site {
             if let Some(told) = self.telling.pop_front() {
                 return Some(Asked::Tell(told));
             }
-            match self.node.as_mut()?.poll_output()? {
+            let output = match &mut self.pair {
+                None => self.bare.as_mut()?.poll_output()?,
+                Some(_) => match self.heard(now)? {
+                    Heard::Node(output) => output,
+                    Heard::News(news) => return Some(Asked::News(news)),
+                },
+            };
+            match output {
                 Output::Store(batch) => {
                     if self.broken.as_ref().is_some_and(Broken::opens_gate) {
                         self.handle(Input::Persisted { seq: batch.seq().0 }, now);
@@ -350,18 +472,23 @@ impl Site {
                     Some(broken) => self.telling.extend(broken.told(told)),
                 },
                 Output::CtiClose(link) => return Some(Asked::Close(link)),
-                // No media server is simulated: callers have ringback.
+                // Nothing is played: callers have ringback.
                 Output::Media(order) => {
                     if let Some(news) = order.failed("no media server") {
                         self.handle(Input::Media(news), now);
                     }
                 }
                 Output::Anchor(order) => {
-                    if let Some(news) = order.failed("no media server") {
+                    if let Some(news) = self.engine.asked(&order) {
                         self.handle(Input::Anchor(news), now);
                     }
                 }
-                Output::Cdr(cdr) => self.cdrs.push(*cdr),
+                Output::Cdr(cdr) => {
+                    let calls = self.recorder.takes(*cdr, &mut self.cdrs, now);
+                    if !calls.is_empty() {
+                        self.handle(Input::Recorded { calls }, now);
+                    }
+                }
                 Output::Transmit(Transmit { flow, payload }) => {
                     let leaves = self.broken.as_mut().map(|broken| broken.leaves(flow, payload.clone()));
                     if let Some((flow, payload)) = leaves.unwrap_or(Some((flow, payload))) {
@@ -370,6 +497,11 @@ impl Site {
                 }
             }
         }
+    }
+
+    fn heard(&mut self, now: At) -> Option<Heard> {
+        let clock = self.seen(now);
+        self.pair.as_mut()?.poll(now, clock)
     }
 
     fn send(&mut self, flow: Flow, wire: Wire) -> Asked {

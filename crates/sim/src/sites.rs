@@ -7,7 +7,9 @@ use std::time::Duration;
 use tandem_peer::failure::FailureSignals;
 use tandem_peer::{DrForward, TrunkOptions, TrunkRole};
 use tandem_sip::Transport;
+use tandem_sip::locate::Wanted;
 use tandem_switch::Directory;
+use tandem_switch::anchor::{MediaChoice, MediaOption};
 use tandem_switch::directory::floor::{AgentOptions, Floor};
 use tandem_switch::directory::{
     Authenticate, DialRule, DnClass, Extension, Listen, Options, Secret, Server, SessionTimer, StaticContact,
@@ -91,11 +93,17 @@ pub struct Setup {
     pub shutdown_timeout: Duration,
     /// Gateways, by their addresses; the dial plan sends 9… to them in this order.
     pub gateways: Vec<SocketAddr>,
+    /// The gateways are targets of one trunk, whose contact is a name ([`Sim::locates`](crate::Sim::locates)).
+    pub carrier: bool,
+    /// Phones' media are carried by a media server.
+    pub anchored: bool,
     /// The contact-centre floor of both sites, if there is one.
     pub floor: Option<Floor>,
     /// Whether the oracles listen to every DN, by a client of their own. Without one a server tells only what somebody
     /// else has asked for.
     pub overheard: bool,
+    /// Sites that are a pair: a primary, a backup and a witness ([`crate::pair`]).
+    pub pairs: Vec<SiteId>,
     /// The servers do not keep this rule ([`crate::broken`]): an oracle must say so.
     pub broken: Option<Invariant>,
 }
@@ -123,8 +131,11 @@ impl Default for Setup {
             reject_code: 603,
             shutdown_timeout: secs(10),
             gateways: vec![gateway_addr(1), gateway_addr(2)],
+            carrier: false,
+            anchored: false,
             floor: None,
             overheard: true,
+            pairs: Vec::new(),
             broken: None,
         }
     }
@@ -149,7 +160,8 @@ impl Setup {
     /// What the directory's own check finds.
     pub fn directory(&self, site: SiteId) -> Result<Arc<Directory>, String> {
         let mut trunks = Vec::new();
-        for (n, addr) in (1..).zip(&self.gateways) {
+        let gateways = if self.carrier { 1 } else { self.gateways.len() };
+        for (n, addr) in (1..).zip(&self.gateways).take(gateways) {
             trunks.push(self.gateway_trunk(n, *addr));
         }
         let to_gateways = (0..).map(TrunkId).take(trunks.len().min(MAX_STAGES)).collect();
@@ -183,6 +195,7 @@ impl Setup {
             max_calls: self.max_calls,
             shutdown_sip_reject_code: self.reject_code,
             graceful_shutdown_sip_timeout: self.shutdown_timeout,
+            media: self.anchored,
             ..Options::default()
         }
     }
@@ -190,7 +203,9 @@ impl Setup {
     fn all_extensions(&self) -> Vec<Extension> {
         let secret = || Secret::Password("secret-{number}".into());
         let answer = || self.floor.as_ref().map(|_| office::answers_by_request()).unwrap_or_default();
-        let alike = Arc::new(DnClass { secret: secret(), answer: answer(), ..DnClass::default() });
+        let choice = if self.anchored { MediaChoice::Anchor } else { MediaChoice::Auto };
+        let media = MediaOption { choice, network: None };
+        let alike = Arc::new(DnClass { secret: secret(), answer: answer(), media, ..DnClass::default() });
         let numbers = (1..=self.extensions).map(|n| (1000 + n).to_string());
         let extension = |number: String| {
             let dr_forward =
@@ -213,18 +228,27 @@ impl Setup {
     }
 
     fn gateway_trunk(&self, n: usize, addr: SocketAddr) -> Trunk {
+        let named = StaticContact {
+            uri: "sip:gw.example".into(),
+            addr: None,
+            resolve: Some(carrier()),
+            ..contact(addr)
+        };
+        let sources = if self.carrier { self.gateways.as_slice() } else { &[addr] };
         Trunk {
             name: format!("gw{n}").into(),
-            contact: contact(addr),
+            contact: if self.carrier { named } else { contact(addr) },
             oos: TrunkOptions { oos_check_s: 10, oos_force_s: 4, ..TrunkOptions::default() },
             oosp_transfer_enabled: self.redirect,
             tls_client_certificate: false,
-            media: tandem_switch::anchor::MediaOption::default(),
-            sources: vec![addr.ip().into()],
+            tls_name: None,
+            media: MediaOption::default(),
+            sources: sources.iter().map(|addr| addr.ip().into()).collect(),
             credentials: None,
             identity: Arc::default(),
             session_timer: Default::default(),
             sip_enable_100rel: true,
+            capacity: Default::default(),
         }
     }
 
@@ -240,12 +264,14 @@ impl Setup {
             },
             oosp_transfer_enabled: false,
             tls_client_certificate: false,
-            media: tandem_switch::anchor::MediaOption::default(),
+            tls_name: None,
+            media: MediaOption::default(),
             sources: vec![peer.addr().ip().into()],
             credentials: None,
             identity: Arc::default(),
             session_timer: Default::default(),
             sip_enable_100rel: true,
+            capacity: Default::default(),
         }
     }
 
@@ -276,4 +302,10 @@ fn server(site: SiteId) -> Server {
         realm: "tandem".into(),
         nonce_secret: [if site == A { 17 } else { 34 }; 32],
     }
+}
+
+/// What the name in the contact of the carrier's trunk asks for.
+#[must_use]
+pub fn carrier() -> Wanted {
+    Wanted { host: "gw.example".into(), port: None, transport: None, secure: false }
 }

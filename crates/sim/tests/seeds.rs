@@ -30,6 +30,17 @@ fn two_thousand_seeds_keep_every_rule() {
     assert_eq!(kept.into_inner(), 2_000);
 }
 
+/// The first site is a pair, whose servers die, stop, are cut off and hand over beside everything else.
+#[test]
+fn seeds_with_a_pair_keep_every_rule() {
+    for seed in 0..4 {
+        let plan = Plan { pairs: true, ..Plan::new(seed, true) };
+        if let Err(broke) = chaos::play(&plan, false) {
+            panic!("{}", told(&plan, &broke, true));
+        }
+    }
+}
+
 fn hash(plan: &Plan) -> Result<(u64, u64), String> {
     chaos::run(plan, false)
         .map(|summary| (summary.hash, summary.lines))

@@ -176,6 +176,11 @@ impl Dialog {
         self.local_cseq
     }
 
+    /// Leaves out so many numbers: requests that nobody remembers may have had them.
+    pub fn skip_cseq(&mut self, numbers: u32) {
+        self.local_cseq = self.local_cseq.saturating_add(numbers).min(limits::CSEQ_BOUND - 1);
+    }
+
     /// Takes the Contact of a target refresh, request or 2xx (RFC 3261 12.2). True if the target changed; a message
     /// without a usable Contact changes nothing.
     pub fn refresh_target(&mut self, message: &Message) -> bool {

@@ -98,6 +98,8 @@ pub enum Received<U> {
     },
     /// A response that matches nothing, or has no usable headers: drop it.
     Stray {
+        /// Its source.
+        flow: Flow,
         /// The response.
         message: Message,
     },

@@ -27,8 +27,14 @@ pub const MAX_URI: usize = 2_048;
 /// Longest host name, in bytes (RFC 1035 2.3.4).
 pub const MAX_HOST: usize = 255;
 
-/// Longest single Via element, in bytes.
-pub const MAX_VIA: usize = 1_024;
+/// Longest single Via element, in bytes, with what its answerer wrote into it.
+pub const MAX_VIA: usize = 1_536;
+
+/// Longest topmost Via element of a request, in bytes: an answer to it stays below [`MAX_VIA`].
+pub const MAX_REQUEST_VIA: usize = 1_024;
+
+/// Parameters that an answer may add to the topmost Via (`received`, `rport`) or to To (`tag`): a request leaves room.
+pub const ANSWER_PARAMS: usize = 2;
 
 /// Longest Call-ID, in bytes.
 pub const MAX_CALL_ID: usize = 512;

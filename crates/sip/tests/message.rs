@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use tandem_sip::error::ParseErrorKind as Kind;
-use tandem_sip::{HeaderName, Message, Method, limits};
+use tandem_sip::{HeaderName, Message, Method, limits, response_to};
 
 const HEAD: &str =
     "Via: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@h>;tag=1\r\nTo: <sip:b@h>\r\nCall-ID: c\r\n";
@@ -174,6 +174,31 @@ fn a_second_tag_or_branch_is_a_fault() {
     assert_eq!(fault(&parse(text).unwrap()), (HeaderName::From, Kind::Duplicate));
     let text = text.replace(";TAG=2", "").replace("branch=z9hG4bK1", "branch=z9hG4bK1;branch=z9hG4bK2");
     assert_eq!(fault(&parse(text).unwrap()), (HeaderName::Via, Kind::Duplicate));
+}
+
+#[test]
+fn a_request_leaves_room_in_via_and_to_for_what_its_answer_adds() {
+    let request = |via: String, to: String| {
+        Message::parse(Bytes::from(format!(
+            "OPTIONS sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKx{via}\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:a@b>{to}\r\n\
+             Call-ID: 1\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+        )))
+        .unwrap()
+    };
+    let first_fault =
+        |via: String, to: String| request(via, to).envelope().err().map(|fault| (fault.header, fault.kind));
+    let many = || ";a".repeat(62);
+    assert_eq!(first_fault(many(), String::new()), Some((HeaderName::Via, Kind::TooManyParams)));
+    assert_eq!(first_fault(String::new(), many() + ";b"), Some((HeaderName::To, Kind::TooManyParams)));
+    let long = format!(";a={}", "x".repeat(1_000));
+    assert_eq!(first_fault(long, String::new()), Some((HeaderName::Via, Kind::TooLong)));
+
+    let fits = request(format!(";rport;a={}{}", "x".repeat(800), ";a".repeat(59)), many());
+    let envelope = fits.envelope().unwrap();
+    let source = "[2001:db8:1111:2222:3333:4444:5555:6666]:65535".parse().ok();
+    let answer = response_to(&mut Vec::new(), &fits, &envelope, 200, b"OK", Some(b"t"), source).finish(b"");
+    let answer = Message::parse(answer).unwrap();
+    assert_eq!(answer.envelope().unwrap().via.rport(), Some(Some(65535)));
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::cell::RefCell;
 
 use divan::{AllocProfiler, Bencher};
 use support::{Bed, answer, directory, flow, in_dialog, invite};
-use tandem_sip::Message;
-use tandem_switch::directory::Authenticate;
+use tandem_sip::{Flow, Message, Transport};
+use tandem_switch::directory::{Authenticate, Extension};
 use tandem_switch::{Input, Output};
 
 #[global_allocator]
@@ -138,5 +138,44 @@ fn register_refresh(bencher: Bencher<'_, '_>, phones: u64) {
             }
             divan::black_box(&output);
         }
+    });
+}
+
+/// The first turn after the connection of an edge proxy has ended behind which so many phones are registered.
+#[divan::bench(args = [500, 5_000, 20_000], sample_count = 20, sample_size = 1)]
+fn connection_ends(bencher: Bencher<'_, '_>, phones: usize) {
+    let over =
+        Flow { transport: Transport::Tcp, local: 0, remote: "10.0.0.99:5060".parse().unwrap(), conn: 17 };
+    let input = || {
+        let mut bed = Bed::with(directory(|options, extensions, _| {
+            options.dr_peer_trunk = None;
+            options.authenticate = Authenticate { register: false, invite: false };
+            options.registration.register_rate = 100_000;
+            let class = extensions[0].class.clone();
+            let more = |n| Extension { number: format!("5{n:05}").into(), class: class.clone() };
+            extensions.extend((0..phones).map(more));
+        }));
+        for n in 0..phones {
+            let text = format!(
+                "REGISTER sip:tandem SIP/2.0\nVia: SIP/2.0/TCP 10.0.0.99;branch=z9hG4bKm{n}\nPath: <sip:10.0.0.99;transport=tcp;lr>\n\
+                 Supported: path\nFrom: <sip:5{n:05}@tandem>;tag=r\nTo: <sip:5{n:05}@tandem>\nCall-ID: m{n}\nCSeq: 1 REGISTER\n\
+                 Contact: <sip:5{n:05}@192.168.7.7>;expires=3600\nContent-Length: 0\n\n"
+            );
+            bed.receive_by(over, &text);
+        }
+        bed.pass(std::time::Duration::from_secs(40));
+        assert_eq!(bed.node.status(bed.now).bindings, phones);
+        bed.sent.clear();
+        bed
+    };
+    bencher.with_inputs(input).bench_local_values(|mut bed| {
+        bed.node.handle_input(Input::FlowFailed { flow: over }, bed.now);
+        while let Some(output) = bed.node.poll_output() {
+            if let Output::Store(batch) = &output {
+                bed.node.handle_input(Input::Persisted { seq: batch.seq().0 }, bed.now);
+            }
+            divan::black_box(&output);
+        }
+        bed
     });
 }

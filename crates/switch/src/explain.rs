@@ -11,6 +11,7 @@ use crate::directory::Directory;
 use crate::limits::{MAX_EXPLAINED, MAX_STEPS};
 use crate::rooms::{Device, Rooms};
 use crate::share::Turn;
+use crate::trunks::Full;
 use crate::view;
 
 /// One thing that was decided or seen.
@@ -48,16 +49,22 @@ pub enum What {
     PassedOver(Device, Absent),
     /// An INVITE went to this device.
     Offered(Device),
+    /// The call came over this trunk, and a limit of it is reached.
+    TrunkFull(Device, Full),
     /// The device refused.
     Refused(Device, u16),
     /// The device challenged this server, which answered with its credentials.
     Challenged(Device, u16),
     /// The device did not answer at all.
     Unreachable(Device, EndReason),
+    /// Nobody was reached at the registered contacts: the peer site is tried.
+    AsksPeer,
     /// The in-path forward came back and the call is delivered here.
     FellBack(u16),
     /// The device answered.
     Answered(Device),
+    /// The server was started anew, or took over, and goes on with the call.
+    TakenUp,
     /// A request made the call; the phone of this DN is called first.
     Made(Device),
     /// It is a connection that is nailed up to the phone of this DN.
@@ -102,6 +109,8 @@ pub enum What {
     Redirected(Device, Box<[u8]>),
     /// This device wants the place of the party at this side (`Replaces`).
     TakesOver(Side, Device),
+    /// The call rang at the first device, and the second one takes it (`Replaces`).
+    PickedUp(Device, Device),
     /// A side's phone transfers the other party to this number.
     Refers(Side, Box<[u8]>),
     /// Nobody came in its place: this was why.
@@ -151,12 +160,16 @@ pub enum Absent {
     OutOfService,
     /// No contact is registered.
     NotRegistered,
+    /// Each of its contacts is in quarantine, over a connection that is gone.
+    Suspended,
     /// The name in its contact has no address.
     Unresolved,
     /// The call is for a sips: URI, and it is not reached over TLS.
     NotSecure,
     /// Its 503 asked by Retry-After to be left alone for a while.
     LeftAlone,
+    /// A limit of the trunk is reached.
+    Full(Full),
 }
 
 /// One step.
@@ -302,6 +315,12 @@ fn barred_by(dn: &str, rule: &impl std::fmt::Display) -> String {
     format!("Extension {dn} may not call there now: {rule}")
 }
 
+/// A SUBSCRIBE that was refused.
+fn not_subscribed(what: &What, directory: &Directory) -> String {
+    let What::NotSubscribed { watcher, package, entity, status, why } = what else { return String::new() };
+    format!("{} may not subscribe to {package} of {entity}: {status} {why}", named(directory, *watcher))
+}
+
 /// A step that a media server takes.
 fn of_media(what: &What) -> String {
     if let What::ToPlay(file) = what {
@@ -326,15 +345,32 @@ fn of_transfer(what: &What, directory: &Directory) -> String {
         format!("{} redirected the call to {to}", named(directory, *device))
     } else if let What::TakesOver(side, device) = what {
         format!("{} takes the place of the {side} party (Replaces)", named(directory, *device))
+    } else if let What::PickedUp(rang, device) = what {
+        let (device, rang) = (named(directory, *device), named(directory, *rang));
+        format!("{device} takes the call, which rang at {rang} (Replaces)")
     } else if let What::Refers(side, to) = what {
         format!("the {side} phone transfers the call to {} (REFER)", String::from_utf8_lossy(to))
     } else if let What::ReferFailed(status) = what {
         format!("the transfer came to nothing ({status})")
+    } else if let What::TakenUp = what {
+        "the server was started anew, or took over, and goes on with it".to_owned()
     } else if let What::Replaced(side) = what {
         format!("the {side} party leaves the call to whoever is called")
     } else {
         String::new()
     }
+}
+
+/// What the peer site has to do with it.
+fn of_peer(what: &What) -> String {
+    if let What::FellBack(status) = what {
+        return match status {
+            0 => "the peer did not answer the forwarded call; delivered here".to_owned(),
+            status => format!("the peer refused the forwarded call with {status}; delivered here"),
+        };
+    }
+    "no registered contact was reached here, and the phone may be at the peer: sent over the peer trunk"
+        .to_owned()
 }
 
 fn render(step: &Step, directory: &Directory) -> view::Step {
@@ -358,15 +394,13 @@ fn render(step: &Step, directory: &Directory) -> view::Step {
         What::Migrates(turn) => turn.to_string(),
         What::PassedOver(device, absent) => format!("{} passed over: {absent}", name(*device)),
         What::Offered(device) => format!("offered to {}", name(*device)),
+        What::TrunkFull(device, full) => format!("{} takes no further call: {full}", name(*device)),
         What::Refused(device, status) => format!("{} refused with {status}", name(*device)),
         What::Challenged(device, status) => {
             format!("{} challenged with {status}; answered with its credentials", name(*device))
         }
         What::Unreachable(device, reason) => format!("{} gave no answer: {reason}", name(*device)),
-        What::FellBack(0) => "the peer did not answer the forwarded call; delivered here".to_owned(),
-        What::FellBack(status) => {
-            format!("the peer refused the forwarded call with {status}; delivered here")
-        }
+        What::AsksPeer | What::FellBack(_) => of_peer(&step.what),
         What::Answered(device) => format!("answered by {}", name(*device)),
         What::Made(device) => format!("made by request for {}, whose phone is called first", name(*device)),
         What::NailedUp(device) => format!("a connection nailed up to {}", name(*device)),
@@ -394,14 +428,14 @@ fn render(step: &Step, directory: &Directory) -> view::Step {
         What::TookOver(device) => format!("{} came from another call, by request", name(*device)),
         What::Redirected(..)
         | What::TakesOver(..)
+        | What::PickedUp(..)
         | What::Refers(..)
         | What::ReferFailed(_)
+        | What::TakenUp
         | What::Replaced(_) => of_transfer(&step.what, directory),
         What::ToMixer(mixer) => format!("the party goes to mixer {mixer}"),
         What::Audited(side) => format!("the {side} leg was audited: its trunk is out of service"),
-        What::NotSubscribed { watcher, package, entity, status, why } => {
-            format!("{} may not subscribe to {package} of {entity}: {status} {why}", name(*watcher))
-        }
+        What::NotSubscribed { .. } => not_subscribed(&step.what, directory),
         What::Ended(side, by, reason) => format!("the {side} leg ended ({}): {reason}", by.as_str()),
     };
     view::Step { unix_ms: step.unix_ms, text, considered }
@@ -427,8 +461,10 @@ impl std::fmt::Display for Absent {
         f.write_str(match self {
             Self::OutOfService => "out of service",
             Self::NotRegistered => "no contact is registered",
+            Self::Suspended => "every contact is in quarantine, and its connection is gone",
             Self::Unresolved => "the name in its contact does not resolve",
             Self::LeftAlone => "it answered 503 and asked by Retry-After to be left alone for now",
+            Self::Full(full) => return write!(f, "{full}"),
             Self::NotSecure => "the call is for a sips: URI, and this way is without TLS",
         })
     }

@@ -35,6 +35,13 @@ pub enum Input {
         /// [`Batch::seq`](tandem_peer::Batch) of an [`Output::Store`](crate::Output).
         seq: u64,
     },
+    /// The records for the operator of these calls, by `CallUUID`, are where they outlive this process. A driver collects
+    /// them and says so about once a second; until then what is stored of a call stays, and another process gives its
+    /// record again.
+    Recorded {
+        /// `CallUUID`s; one that nobody waits for is passed over.
+        calls: Vec<u128>,
+    },
     /// A client of the CTI interface did something.
     Cti(CtiInput),
     /// A media server plays, or does not.

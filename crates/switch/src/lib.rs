@@ -8,6 +8,7 @@ pub mod admission;
 pub mod agent;
 pub mod anchor;
 pub mod arena;
+mod away;
 pub mod call;
 pub mod cdr;
 pub mod cti;
@@ -36,9 +37,11 @@ pub mod rooms;
 pub mod routing;
 pub mod share;
 mod signals;
+mod stored;
 pub mod storm;
 pub mod time;
 pub mod trunks;
+mod unwritten;
 pub mod view;
 
 pub use cdr::Cdr;
@@ -48,7 +51,7 @@ pub use input::{DrainOrder, Input, Migrate, MigrateOrder};
 pub use metrics::Counters;
 #[doc(hidden)]
 pub use node::FloorCounts;
-pub use node::{ExtensionNow, Node, Reason, Standing};
+pub use node::{ExtensionNow, Node, Reason, Restored, Standing, Term, says_drained};
 pub use output::Output;
 pub use overload::Load;
 pub use reject::Reject;

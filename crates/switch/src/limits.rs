@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Most that `capacity` and `max-calls-per-second` of a trunk may be; a larger number is refused in the configuration.
+pub const MAX_TRUNK_CALLS: u64 = 1_000_000;
+
 /// Calls at once; a further INVITE gets 503 with Retry-After.
 pub const MAX_CALLS: usize = 100_000;
 /// Contacts to which one call is forked; further contacts of the DN are not tried.
@@ -16,6 +19,8 @@ pub const MAX_CARRIED_BYTES: usize = 8_192;
 pub const MAX_USER_TO_USER_BYTES: usize = 2_048;
 /// Numbers that a call was sent on from of which those who are called next are told; further ones are not.
 pub const MAX_SENT_ON: usize = 5;
+/// Bytes of an index of `History-Info` (RFC 7044 5); what would be longer is not told.
+pub const MAX_HISTORY_INDEX_BYTES: usize = 64;
 /// Early dialogs of one call; a provisional response that would open one more is not passed on.
 pub const MAX_PAIRS: usize = 16;
 /// Places one call is tried in turn (trunks of a rule, then local delivery).
@@ -82,8 +87,14 @@ pub const MAX_PULSES_AT_ONCE: usize = 200;
 /// Bindings of which it is told in one turn what happened to them; the others follow in the next, so that the end of a
 /// connection with thousands of phones behind it holds up no call.
 pub const MAX_BINDING_NEWS_AT_ONCE: usize = 500;
-/// REGISTERs that wait for their turn; of more the last of the lowest rank gets 503 with Retry-After. About 2 kB each.
+/// REGISTERs that wait for their turn; of more the last of the lowest rank gets 503 with Retry-After. About 2 kB each. A
+/// source that has as many as places are left gets 503 for the last of its lowest rank.
 pub const MAX_WAITING_REGISTERS: usize = 65_536;
+/// REGISTERs that may wait of any source, however few places are left.
+pub const REGISTERS_OF_ANY_SOURCE: usize = 16;
+/// REGISTERs among which the last of a source is looked for, from the end of its rank; if it is not among them the one
+/// that came is refused.
+pub const REGISTERS_LOOKED_AT: usize = 1_024;
 /// Longest wait of a REGISTER, s: a third of the time in which a phone repeats it (Timer F). Who would wait longer gets 503.
 pub const REGISTER_PATIENCE: Duration = Duration::from_secs(10);
 /// REGISTERs that must wait at once for a storm to be told of.
@@ -122,6 +133,31 @@ pub const SESSION_LINGER: Duration = Duration::from_secs(300);
 /// How long the clients of a server that took over, or started again, have to come back before they count as
 /// disconnected. Client libraries try a lost server again every 20 s.
 pub const RESTORED_SESSION_GRACE: Duration = Duration::from_secs(60);
+/// How long a server that took over, or started again, waits before registrations that ended meanwhile count as expired,
+/// and before sessions of calls whose far ends refresh them count as over: longer than a phone takes to try again.
+pub const RESTORED_GRACE: Duration = Duration::from_secs(60);
+/// Records that cannot be read of which a restoration names the numbers.
+pub const MAX_UNREAD_NAMED: usize = 16;
+/// Within how long such a server does what was due meanwhile of its calls, so that not all of it happens at once.
+pub const RESTORED_SPREAD: Duration = Duration::from_secs(10);
+/// By how much the first request in a dialog that was taken up again is numbered higher than what is stored: more than a
+/// process sends in one dialog before its record is stored.
+pub const RESTORED_CSEQ_STEP: u32 = 100;
+/// Calls that are over and stay stored because their records for the operator are not confirmed as written, about 5 kB each.
+/// Beyond it the one that ended first is forgotten: its record is then lost if the process ends before it is written, as
+/// when nothing has been written for long because the disk is full.
+pub const MAX_UNWRITTEN: usize = 20_000;
+/// The same of subscriptions, which are stored at each SUBSCRIBE: more than the NOTIFYs of the longest one.
+pub const RESTORED_WATCH_STEP: u32 = 100_000;
+/// Watchers that are told everything anew in one second after a restart or a takeover; the others follow.
+pub const RESTORED_NOTIFIES_PER_S: u32 = 1_000;
+/// How often a watcher whose connection went with an earlier process is looked for, during `RESTORED_GRACE`.
+pub const WATCHER_LOOKED_FOR_EVERY: Duration = Duration::from_secs(5);
+/// How long a request within a call waits for a phone whose connection went with an earlier process: less than the sender
+/// of a request that is passed on waits for its answer (Timer F).
+pub const AWAY_PATIENCE: Duration = Duration::from_secs(20);
+/// Requests that wait so; a further one fails at once.
+pub const MAX_AWAY: usize = 10_000;
 /// Agents logged in at once; a further login gets 166.
 pub const MAX_AGENTS: usize = 100_000;
 /// Queues that one agent names at his logins; a further one gets 166.

@@ -27,6 +27,7 @@ pub enum Output {
     Media(MediaOrder),
     /// Ask a media server to describe an anchored leg. A driver without one answers with [`AnchorOrder::failed`].
     Anchor(AnchorOrder),
-    /// A call is over: its record.
+    /// A call is over: its record. Once it is written the driver answers `Input::Recorded`; a process that goes on from what
+    /// is stored may give it again, the same, so whoever writes passes over a `CallUUID` that he has.
     Cdr(Box<Cdr>),
 }

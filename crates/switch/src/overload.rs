@@ -14,8 +14,8 @@ use crate::limits::{OVERLOAD_STEP, OVERLOAD_TARGET};
 /// What a driver knows of the load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Load {
-    /// For how long it has not come to the end of what waits for it; zero when it has just been there.
-    pub behind_for: Duration,
+    /// For how long messages wait before it reads them; the least of what it has seen since its last word.
+    pub waits: Duration,
     /// How full its queue of facts from connections is, percent.
     pub queued_percent: u8,
 }

@@ -14,7 +14,8 @@ use crate::acks::Acks;
 use crate::admission::Admission;
 use crate::anchor::Anchors;
 use crate::arena::Key;
-use crate::call::Side;
+use crate::away::Away;
+use crate::call::{Repeated, Side, Takebacks};
 use crate::cdr::Cdr;
 use crate::directory::{Directory, DnId, TrunkId};
 use crate::event::Event;
@@ -27,6 +28,7 @@ use crate::registrar::Registrar;
 use crate::reject::Reject;
 use crate::time::Now;
 use crate::trunks::{TargetNo, Trunks};
+use crate::unwritten::Unwritten;
 
 /// The far end of a leg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -124,12 +126,20 @@ pub struct Rooms {
     pub(crate) acks: Acks,
     /// Legs whose media a media server carries.
     pub(crate) anchors: Anchors,
+    /// INVITEs of an earlier process that are taken back.
+    pub(crate) takebacks: Takebacks,
+    /// INVITEs that an earlier process has answered.
+    pub(crate) repeated: Repeated,
+    /// What waits for phones to come back.
+    pub(crate) away: Away,
     /// Which call a local tag belongs to.
     pub tags: HashMap<Tag, Key, foldhash::fast::RandomState>,
     /// Changes to what must survive.
     pub log: ChangeLog,
     /// Numbers of the next records.
     pub next_record: u64,
+    /// Calls that are over and whose records for the operator are not known to be written.
+    pub(crate) unwritten: Unwritten,
     /// Makes the To-tags of responses without a transaction.
     tag_key: foldhash::quality::FixedState,
     /// Counters.
@@ -165,11 +175,15 @@ impl Rooms {
             share: None,
             nailed: crate::call::Lines::default(),
             acks: Acks::default(),
-            anchors: Anchors::default(),
+            anchors: Anchors::with_music(directory.options.default_music.clone()),
+            takebacks: Takebacks::default(),
+            repeated: Repeated::default(),
+            away: Away::default(),
             tags: HashMap::default(),
             tag_key,
             log: ChangeLog::new(0, 1),
             next_record: 0,
+            unwritten: Unwritten::default(),
             counters: Counters::default(),
             facts: Vec::new(),
             overheard: None,
@@ -183,6 +197,7 @@ impl Rooms {
     pub fn adopt(&mut self, directory: Arc<Directory>) {
         let old = std::mem::replace(&mut self.directory, directory);
         self.lines = Lines::of(&self.directory);
+        self.anchors.music.clone_from(&self.directory.options.default_music);
         self.registrar.adopt(&old, &self.directory, &mut self.log);
         self.registrar.settle(self.now.mono);
         self.trunks.adopt(&old, &self.directory, self.now, &mut self.facts);
@@ -246,6 +261,12 @@ impl Rooms {
         let tag = Tag(self.tag_key.hash_one((env.via.branch(), env.call_id, env.cseq.number)));
         let payload = self.print_reject(flow, request, env, reject, tag);
         self.endpoint.respond_and_forget(txn, payload);
+    }
+
+    /// The refusal of a request within a dialog, should somebody else have to send it.
+    pub(crate) fn printed(&mut self, flow: Flow, request: &Message, reject: &Reject) -> Option<bytes::Bytes> {
+        let env = request.envelope().ok()?;
+        Some(self.print_reject(flow, request, &env, reject, Tag(0)))
     }
 
     /// Answers a request that has no transaction.

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
-use tandem_peer::continuity::{CallKind, Decision, DrForward, Facts, How, Mode, Originator, Verdict, decide};
+use tandem_peer::continuity::{
+    CallKind, Decision, DrForward, Facts, How, Mode, Originator, Rule, Verdict, decide,
+};
 use tandem_sip::{Envelope, HeaderName, Message, Uri};
 
 use crate::agent::Agents;
@@ -16,8 +18,10 @@ use crate::call::{Carried, SessionIds, Stage, Target, has_marker};
 use crate::directory::{Directory, DnId, FloorDn, Trunk, TrunkId};
 use crate::event::Event;
 use crate::explain::{Absent, What};
+use crate::limits::RETRY_AFTER_S;
 use crate::reject::Reject;
 use crate::rooms::{Device, Rooms};
+use crate::trunks::Full;
 
 /// Where a number leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +88,11 @@ pub fn route(
         let ring_timeout = rooms.directory.options.ring_timeout;
         return Route { outcome: Err(Reject::new(484)), steps: Vec::new(), ring_timeout };
     };
+    if emergency.is_none()
+        && let Some(route) = kept_out(rooms, origin)
+    {
+        return route;
+    }
     let is_trunk = matches!(origin, Device::Trunk(_));
     let seeker = Seeker {
         origin,
@@ -98,6 +107,22 @@ pub fn route(
         payer: extension_of(origin),
     };
     seek(rooms, agents, &seeker)
+}
+
+/// A call that comes over a trunk which takes no further one. It is worth another try when a call is over, or a second.
+fn kept_out(rooms: &mut Rooms, origin: Device) -> Option<Route> {
+    let Device::Trunk(id) = origin else { return None };
+    let directory = Arc::clone(&rooms.directory);
+    let trunk = directory.trunk(id).filter(|trunk| trunk.capacity.limit_inbound)?;
+    let full = rooms.trunks.load.admit(trunk, rooms.now.mono).err()?;
+    let after_s = match full {
+        Full::Capacity(_) => RETRY_AFTER_S,
+        Full::Rate(_) => 1,
+    };
+    let refusal =
+        Reject::because(503, "Trunk Capacity Reached").with(HeaderName::RetryAfter, after_s.to_string());
+    let steps = vec![What::TrunkFull(origin, full)];
+    Some(Route { outcome: Err(refusal), steps, ring_timeout: directory.options.ring_timeout })
 }
 
 /// Finds where a request sends a call of `origin` and `caller`: one that it makes, a consultation, a transferred or
@@ -342,6 +367,15 @@ fn to_extension(
     let here = Stage::Extension(dn);
     let peer = directory.options.dr_peer_trunk;
     let outcome = match (decision.verdict, peer) {
+        (Verdict::Local, Some(peer))
+            if decision.rule == Rule::EndpointInService && seeker.max_forwards > 1 =>
+        {
+            // The registration says that the phone is here, and may outlive it. Where nobody is, the peer is asked.
+            let here = [here].into_iter();
+            let there = rooms.registrar.registered(dn);
+            let there = there.then(|| Stage::Peer(peer, extension.number.as_bytes().into()));
+            Ok(here.chain(there).collect())
+        }
         (Verdict::Local, _) | (Verdict::Forward(_), None) => Ok(vec![here]),
         (Verdict::Forward(How::InPath), Some(peer)) => {
             rooms.counters.forwards_in_path += 1;
@@ -527,7 +561,11 @@ fn extension_targets(
         }]);
     }
     let found = contacts::targets(&rooms.registrar, device, now);
-    if found.is_empty() { Err(absent(Absent::NotRegistered)) } else { Ok(found) }
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let suspended = rooms.registrar.is_suspended(now);
+    Err(absent(if suspended { Absent::Suspended } else { Absent::NotRegistered }))
 }
 
 fn trunk_targets(
@@ -558,6 +596,9 @@ fn trunk_targets(
     if ways.is_empty() {
         let located = rooms.trunks.targets(now).iter().any(|target| target.at.is_some());
         return Err((device, if located { Absent::LeftAlone } else { Absent::Unresolved }));
+    }
+    if !for_help && let Err(full) = rooms.trunks.load.admit(trunk, rooms.now.mono) {
+        return Err((device, Absent::Full(full)));
     }
     let uri = with_user(&trunk.contact.uri, number).into_boxed_slice();
     let target = |at: &tandem_sip::locate::Candidate| {

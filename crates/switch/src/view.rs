@@ -223,6 +223,12 @@ pub struct Trunk {
     pub oos_force_s: u32,
     /// Calls with a leg over it.
     pub calls: usize,
+    /// `capacity`; 0 is as many as come.
+    pub capacity: u32,
+    /// `max-calls-per-second`; 0 is as many as come.
+    pub max_calls_per_second: u32,
+    /// Calls that these limits have kept away since the server started.
+    pub refused: u64,
 }
 
 /// One place that a trunk's contact leads to (RFC 3263).
@@ -271,6 +277,8 @@ pub struct Agent {
     pub available: bool,
     /// Is his phone in service here?
     pub phone_in_service: bool,
+    /// Is his phone registered here and suspected to be gone? Queues offer him nothing then.
+    pub phone_suspected: bool,
     /// Queues that he named at his login.
     pub queues: Vec<String>,
 }

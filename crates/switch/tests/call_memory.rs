@@ -53,6 +53,7 @@ fn grow(bed: &mut Bed, from: usize, to: usize) -> usize {
 #[test]
 fn an_established_call_costs_at_most_three_and_a_half_kilobytes() {
     let mut bed = Bed::with(alone());
+    bed.keeps = false;
     bed.register("1001", CALLER);
     bed.register("1002", CALLEE);
     let before = grow(&mut bed, 0, 1_000);

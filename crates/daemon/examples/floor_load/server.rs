@@ -120,6 +120,7 @@ impl Server {
             .arg(&path)
             .current_dir(folder.path())
             .env_remove("RUST_LOG")
+            .env("STATE_DIRECTORY", folder.path().join("state"))
             .stderr(File::create(&log)?)
             .stdin(Stdio::null())
             .kill_on_drop(true)

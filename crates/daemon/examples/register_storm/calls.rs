@@ -16,6 +16,8 @@ use super::server::{CALLEE, CALLER, PASSWORD, Server};
 const EVERY: Duration = Duration::from_millis(50);
 /// Timer T1: an INVITE that nothing was heard of goes again.
 const T1: Duration = Duration::from_millis(500);
+/// A request that is not answered by then has failed.
+const TIMER_F: Duration = Duration::from_secs(32);
 
 /// Calls until it is told to stop; the delays in order, those of calls that never rang as the time they were given.
 pub fn run(server: &Server, stop: &AtomicBool) -> Result<Vec<Duration>> {
@@ -81,24 +83,34 @@ impl Starts for Message {
 fn enrolled(server: &Server, number: &str) -> Result<UdpSocket> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     socket.connect(server.sip)?;
-    socket.set_read_timeout(Some(Duration::from_secs(5)))?;
+    socket.set_read_timeout(Some(T1))?;
     let port = socket.local_addr()?.port();
-    socket.send(register(number, port, 1, "").as_bytes())?;
-    let refused = wait(&socket)?;
+    let refused = ask(&socket, 1, &register(number, port, 1, ""))?;
     let challenge = refused.header(HeaderName::WwwAuthenticate).context("no challenge")?;
     let challenge = Challenge::parse(challenge).map_err(|error| anyhow::anyhow!("{error:?}"))?;
     let login = Login { user: number.as_bytes(), password: PASSWORD.as_bytes() };
     let proof = String::from_utf8(answer(&challenge, login, b"REGISTER", b"sip:storm", b"c0ffee", 1))?;
-    socket.send(register(number, port, 2, &format!("Authorization: {proof}\r\n")).as_bytes())?;
-    anyhow::ensure!(wait(&socket)?.code() == Some(200), "phone {number} is not registered");
+    let answer = ask(&socket, 2, &register(number, port, 2, &format!("Authorization: {proof}\r\n")))?;
+    anyhow::ensure!(answer.code() == Some(200), "phone {number} is not registered: {:?}", answer.code());
     Ok(socket)
 }
 
-fn wait(socket: &UdpSocket) -> Result<Message> {
+/// The answer to a REGISTER with this CSeq, which is repeated until Timer F.
+fn ask(socket: &UdpSocket, cseq: u32, request: &str) -> Result<Message> {
+    let begun = Instant::now();
     let mut buffer = [0; 4096];
-    let length = socket.recv(&mut buffer)?;
-    Message::parse(bytes::Bytes::copy_from_slice(buffer.get(..length).unwrap_or_default()))
-        .map_err(|error| anyhow::anyhow!("{error:?}"))
+    while begun.elapsed() < TIMER_F {
+        socket.send(request.as_bytes())?;
+        // What answers an earlier request, or its repetition, is passed over.
+        while let Ok(length) = socket.recv(&mut buffer) {
+            let bytes = bytes::Bytes::copy_from_slice(buffer.get(..length).unwrap_or_default());
+            let message = Message::parse(bytes).map_err(|error| anyhow::anyhow!("{error:?}"))?;
+            if message.envelope().is_ok_and(|envelope| envelope.cseq.number == cseq) {
+                return Ok(message);
+            }
+        }
+    }
+    anyhow::bail!("the server does not answer a REGISTER within {} s", TIMER_F.as_secs())
 }
 
 fn receive(socket: &UdpSocket) -> Result<Option<Message>> {

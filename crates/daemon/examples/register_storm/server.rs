@@ -8,6 +8,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+/// Time for the server to start.
+const STARTS_WITHIN: Duration = Duration::from_secs(120);
+/// How often another port is tried.
+const ATTEMPTS: usize = 3;
 /// The first phone's number.
 pub const FIRST: u32 = 100_000;
 /// Password of all phones.
@@ -55,38 +59,62 @@ password = "{PASSWORD}"
 }
 
 impl Server {
-    /// Starts it on core 0; it serves when this returns.
+    /// Starts it on core 0; it serves when this returns. Its port is free when it is chosen, and may be another's by the
+    /// time it listens: then it is another port's turn.
     pub fn start(binary: &Path, phones: u32) -> Result<Self> {
-        let binary = binary.canonicalize().context("no such binary")?;
+        let binary = binary.canonicalize().with_context(|| format!("no binary {}", binary.display()))?;
+        for _ in 1..ATTEMPTS {
+            match Self::try_start(&binary, phones) {
+                Err(error) if error.to_string().contains("cannot listen") => eprintln!("once more: {error}"),
+                started => return started,
+            }
+        }
+        Self::try_start(&binary, phones)
+    }
+
+    fn try_start(binary: &Path, phones: u32) -> Result<Self> {
         let port = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("storm.toml");
         std::fs::write(&path, config(port, phones))?;
         let log = folder.path().join("log");
-        let mut child = Command::new("taskset")
+        let child = Command::new("taskset")
             .args(["-c", "0"])
             .arg(binary)
             .args(["serve", "--log", "warn,tandem=info", "--config"])
             .arg(&path)
             .env_remove("RUST_LOG")
+            .env("STATE_DIRECTORY", folder.path().join("state"))
             .stderr(File::create(&log)?)
             .stdin(Stdio::null())
             .spawn()
             .context("taskset (util-linux) is needed")?;
+        // From here on it is ended with this value, whatever goes wrong.
+        let mut server = Self { child, folder, sip: SocketAddr::from((Ipv4Addr::LOCALHOST, port)) };
         let begun = Instant::now();
-        while !std::fs::read_to_string(&log)?.contains("serving") {
-            if child.try_wait()?.is_some() || begun.elapsed() > Duration::from_secs(60) {
-                bail!("the server does not serve: {}", std::fs::read_to_string(&log)?);
+        loop {
+            // Whether it has ended is asked before its log is read, so that its last words are in it.
+            let ended = server.child.try_wait()?;
+            let said = String::from_utf8_lossy(&std::fs::read(&log)?).into_owned();
+            if said.contains("serving") {
+                return Ok(server);
+            }
+            if let Some(status) = ended {
+                bail!("the server ended ({status}) before it served:\n{said}");
+            }
+            if begun.elapsed() > STARTS_WITHIN {
+                bail!("the server does not serve after {} s:\n{said}", STARTS_WITHIN.as_secs());
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        Ok(Self { child, folder, sip: SocketAddr::from((Ipv4Addr::LOCALHOST, port)) })
     }
 
     /// What it logged of the storm.
     pub fn told(&self) -> Result<String> {
         let log = std::fs::read_to_string(self.folder.path().join("log"))?;
-        Ok(log.lines().filter(|line| line.contains("storm of")).collect::<Vec<_>>().join("\n"))
+        let worth = ["storm of", "the kernel dropped", "receive buffer", "overloaded"];
+        let lines = log.lines().filter(|line| worth.iter().any(|words| line.contains(words)));
+        Ok(lines.collect::<Vec<_>>().join("\n"))
     }
 
     /// Processor time of all its threads so far.

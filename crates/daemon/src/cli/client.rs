@@ -103,6 +103,25 @@ fn ask(
     runtime.block_on(answered(server, request))
 }
 
+/// Whether the server takes calls, and why not, as it says within `patience`.
+///
+/// # Errors
+/// See [`AskError`].
+pub fn ready(server: &str, patience: Duration) -> Result<Result<(), String>, AskError> {
+    let unreachable = |why: String| AskError::Unreachable { server: server.to_owned(), why };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| unreachable(error.to_string()))?;
+    let request = || Ok(Request::get("/ready").body(Full::default())?);
+    let answer = async { tokio::time::timeout(patience, exchange(server, request)).await };
+    match runtime.block_on(answer) {
+        Ok(Ok((StatusCode::OK, _))) => Ok(Ok(())),
+        Ok(Ok((_, body))) => Ok(Err(String::from_utf8_lossy(&body).trim().to_owned())),
+        Ok(Err(Trouble::Address)) => Err(AskError::Address(server.to_owned())),
+        Ok(Err(Trouble::Talk(why))) => Err(unreachable(why)),
+        Err(_) => Err(unreachable(format!("no answer within {} ms", patience.as_millis()))),
+    }
+}
+
 /// GETs `path` within a runtime, as a drill does.
 ///
 /// # Errors

@@ -14,8 +14,7 @@ use super::show::{self, say, text};
 use super::{Exit, Shape, failed};
 use crate::drill::plan::Plan;
 use crate::drill::report::{self, Key};
-use crate::drill::{self, Guard, Task, Verdict};
-use crate::edges::isolation::Kind;
+use crate::drill::{self, Guard, Kind, Task, Verdict};
 
 pub const HELP: &str = "\
 A drill brings its own phones, desktops and gateway (--plan names them), has the site cut itself off, measures how everybody
@@ -23,11 +22,16 @@ comes back, and ends the failure. Only the drill's own parties lose the site, an
 is lost, both sites lose each other for everybody: calls are not forwarded, and calls over the link are lost. Guards end it
 early. A site that is not told every second that the drill goes on ends its isolation by itself within 5 s.
 
+ha-loss is another thing: the server that serves the site really ends, as by kill -9, and another server of the same site takes
+over (docs/ha.md). It hits everybody at the site, for as long as that takes; nothing is cut off, nothing is taken back: the
+server begins anew by itself, as the one that stands by. It is refused while nobody is ready to take over.
+
 Examples:
   tandem drill site-loss --plan drill.toml --user admin
   tandem drill site-loss --plan drill.toml --user admin --share 5% --guard calls-lost=0 --guard agents-down=3 --guard wait=60s
   tandem drill link-loss --plan drill.toml --user admin --report reports/tuesday
   tandem drill slow-link --plan drill.toml --user admin --delay 400ms
+  tandem drill ha-loss --plan drill.toml --user admin
   tandem drill status                       what the server at --server has cut off now
   tandem drill abort --user admin           end it, whosoever it is
   tandem drill verify reports/tuesday.json  whether a report is as it was signed
@@ -41,6 +45,8 @@ Exit codes of a drill:
 const PATH: &str = "/api/drill";
 /// What went wrong before anything was lost; clap uses the same for a wrong command line.
 const COULD_NOT_RUN: u8 = 2;
+/// How long a site may be silent that loses a server.
+const ANSWERS_AGAIN: Duration = Duration::from_secs(2);
 /// It was ended early.
 pub const ABORTED: u8 = 3;
 
@@ -59,6 +65,8 @@ enum What {
     LinkLoss(Course),
     /// What the site sends to its peer is late
     SlowLink(Course),
+    /// The server that serves the site ends as by kill -9; another one of the same site must take over
+    HaLoss(Course),
     /// What the server at --server has cut off now, and how its last drill ended
     Status(Shape),
     /// End the isolation of the server at --server, whosoever it is
@@ -97,7 +105,7 @@ struct Course {
     /// Ends the drill: calls-lost=N, agents-down=N, wait=TIME, recovery=TIME; may be given several times
     #[arg(long = "guard", value_name = "GUARD")]
     guards: Vec<Guard>,
-    /// Everybody must be served again within this time from the loss
+    /// Everybody must be served again within this time from the loss; with ha-loss the site must answer (2s)
     #[arg(long, value_name = "TIME", value_parser = drill::duration)]
     goal: Option<Duration>,
     /// How long everything is watched before the loss
@@ -137,6 +145,7 @@ pub fn run(server: &str, drill: Drill) -> ExitCode {
         What::SiteLoss(course) => return rehearse(Kind::SiteLoss, course),
         What::LinkLoss(course) => return rehearse(Kind::LinkLoss, course),
         What::SlowLink(course) => return rehearse(Kind::SlowLink, course),
+        What::HaLoss(course) => return rehearse(Kind::HaLoss, course),
         What::Status(shape) => show::ask(server, PATH, shape.json, |answer, _| status(answer)),
         What::Abort { user } => abort(server, &user),
         What::Verify { file, key, state } => verify(&file, key.as_deref(), state),
@@ -153,26 +162,31 @@ fn task(kind: Kind, course: &Course) -> Result<Task, String> {
     let delay = match (kind, course.delay) {
         (Kind::SlowLink, None) => return Err("slow-link needs --delay, such as --delay 400ms".to_owned()),
         (Kind::SlowLink, Some(delay)) => delay,
-        (Kind::SiteLoss | Kind::LinkLoss | Kind::Witness, None) => Duration::ZERO,
-        (Kind::SiteLoss | Kind::LinkLoss | Kind::Witness, Some(_)) => {
+        (Kind::SiteLoss | Kind::LinkLoss | Kind::HaLoss, None) => Duration::ZERO,
+        (Kind::SiteLoss | Kind::LinkLoss | Kind::HaLoss, Some(_)) => {
             return Err("--delay is for slow-link".to_owned());
         }
     };
     if course.share > 0 && (kind != Kind::SiteLoss || course.inject_with.is_some()) {
         return Err("--share is for site-loss, when the site cuts itself off".to_owned());
     }
+    if kind == Kind::HaLoss && course.inject_with.is_some() {
+        return Err("--inject-with is not for ha-loss: the server ends by an order to it".to_owned());
+    }
+    let mut plan = Plan::load(&course.plan)?;
+    plan.loyal = kind == Kind::HaLoss;
     let user = course.user.clone().unwrap_or_default();
     let password = if course.inject_with.is_some() { String::new() } else { password(&user)? };
     let words: Vec<String> = std::env::args().skip(1).map(|word| quoted(&word)).collect();
     Ok(Task {
         kind,
-        plan: Arc::new(Plan::load(&course.plan)?),
+        plan: Arc::new(plan),
         user,
         password,
         share: course.share,
         delay,
         guards: course.guards.clone(),
-        goal: course.goal,
+        goal: course.goal.or((kind == Kind::HaLoss).then_some(ANSWERS_AGAIN)),
         before: course.before,
         lasts: course.lasts,
         hold: course.hold,
@@ -244,6 +258,13 @@ fn summary(report: &Value) -> String {
             text(goal, "goal"),
             text(goal, "seen"),
             text(goal, "wanted")
+        ));
+    }
+    if let Some(pair) = report.get("pair").filter(|pair| pair.is_object()) {
+        let [lost, lost_http, took, took_http, epoch] =
+            ["lost", "lost_http", "took_over", "took_over_http", "epoch"].map(|field| text(pair, field));
+        out.push_str(&format!(
+            "pair    {lost} ({lost_http}) was lost, {took} ({took_http}) took over (epoch {epoch})\n"
         ));
     }
     let why = report.pointer("/calls/lost_because").and_then(Value::as_object);
@@ -346,6 +367,16 @@ mod tests {
     fn a_share_is_a_percentage() {
         assert_eq!((share("5%"), share("100")), (Ok(5), Ok(100)));
         assert!(share("101%").is_err() && share("many").is_err());
+    }
+
+    #[test]
+    fn a_summary_says_which_server_was_lost_and_which_took_over() {
+        let mut report = json!({ "verdict": "passed", "pair": {
+            "lost": "north", "lost_http": "http://n", "took_over": "south", "took_over_http": "http://s", "epoch": 5,
+        } });
+        assert!(summary(&report).contains("north (http://n) was lost, south (http://s) took over (epoch 5)"));
+        report["pair"] = Value::Null;
+        assert!(!summary(&report).contains("pair"));
     }
 
     #[test]

@@ -5,12 +5,16 @@ pub mod cti;
 mod drain;
 mod drill;
 mod guard;
+mod ha;
 mod migrate;
+mod paged;
 mod readiness;
 mod show;
 mod show_floor;
 mod stat;
+mod state;
 mod table;
+mod witness;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -106,10 +110,10 @@ Examples:
     Status(Shape),
     /// DNs: Extensions and Trunks, in or out of service, and why
     #[command(subcommand)]
-    Dn(List),
+    Dn(Paged),
     /// Registrations: which contact of which DN, and for how long
     #[command(subcommand)]
-    Reg(List),
+    Reg(Paged),
     /// Calls that exist now
     #[command(subcommand)]
     Call(List),
@@ -179,6 +183,15 @@ Examples:
     /// Rehearse the loss of a site, or of the link between the sites, on a running pair
     #[command(after_help = drill::HELP)]
     Drill(drill::Drill),
+    /// Vote in the group of a site's servers, on a third machine: never serves, and lets the right one serve
+    #[command(after_help = witness::HELP)]
+    Witness(witness::Witness),
+    /// The servers of one site that stand in for each other, and the addresses that move between them
+    #[command(subcommand, after_help = ha::HELP)]
+    Ha(ha::Ha),
+    /// What a server keeps on its disk, read without the server
+    #[command(subcommand, after_help = state::HELP)]
+    State(state::State),
     /// Talk to the CTI interface by hand: JSON requests from standard input, events to standard output
     #[command(after_help = cti::HELP)]
     Cti(cti::Line),
@@ -290,6 +303,13 @@ struct Shape {
     json: bool,
 }
 
+#[derive(Debug, Subcommand)]
+enum Paged {
+    /// List them
+    #[command(after_help = paged::HELP)]
+    List(paged::Pages),
+}
+
 impl Source {
     fn origin(&self) -> Option<Origin> {
         let file = self.config.clone().map(Origin::File);
@@ -311,8 +331,8 @@ pub fn run() -> ExitCode {
         Command::Serve(serve) => run_serve(&serve),
         Command::Check(check) => run_check(&check),
         Command::Status(shape) => ask("/api/status", shape, show::status),
-        Command::Dn(List::List(shape)) => ask("/api/dn", shape, show::dn),
-        Command::Reg(List::List(shape)) => ask("/api/reg", shape, show::reg),
+        Command::Dn(Paged::List(pages)) => paged::ask(&server, "/api/dn", &pages, show::dn),
+        Command::Reg(Paged::List(pages)) => paged::ask(&server, "/api/reg", &pages, show::reg),
         Command::Call(List::List(shape)) => ask("/api/call", shape, show::call),
         Command::Trunk(List::List(shape)) => ask("/api/trunk", shape, show::trunk),
         Command::Agent(Agent::List(shape)) => ask("/api/agent", shape, show_floor::agent),
@@ -329,6 +349,9 @@ pub fn run() -> ExitCode {
         Command::Migrate(migrate) => migrate::run(&server, &migrate),
         Command::Readiness(readiness) => readiness::run(&server, &readiness),
         Command::Drill(drill) => return drill::run(&server, drill),
+        Command::Witness(witness) => witness::run(&witness),
+        Command::Ha(ha) => ha::run(&server, ha),
+        Command::State(state) => state::run(state),
         Command::Cti(line) => cti::run(&line),
         Command::Stat(arguments) => stat::run(arguments),
         Command::HashPassword { memory, iterations } => run_hash_password(memory, iterations),
@@ -511,6 +534,46 @@ mod tests {
             "--to b --percent 5 --step 0 --user admin",
         ] {
             assert!(parse(&format!("tandem migrate {line}")).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn keepalived_and_systemd_have_their_words() {
+        for line in [
+            "status --json",
+            "found --config a.toml",
+            "add 192.0.2.12:5071 --user admin",
+            "add 192.0.2.12:5071 --replace backup --user admin",
+            "remove backup witness --user admin",
+            "switchover --to backup --force --user admin",
+            "takeover --force --user admin",
+            "rejoin --user admin",
+            "address --json",
+            "check",
+            "check --within 500",
+            "notify master --user keepalived",
+            "notify backup --user keepalived",
+            "notify fault --user keepalived",
+            "sweep --config a.toml",
+            "hold --config a.toml --for 10",
+            "hold --config a.toml --wait",
+            "certificates --out members primary=192.0.2.11 backup=192.0.2.12 witness=w.example",
+        ] {
+            assert!(parse(&format!("tandem ha {line}")).is_ok(), "{line}");
+        }
+        for line in [
+            "",
+            "found",
+            "remove --user admin",
+            "notify leader --user keepalived",
+            "sweep",
+            "check --within 0",
+            "hold --config a.toml --for 0",
+            "certificates --out members",
+            "certificates primary=192.0.2.11",
+            "certificates --out members primary=192.0.2.11:5071",
+        ] {
+            assert!(parse(&format!("tandem ha {line}")).is_err(), "{line}");
         }
     }
 

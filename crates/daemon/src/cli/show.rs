@@ -149,10 +149,20 @@ pub fn status(answer: &Value, colours: bool) -> String {
     ];
     lines
         .iter()
+        .chain(&datagrams(answer, colours))
         .chain(&failure)
         .chain(&drill)
         .map(|(name, value)| format!("{name:<13} {}\n", value.trim_end()))
         .collect()
+}
+
+/// What was lost before it was read, or found no room to wait.
+fn datagrams(answer: &Value, colours: bool) -> Option<(&'static str, String)> {
+    let count = |field| answer.get(field).and_then(Value::as_u64).unwrap_or(0);
+    let (lost, crowded) = (count("udp_lost"), count("udp_crowded"));
+    let line = paint(&format!("{lost} lost in the kernel, {crowded} crowded out"), Tone::Bad, colours);
+    let where_to_look = "since start: \"What to watch\" in docs/operations.md";
+    (lost + crowded > 0).then(|| ("datagrams", format!("{line}  {where_to_look}")))
 }
 
 /// Who is kept out now, and who calls for help.
@@ -262,7 +272,7 @@ pub fn trunk(answer: &Value, colours: bool) -> String {
             (role.to_owned(), Tone::Plain),
             (state, tone),
             seconds(trunk, "since_s"),
-            plain(trunk, "calls"),
+            calls_of(trunk),
             (format!("{}+{}", text(trunk, "oos_check_s"), text(trunk, "oos_force_s")), Tone::Plain),
             plain(trunk, "contact"),
             (targets(trunk), Tone::Plain),
@@ -272,6 +282,16 @@ pub fn trunk(answer: &Value, colours: bool) -> String {
     let rows: Vec<Row> = items(answer).map(row).collect();
     let heads = ["TRUNK", "ROLE", "STATE", "FOR", "CALLS", "CHECK+FORCE", "CONTACT", "TARGETS", "REASON"];
     list(&heads, &rows, "no trunk is configured", colours)
+}
+
+/// Calls over a trunk, and of how many it takes.
+fn calls_of(trunk: &Value) -> (String, Tone) {
+    let number = |field| trunk.get(field).and_then(Value::as_u64).unwrap_or(0);
+    let (calls, capacity) = (number("calls"), number("capacity"));
+    match capacity {
+        0 => plain(trunk, "calls"),
+        _ => (format!("{calls}/{capacity}"), if calls < capacity { Tone::Plain } else { Tone::Bad }),
+    }
 }
 
 /// `tandem why`.

@@ -25,9 +25,17 @@ fn row(agent: &Value) -> Row {
         seconds(agent, "until_s"),
         plain(agent, "calls"),
         flag(agent, "available", ("yes", "no")),
-        flag(agent, "phone_in_service", ("here", "out")),
+        phone(agent),
         plain(agent, "reason"),
     ]
+}
+
+/// Whether his phone is there, as far as this site knows.
+fn phone(agent: &Value) -> (String, Tone) {
+    if agent.get("phone_suspected").and_then(Value::as_bool) == Some(true) {
+        return ("suspect".to_owned(), Tone::Bad);
+    }
+    flag(agent, "phone_in_service", ("here", "out"))
 }
 
 const AGENT_HEADS: [&str; 10] =

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tandem_peer::continuity::DrForward;
@@ -12,6 +13,7 @@ use tandem_sip::auth::Algorithm;
 use tandem_sip::{Host, Timers, Transport};
 use tandem_switch::directory::{AgentOptions, Authenticate, Listen, Options, Server};
 use tandem_switch::limits::{MAX_CALLS, MAX_EXPLAINED};
+use tandem_switch::media::is_file_name;
 
 use super::agents::{self, Level};
 use super::events;
@@ -74,31 +76,26 @@ pub fn read(reader: &Reader, root: &mut Section<'_>, nonce_secret: [u8; 32]) -> 
     let application = root.required("application", application, "…, written as a table: [application]");
     let tserver = root.table("TServer", "[TServer]");
     let tserver = root.required("TServer", tserver, "…, written as a table: [TServer]");
-    let (mut http, mut log) = (root.table("http", "[http]"), root.table("log", "[log]"));
-    let http_listen =
-        http.as_mut().and_then(|table| table.parsed("listen", "\"127.0.0.1:8060\" or \"off\"", web));
-    let level = log.as_mut().and_then(|table| table.parsed("level", "\"info\" or \"tandem=debug\"", level));
-    let format = log
-        .as_mut()
-        .and_then(|table| table.choice("format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]));
+    let (http, log_level, log_format) = http_and_log(root);
     let mut desktop = root.table("desktop", "[desktop]");
     let site_timeout = desktop.as_mut().and_then(|table| table.integer("site-timeout", 0..=MAX_GRACE_S));
-    [http, log, desktop].into_iter().flatten().for_each(Section::finish);
+    desktop.into_iter().for_each(Section::finish);
     // Both are read before either may end it: one run reports the faults of both.
     let application = application.and_then(|table| read_application(reader, table, nonce_secret));
     let tserver = tserver.and_then(|table| read_tserver(reader, table));
     let ((server, cti, cdr_file, secure_at), (address, port, options, to_peer, agents)) =
         (application?, tserver?);
     let settings = Settings {
-        http: http_listen.map_or(Some(SocketAddr::from(([127, 0, 0, 1], 8060))), |found| found.value),
+        http,
         cti,
         cdr_file,
-        log_level: level.map_or_else(|| "info".to_owned(), |found| found.value),
-        log_format: format.unwrap_or(LogFormat::Text),
+        log_level,
+        log_format,
         sip_tls: None,
         dns: super::DnsSettings::default(),
         connections: super::ConnectionSettings::default(),
         stat: None,
+        ha: super::HaSettings::default(),
         media: None,
         peer_http: None,
         goals: Goals::default(),
@@ -201,6 +198,7 @@ fn read_tserver(reader: &Reader, mut table: Section<'_>) -> Option<TServer> {
             .unwrap_or(usual.graceful_shutdown_sip_timeout),
         ring_timeout: seconds(&mut table, "ring-timeout", 1, RING_TIMEOUT_MAX_S)
             .unwrap_or(usual.ring_timeout),
+        ring_tone: file(&mut table, "ring-tone"),
         follow_redirects: table.boolean("follow-redirects").unwrap_or(usual.follow_redirects),
         session_timer: session_timer::read(&mut table).over(usual.session_timer),
         min_expires_s: whole(min.as_ref(), usual.min_expires_s),
@@ -208,6 +206,7 @@ fn read_tserver(reader: &Reader, mut table: Section<'_>) -> Option<TServer> {
         default_expires_s: whole(default.as_ref(), usual.default_expires_s),
         trunk_target_timeout: seconds(&mut table, "trunk-target-timeout", 1, 31)
             .unwrap_or(usual.trunk_target_timeout),
+        default_music: file(&mut table, "default-music"),
         registration: registration::read(&mut table),
         dialog_audit_timeout: seconds(&mut table, "dialog-audit-timeout", 1, 60)
             .unwrap_or(usual.dialog_audit_timeout),
@@ -219,11 +218,7 @@ fn read_tserver(reader: &Reader, mut table: Section<'_>) -> Option<TServer> {
         toll: guard::toll(&mut table),
         forwarding: identity::forwarding(&mut table).unwrap_or(usual.forwarding),
         media: usual.media,
-        timers: Timers {
-            t1: milliseconds(&mut table, "timer-t1", usual.timers.t1),
-            t2: milliseconds(&mut table, "timer-t2", usual.timers.t2),
-            t4: milliseconds(&mut table, "timer-t4", usual.timers.t4),
-        },
+        timers: timers(&mut table, usual.timers),
     };
     let named = [&min, &default, &max].into_iter().flatten().next();
     let ordered = options.min_expires_s <= options.default_expires_s
@@ -240,6 +235,15 @@ fn read_tserver(reader: &Reader, mut table: Section<'_>) -> Option<TServer> {
     let port = port.and_then(|found| u16::try_from(found.value).ok()).unwrap_or(5060);
     let to_peer = ToPeer { trunk, site_timeout: None, control, mwi_source };
     Some((address?.value.into(), port, options, to_peer, agents))
+}
+
+/// The timers of RFC 3261.
+fn timers(table: &mut Section<'_>, usual: Timers) -> Timers {
+    Timers {
+        t1: milliseconds(table, "timer-t1", usual.t1),
+        t2: milliseconds(table, "timer-t2", usual.t2),
+        t4: milliseconds(table, "timer-t4", usual.t4),
+    }
 }
 
 fn agent_defaults(table: &mut Section<'_>) -> AgentDefaults {
@@ -306,6 +310,20 @@ pub fn listen(text: &str) -> Result<Listen, String> {
     Ok(Listen { transport, addr })
 }
 
+/// `[http]` and `[log]`, which every program of this kind has.
+pub(super) fn http_and_log(root: &mut Section<'_>) -> (Option<SocketAddr>, String, LogFormat) {
+    let (mut http, mut log) = (root.table("http", "[http]"), root.table("log", "[log]"));
+    let listen = http.as_mut().and_then(|table| table.parsed("listen", "\"127.0.0.1:8060\" or \"off\"", web));
+    let level = log.as_mut().and_then(|table| table.parsed("level", "\"info\" or \"tandem=debug\"", level));
+    let format = log
+        .as_mut()
+        .and_then(|table| table.choice("format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]));
+    [http, log].into_iter().flatten().for_each(Section::finish);
+    let listen = listen.map_or(Some(SocketAddr::from(([127, 0, 0, 1], 8060))), |found| found.value);
+    let level = level.map_or_else(|| "info".to_owned(), |found| found.value);
+    (listen, level, format.unwrap_or(LogFormat::Text))
+}
+
 fn web(text: &str) -> Result<Option<SocketAddr>, String> {
     match text {
         "off" => Ok(None),
@@ -344,4 +362,17 @@ fn hex32(text: &str) -> Result<[u8; 32], String> {
         *byte = u8::from_str_radix(pair, 16).map_err(|_| "is not hexadecimal".to_owned())?;
     }
     Ok(secret)
+}
+
+/// What is played from the directory of media.
+fn file(table: &mut Section<'_>, key: &'static str) -> Option<Arc<str>> {
+    table.parsed(key, "the name of a file, \"hold.wav\"", file_name).map(|found| found.value)
+}
+
+/// The name of a file in the directory of media.
+fn file_name(name: &str) -> Result<Arc<str>, String> {
+    match is_file_name(name) {
+        true => Ok(name.into()),
+        false => Err(format!("\"{name}\" is not one name within the directory of media")),
+    }
 }

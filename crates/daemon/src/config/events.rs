@@ -1,6 +1,6 @@
-//! Options of event notification: who may watch whom, and where mailboxes are.
+//! Options of event notification: who may watch whom and take what rings there, and where mailboxes are.
 
-use tandem_switch::directory::{EventOptions, Watchers};
+use tandem_switch::directory::{EventOptions, Pickup, Watchers};
 
 use super::numbers;
 use super::reader::{Located, Reader, Section};
@@ -10,6 +10,7 @@ pub fn read(reader: &Reader, table: &mut Section<'_>) -> (EventOptions, Option<L
     let usual = EventOptions::default();
     let options = EventOptions {
         dialog_watchers: watchers(reader, table).unwrap_or(usual.dialog_watchers),
+        call_pickup: pickup(table).unwrap_or(usual.call_pickup),
         mwi_source: None,
         mwi_implicit_notify: table.boolean("mwi-implicit-notify").unwrap_or(usual.mwi_implicit_notify),
     };
@@ -39,6 +40,13 @@ pub fn watchers(reader: &Reader, table: &mut Section<'_>) -> Option<Watchers> {
     only.sort_unstable();
     only.dedup();
     Some(Watchers::Only(only.into()))
+}
+
+/// `call-pickup`, at the Application or at an Extension.
+pub fn pickup(table: &mut Section<'_>) -> Option<Pickup> {
+    const PICKUP: [(&str, Pickup); 3] =
+        [("named", Pickup::Named), ("watchers", Pickup::Watchers), ("own", Pickup::Own)];
+    table.choice("call-pickup", &PICKUP)
 }
 
 enum Word {

@@ -192,6 +192,7 @@ pub fn read(reader: &Reader, mut table: Section<'_>, kind: Kind, untimed: u64) -
         class.agent = agents::read(&mut table, Level::Application, untimed, &mut targets);
         class.answer = answer(&mut table);
         class.dialog_watchers = events::watchers(reader, &mut table);
+        class.call_pickup = events::pickup(&mut table);
         class.allow_from = guard::networks(&mut table, "allow-from");
         class.toll = guard::toll(&mut table);
         class.presentation = identity::presentation(&mut table);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use tandem_switch::anchor::{MediaChoice, MediaOption};
 
-use super::reader::Section;
+use super::reader::{Reader, Section};
 use crate::limits::MAX_MEDIA_ENGINES;
 
 /// Where files lie on the engines' hosts, if the configuration does not say.
@@ -23,7 +23,7 @@ pub struct MediaSettings {
 }
 
 /// Reads the table if it is there.
-pub fn read(root: &mut Section<'_>) -> Option<MediaSettings> {
+pub fn read(reader: &Reader, root: &mut Section<'_>) -> Option<MediaSettings> {
     let mut table = root.table("media", "[media]")?;
     let engines = table.list("rtpengine", "\"127.0.0.1:22222\"", |text| {
         text.parse::<SocketAddr>().map_err(|_| format!("\"{text}\" is not address:port"))
@@ -37,7 +37,9 @@ pub fn read(root: &mut Section<'_>) -> Option<MediaSettings> {
     let engines: Vec<SocketAddr> = engines.unwrap_or_default().into_iter().map(|found| found.value).collect();
     let at = table.at();
     if engines.len() > MAX_MEDIA_ENGINES {
-        table.fault(at, "`rtpengine` names too many", format!("at most {MAX_MEDIA_ENGINES}"));
+        reader.fault(at, "`rtpengine` names too many", format!("at most {MAX_MEDIA_ENGINES}"));
+    } else if engines.is_empty() && table.has("rtpengine") && reader.is_clean() {
+        reader.fault(at, "`rtpengine` of [media] is empty", "name at least one engine, or leave [media] out");
     }
     table.finish();
     let directory = directory.map_or_else(|| DIRECTORY.to_owned(), |found| found.value);

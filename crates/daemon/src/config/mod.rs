@@ -3,9 +3,11 @@
 //! A main file holds what is this server's own; the files it includes hold objects that both sites share. Every
 //! fault names file, line, column, key and what would be right, and one run reports all that can be found.
 
+mod address;
 mod agents;
 mod application;
 mod closest;
+mod compared;
 mod connections;
 mod contact;
 mod dns;
@@ -14,8 +16,10 @@ mod extension;
 mod fault;
 mod floor;
 mod guard;
+mod ha;
 mod identity;
 mod media;
+mod members;
 mod numbers;
 mod objects;
 mod peer;
@@ -38,10 +42,14 @@ use tandem_peer::readiness::Goals;
 use tandem_switch::Directory;
 use toml::de::{DeTable, Error};
 
+pub use address::{AddressBy, VirtualAddress};
+pub use compared::compared;
 pub use connections::ConnectionSettings;
 pub use dns::DnsSettings;
 pub use fault::ConfigError;
+pub use ha::{Durability, HaSettings};
 pub use media::MediaSettings;
+pub use members::{Arbitration, MemberSettings, PairSettings, Role, WitnessConfig, load_witness};
 pub use numbers::expand;
 pub use peer_http::{PeerHttp, PeerPassword};
 pub use sip_tls::SipTlsSettings;
@@ -88,6 +96,8 @@ pub struct Settings {
     pub goals: Goals,
     /// The statistics service within this process.
     pub stat: Option<StatSettings>,
+    /// How the servers of this site stand in for each other.
+    pub ha: HaSettings,
 }
 
 /// Where the CTI interface answers, and how.
@@ -194,7 +204,7 @@ fn join(files: &[SourceFile], reader: &Reader, nonce_secret: [u8; 32]) -> Option
                 own.settings.stat = stat::read(reader, &mut root);
                 own.options.guard = guard::read(reader, &mut root, &own.server);
                 help = guard::help(reader, &mut root);
-                own.settings.media = media::read(&mut root);
+                own.settings.media = media::read(reader, &mut root);
                 own.settings.dns = dns::read(&mut root);
                 own.settings.connections = connections::read(&mut root);
                 own.options.media = own.settings.media.is_some();
@@ -205,6 +215,7 @@ fn join(files: &[SourceFile], reader: &Reader, nonce_secret: [u8; 32]) -> Option
                 }
                 own.settings.peer_http = peer_http::read(&mut root);
                 own.settings.goals = peer_http::goals(&mut root);
+                own.settings.ha = ha::read(reader, &mut root, &own.server.listen);
                 peer_http::check_signals(reader, own);
             }
             untimed = own.as_ref().map_or(untimed, |own| own.agents.untimed);

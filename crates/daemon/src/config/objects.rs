@@ -4,7 +4,8 @@ use ipnet::IpNet;
 use tandem_peer::limits::{OOS_CHECK_MAX_S, OOS_FORCE_MAX_S, OPTIONS_MAX_FORWARDS_MAX};
 use tandem_peer::trunk::{TrunkOptions, TrunkRole};
 use tandem_switch::Directory;
-use tandem_switch::directory::{DialRule, Options, Server, StaticContact, Trunk, TrunkId};
+use tandem_switch::directory::{DialRule, Options, Server, StaticContact, Trunk, TrunkCapacity, TrunkId};
+use tandem_switch::limits::MAX_TRUNK_CALLS;
 
 use super::SipTlsSettings;
 use super::application::{AgentDefaults, ToPeer};
@@ -224,7 +225,9 @@ fn trunk(reader: &Reader, mut table: Section<'_>) -> Result<Located<Trunk>, Opti
     let session_timer = session_timer::read(&mut table);
     let sip_enable_100rel = table.boolean("sip-enable-100rel").unwrap_or(true);
     let tls_client_certificate = table.boolean("tls-client-certificate").unwrap_or(false);
+    let tls_name = table.parsed("tls-name", CERTIFIED, certified);
     let media = super::media::option(&mut table);
+    let capacity = capacity(&mut table);
     let username = table.string("username");
     let password = table.string("password");
     if username.is_some() != password.is_some() {
@@ -237,12 +240,19 @@ fn trunk(reader: &Reader, mut table: Section<'_>) -> Result<Located<Trunk>, Opti
         (Some(name), Some(contact)) => (name.value, name.at, contact.value),
         (name, _) => return Err(name.map(|name| name.value)),
     };
+    if let Some(tls_name) =
+        tls_name.as_ref().filter(|_| contact.addr.is_some() && !contact.transport.is_secure())
+    {
+        let text = format!("`tls-name`: the trunk \"{name}\" is reached by {}", contact.transport);
+        reader.fault(tls_name.at.clone(), text, "reach it by `sips:` or `;transport=tls`, or remove it");
+    }
     let trunk = Trunk {
         name: name.into(),
         contact,
         oos,
         oosp_transfer_enabled,
         tls_client_certificate,
+        tls_name: tls_name.map(|found| found.value.into()),
         media,
         sources: sources.unwrap_or_default().into_iter().map(|found| found.value).collect(),
         credentials: username
@@ -251,8 +261,30 @@ fn trunk(reader: &Reader, mut table: Section<'_>) -> Result<Located<Trunk>, Opti
         identity: identity.into(),
         session_timer,
         sip_enable_100rel,
+        capacity,
     };
     Ok(Located { value: trunk, at })
+}
+
+/// `capacity` and its fellows.
+fn capacity(table: &mut Section<'_>) -> TrunkCapacity {
+    let usual = TrunkCapacity::default();
+    let limit = |found: Option<Located<u64>>, usual| {
+        found.and_then(|found| u32::try_from(found.value).ok()).unwrap_or(usual)
+    };
+    TrunkCapacity {
+        calls: limit(table.integer("capacity", 0..=MAX_TRUNK_CALLS), usual.calls),
+        limit_inbound: table.boolean("capacity-limit-inbound").unwrap_or(usual.limit_inbound),
+        per_second: limit(table.integer("max-calls-per-second", 0..=MAX_TRUNK_CALLS), usual.per_second),
+    }
+}
+
+const CERTIFIED: &str = "a host name or an address, such as \"sbc.carrier.example\"";
+
+/// What can stand in a certificate.
+fn certified(text: &str) -> Result<String, String> {
+    let name = rustls::pki_types::ServerName::try_from(text);
+    name.map(|_| text.to_owned()).map_err(|_| format!("\"{text}\" is not one"))
 }
 
 pub(super) fn network(text: &str) -> Result<IpNet, String> {

@@ -15,10 +15,11 @@ use super::guard::Reality;
 use super::inject::Injected;
 use super::phones::Phones;
 use super::plan::Side;
+use super::probe::Probe;
 use super::record::{Outcome, Record};
+use super::servers::{Server, Servers};
 use super::watch::{Seen, Watch};
-use super::{Task, Verdict};
-use crate::edges::isolation::Kind;
+use super::{Kind, Task, Verdict};
 
 /// How often a condition is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
@@ -34,12 +35,16 @@ struct Cast {
     phones: Arc<Phones>,
     gateway: Arc<Gateway>,
     desktops: Desktops,
+    /// Until it is dropped.
+    _probe: Option<Probe>,
 }
 
 struct Drill {
     task: Arc<Task>,
     record: Arc<Record>,
     watch: Arc<Watch>,
+    /// The servers of the site, where one of them is to be lost.
+    servers: Option<Arc<Servers>>,
     abort: Sender<Option<String>>,
     aborted: Receiver<Option<String>>,
 }
@@ -54,14 +59,26 @@ pub async fn conduct(task: Task) -> Result<(Verdict, Value), String> {
     let watch = Watch::new(&task.plan).await?;
     record.name_sites(Side::BOTH.map(|side| watch.at(side).name));
     fit(&task, &watch)?;
+    let servers = match task.kind {
+        Kind::HaLoss => Some(Servers::new(&task.plan).await),
+        Kind::SiteLoss | Kind::LinkLoss | Kind::SlowLink => None,
+    };
+    if let Some(servers) = &servers {
+        servers.whole().map_err(|why| format!("{} would be lost: {why}", record.name(Side::Site)))?;
+        servers.start(&record);
+    }
     let (abort, aborted) = channel(None);
-    let drill = Drill { task, record, watch, abort, aborted };
+    let drill = Drill { task, record, watch, servers, abort, aborted };
     drill.watch.start(&drill.record);
     let open = async {
         let phones = Phones::start(&drill.task.plan, &drill.record).await?;
         let gateway = Gateway::open(&drill.task.plan, &drill.record).await?;
         let desktops = Desktops::start(&drill.task.plan, &drill.record);
-        std::io::Result::Ok(Cast { phones, gateway, desktops })
+        let _probe = match drill.servers {
+            Some(_) => Some(Probe::start(&drill.task.plan, &drill.record).await?),
+            None => None,
+        };
+        std::io::Result::Ok(Cast { phones, gateway, desktops, _probe })
     };
     let cast = open.await.map_err(|error| {
         format!(
@@ -73,6 +90,9 @@ pub async fn conduct(task: Task) -> Result<(Verdict, Value), String> {
         drill.bow_out(&cast).await;
     }
     drill.watch.stop();
+    if let Some(servers) = &drill.servers {
+        servers.stop();
+    }
     let course = done?;
     Ok(facts::report(&drill.task, &drill.record, &drill.watch.seen(), &course))
 }
@@ -92,7 +112,8 @@ fn fit(task: &Task, watch: &Watch) -> Result<(), String> {
             return Err(format!("{name} works {mode}: {why}, so a drill would show nothing"));
         }
     }
-    if task.plan.sites.first().map(|site| &site.http) == task.plan.sites.last().map(|site| &site.http) {
+    let [site, peer] = Side::BOTH.map(|side| &side.of(&task.plan.sites).http);
+    if site.iter().any(|server| peer.contains(server)) {
         return Err("[site] and [peer] of the plan are the same server".to_owned());
     }
     Ok(())
@@ -130,14 +151,10 @@ impl Drill {
         self.before(cast).await?;
         course.well = Some(Instant::now());
         course.before = self.watch.seen().clone();
-        let abort = self.abort.clone();
-        let over = move |why| {
-            abort.send_replace(Some(why));
-        };
-        let injected = Injected::start(&self.task, over).await?;
+        let injected = self.inject(&mut course).await?;
         let lost = injected.at;
         course.lost = Some(lost);
-        self.lose(lost);
+        self.lose(lost, &course);
         let guards = tokio::spawn(guard(
             Arc::clone(&self.task),
             Arc::clone(&self.watch),
@@ -156,6 +173,47 @@ impl Drill {
             self.record.say(format!("aborted: {why}"));
         }
         course.during = self.watch.seen().clone();
+        self.restore(&injected, &mut course).await;
+        // From here on nothing is left to be aborted: what follows only puts things in order.
+        interrupt.abort();
+        tokio::spawn(interrupted_again());
+        self.abort.send_replace(None);
+        self.after(cast, &mut course).await;
+        Ok(course)
+    }
+
+    /// Brings the failure about.
+    async fn inject(&self, course: &mut Course) -> Result<Injected, String> {
+        let Some(servers) = &self.servers else {
+            let abort = self.abort.clone();
+            let over = move |why| {
+                abort.send_replace(Some(why));
+            };
+            let at_servers = Side::BOTH.map(|side| self.watch.serving(side));
+            return Injected::start(&self.task, at_servers, over).await;
+        };
+        let server = servers.whole().map_err(|why| format!("nothing is lost, for all would be: {why}"))?;
+        let injected = Injected::server_loss(&self.task, &server).await?;
+        course.server = Some(server);
+        Ok(injected)
+    }
+
+    /// Takes the failure back, or waits until what was lost has come back by itself.
+    async fn restore(&self, injected: &Injected, course: &mut Course) {
+        if let (Some(servers), Some(Server { epoch, .. })) = (&self.servers, &course.server) {
+            course.took_over = servers.took_over(*epoch);
+            self.until(SETTLES_WITHIN, || servers.whole_since().is_some()).await;
+            course.whole = servers.whole_since();
+            course.restored = Some(Instant::now());
+            match servers.whole() {
+                Ok(_) => self.record.say("each server of the site could stand in for the other again"),
+                Err(why) => {
+                    self.record.say(format!("the servers of the site are not well: {why}"));
+                    course.unwhole = Some(why);
+                }
+            }
+            return;
+        }
         let ended = injected.end(&self.task).await;
         course.restored = Some(Instant::now());
         match ended {
@@ -165,12 +223,6 @@ impl Drill {
                 course.abort.get_or_insert(format!("the failure could not be taken back: {why}"));
             }
         }
-        // From here on nothing is left to be aborted: what follows only puts things in order.
-        interrupt.abort();
-        tokio::spawn(interrupted_again());
-        self.abort.send_replace(None);
-        self.after(cast, &mut course).await;
-        Ok(course)
     }
 
     async fn before(&self, cast: &Cast) -> Result<(), String> {
@@ -218,11 +270,15 @@ impl Drill {
     }
 
     /// What is lost with the site is lost, whatever the server, which only keeps silent, remembers of it.
-    fn lose(&self, lost: Instant) {
+    fn lose(&self, lost: Instant, course: &Course) {
         let text = match self.task.kind {
+            Kind::HaLoss => {
+                let name = course.server.as_ref().map_or("the server", |server| &server.name);
+                format!("{name}, which served {}, has ended without a word", self.record.name(Side::Site))
+            }
             Kind::SiteLoss => format!("{} is lost", self.record.name(Side::Site)),
             Kind::LinkLoss => "the link between the sites is lost".to_owned(),
-            Kind::SlowLink | Kind::Witness => format!(
+            Kind::SlowLink => format!(
                 "what {} sends to its peer is {} ms late",
                 self.record.name(Side::Site),
                 self.task.delay.as_millis()
@@ -306,7 +362,11 @@ impl Drill {
                 ("/api/reg", "dn", "registrations"),
                 ("/api/agent", "agent_id", "agents"),
             ] {
-                match self.watch.page(side, path).await {
+                let rows = match path {
+                    "/api/reg" => self.watch.registrations(side).await,
+                    _ => self.watch.page(side, path).await,
+                };
+                match rows {
                     Ok(rows) => {
                         let rows = rows.as_array().map(Vec::as_slice).unwrap_or_default();
                         let names = rows.iter().filter_map(|row| row.get(field)?.as_str());
@@ -343,7 +403,11 @@ async fn guard(task: Arc<Task>, watch: Arc<Watch>, guarding: Guarding) {
     let Guarding { before, lost, record, abort } = guarding;
     loop {
         sleep(GUARD_EVERY).await;
-        let now = watch.seen().clone();
+        let mut now = watch.seen().clone();
+        if task.kind == Kind::HaLoss {
+            // Until the other server answers, what the one before said of real agents holds.
+            Side::Site.of_mut(&mut now).answers = true;
+        }
         let measured = task.kind != Kind::SlowLink;
         let served = facts::served(&task, &record.facts(), &now, lost).is_ok();
         let unrecovered = if measured && !served { lost.elapsed() } else { Duration::ZERO };

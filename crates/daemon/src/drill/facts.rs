@@ -1,5 +1,7 @@
 //! From what happened to a report: when everybody was served again, which calls were lost and why, which goals were met.
 
+mod pair;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -8,9 +10,9 @@ use serde_json::{Value, json};
 use super::guard::{Reality, real_agents};
 use super::plan::Side;
 use super::record::{Call, Facts, Line, Outcome, Party, Record};
+use super::servers::{Server, Took};
 use super::watch::{LOOK_EVERY, Seen};
-use super::{Task, Verdict};
-use crate::edges::isolation::Kind;
+use super::{Kind, Task, Verdict};
 
 /// Lost calls that a report lists one by one; further ones are counted.
 const MAX_LISTED: usize = 200;
@@ -44,6 +46,14 @@ pub struct Course {
     pub abort: Option<String>,
     /// What was left behind.
     pub left: Vec<String>,
+    /// The server that was lost, where it was one.
+    pub server: Option<Server>,
+    /// Who served after it.
+    pub took_over: Option<Took>,
+    /// Each server of the site could stand in for the other again.
+    pub whole: Option<Instant>,
+    /// Why none could.
+    pub unwhole: Option<String>,
 }
 
 /// When everybody was served again.
@@ -60,7 +70,8 @@ pub fn served(task: &Task, facts: &Facts, seen: &[Seen; 2], lost: Instant) -> Re
         None => Err(who.to_owned()),
     };
     match task.kind {
-        Kind::SlowLink | Kind::Witness => {}
+        Kind::SlowLink => {}
+        Kind::HaLoss => return pair::served(facts, lost),
         Kind::SiteLoss => {
             note(Side::Peer.of(seen).came_to("single-site", lost), "the peer does not work alone")?;
             for (what, parties) in [("phone", &facts.phones), ("agent", &facts.desks)] {
@@ -186,6 +197,7 @@ pub fn report(task: &Task, record: &Record, seen: &[Seen; 2], course: &Course) -
         "began_unix_ms": unix_ms,
         "drill": sheet.drill(),
         "sites": sheet.sites(),
+        "pair": sheet.pair(),
         "parties": sheet.parties(),
         "phases": sheet.phases(),
         "goals": goals,
@@ -214,9 +226,10 @@ impl Sheet<'_> {
         json!({
             "kind": task.kind.name(),
             "command": task.command,
-            "injected_by": match &task.inject_with {
-                Some(command) => format!("the command `{command}`"),
-                None => format!("{}, which isolated itself by order of {}", self.name(Side::Site), task.user),
+            "injected_by": match (&task.inject_with, &self.course.server) {
+                (Some(command), _) => format!("the command `{command}`"),
+                (None, Some(server)) => format!("{}, which ended as by kill -9 by order of {}", server.name, task.user),
+                (None, None) => format!("{}, which isolated itself by order of {}", self.name(Side::Site), task.user),
             },
             "share_percent": task.share,
             "delay_ms": ms(task.delay),
@@ -234,7 +247,7 @@ impl Sheet<'_> {
                 .filter_map(|(at, mode)| Some(json!({ "at_ms": self.record.ms((*at)?), "mode": mode })))
                 .collect();
             json!({
-                "name": self.name(side), "http": at.http, "sip": at.sip.to_string(),
+                "name": self.name(side), "http": at.http.join(", "), "sip": at.sip.to_string(),
                 "oos_check_s": seen.oos_check_s, "oos_force_s": seen.oos_force_s, "modes": modes,
             })
         };
@@ -264,7 +277,11 @@ impl Sheet<'_> {
         let steps = [
             ("before", Some(self.record.begun), *well),
             ("loss to service", *lost, recovered.or(*restored)),
-            ("alone", *recovered, *restored),
+            (
+                if self.task.kind == Kind::HaLoss { "one server short" } else { "alone" },
+                *recovered,
+                *restored,
+            ),
             ("return", *restored, home.or(*ending)),
             ("after", *home, *ending),
             ("leaving", *ending, last),
@@ -287,6 +304,9 @@ impl Sheet<'_> {
     }
 
     fn recovery(&self) -> Value {
+        if self.task.kind == Kind::HaLoss {
+            return self.takeover();
+        }
         let (lost, restored, peer) = (self.lost, self.restored(), self.name(Side::Peer));
         let during = |at: &Instant| *at <= restored;
         let mut lines = Vec::new();
@@ -379,9 +399,14 @@ impl Sheet<'_> {
         groups.push(self.count("up at the loss, over the link", |call| up(call) && Self::crosses(call)));
         groups.push(self.count("in set-up at the loss", rang));
         groups.push(self.count("begun until everybody was served", |call| between(call, lost, served)));
-        groups
-            .push(self.count("begun after that, while it was lost", |call| between(call, served, restored)));
-        if self.task.kind != Kind::SiteLoss {
+        let pair = self.task.kind == Kind::HaLoss;
+        let short = if pair {
+            "begun after that, until both servers were well"
+        } else {
+            "begun after that, while it was lost"
+        };
+        groups.push(self.count(short, |call| between(call, served, restored)));
+        if self.task.kind != Kind::SiteLoss && !pair {
             let what = "of both, answered over the link";
             groups.push(self.count(what, |call| between(call, lost, restored) && Self::crosses(call)));
         }
@@ -452,6 +477,11 @@ impl Sheet<'_> {
 
     fn goals(&self) -> Vec<Goal> {
         let mut goals = Vec::new();
+        if self.task.kind == Kind::HaLoss {
+            goals.extend(self.pair_goals());
+            goals.extend(self.ending());
+            return goals;
+        }
         let (lost, restored) = (self.lost, self.restored());
         if self.task.kind == Kind::SlowLink {
             goals.push(self.stays_peered());
@@ -540,6 +570,10 @@ impl Sheet<'_> {
 
     fn service(&self) -> Goal {
         let wanted = self.task.goal.unwrap_or(self.task.lasts);
+        self.served_within(wanted)
+    }
+
+    fn served_within(&self, wanted: Duration) -> Goal {
         let took = self.course.recovered.map(|at| at.saturating_duration_since(self.lost));
         let seen = match took {
             Some(took) => format!("after {:.2} s", took.as_secs_f64()),
@@ -584,11 +618,17 @@ impl Sheet<'_> {
     fn not_measured(&self) -> Vec<String> {
         let mut not = vec![
             "Media: the drill's parties exchange no sound. A call counts as lost when its signalling is.".to_owned(),
-            format!("Moments are known to {} ms: so often servers are asked for their mode.", ms(LOOK_EVERY)),
+            format!("What servers say is known to {} ms: so often they are asked.", ms(LOOK_EVERY)),
             "The devices of real customers: of them only lost calls, agents and waiting times are known, from the servers."
                 .to_owned(),
         ];
-        if self.task.inject_with.is_none() {
+        if self.task.kind == Kind::HaLoss {
+            not.push(
+                "A machine that loses its power or its cable: the process ended, and its kernel closed its connections, so that \
+                 desktops learnt of it at once. Lease, election and address are the same."
+                    .to_owned(),
+            );
+        } else if self.task.inject_with.is_none() {
             not.push(
                 "The process itself: it went on, deaf and mute. A site that really dies also forgets its registrations, and \
                  needs its time to start."

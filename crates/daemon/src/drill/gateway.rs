@@ -26,6 +26,8 @@ const AVOIDS: Duration = Duration::from_secs(2);
 const BYES_AT_ONCE: usize = 32;
 /// How long a BYE is repeated.
 const BYE_PATIENCE: Duration = Duration::from_secs(2);
+/// How long anything is repeated where there is no other site to turn to.
+const LOYAL_PATIENCE: Duration = Duration::from_secs(8);
 
 /// See the module.
 pub struct Gateway {
@@ -147,7 +149,7 @@ impl Gateway {
 
     async fn call(self: &Arc<Self>, number: &str, home: Side, first: Side, held: bool) {
         let call = self.record.call_begins(number, home, held);
-        let avoids = self.avoids(first) && !self.avoids(first.other());
+        let avoids = !self.plan.loyal && self.avoids(first) && !self.avoids(first.other());
         let first = if avoids { first.other() } else { first };
         let mut uri = format!("sip:{number}@{}", first.of(&self.plan.sites).sip);
         let mut side = first;
@@ -159,7 +161,7 @@ impl Gateway {
                 Tried::Silent => {
                     self.was_silent(side);
                     self.record.call(call, |call| call.silent.push(side));
-                    if side != first {
+                    if side != first || self.plan.loyal {
                         break;
                     }
                     side = side.other();
@@ -207,7 +209,8 @@ impl Gateway {
             body: SDP,
         };
         let mut client = self.line.begin(to, &request).await;
-        let mut until = Instant::now() + self.plan.gateway_gives_up;
+        let patience = if self.plan.loyal { LOYAL_PATIENCE } else { self.plan.gateway_gives_up };
+        let mut until = Instant::now() + patience;
         let mut heard = false;
         loop {
             let Some(response) = client.next(until).await else {
@@ -331,7 +334,8 @@ impl Gateway {
             lines: &[],
             body: b"",
         };
-        self.line.ask(talk.to, &bye, BYE_PATIENCE).await?.code()
+        let patience = if self.plan.loyal { LOYAL_PATIENCE } else { BYE_PATIENCE };
+        self.line.ask(talk.to, &bye, patience).await?.code()
     }
 
     /// Whether a call is up; if its other end `ends` it, its caller is told.

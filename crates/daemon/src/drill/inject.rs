@@ -1,4 +1,4 @@
-//! How the failure comes about: the site isolates itself by an order, or a command outside does it to the site.
+//! How the failure comes about: the site isolates itself by an order, a command outside does it to the site, or its server ends.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Task;
 use super::plan::Side;
+use super::servers::{self, Server};
 use crate::cli::client::{self, AskError, Person};
-use crate::edges::isolation::Kind;
+use crate::edges::isolation;
 
 const PATH: &str = "/api/drill";
 /// How often an isolation is renewed; it ends by itself after [`crate::limits::DRILL_RENEW_WITHIN`].
@@ -23,18 +24,22 @@ pub struct Injected {
     pub at: Instant,
     /// Isolations by the server that carries them out, with their numbers; none when a command did it.
     orders: Vec<(Side, u64)>,
+    /// Where those servers are ordered.
+    at_servers: [String; 2],
     stop: CancellationToken,
 }
 
 /// Whom and what a server is told.
-fn body(task: &Task, kind: Kind) -> Value {
+fn body(task: &Task, kind: isolation::Kind) -> Value {
     let lasts = task.longest().as_secs() + 1;
     let parties = task.plan.parties();
     let mut body = json!({ "action": "start", "kind": kind.name(), "for_s": lasts, "parties": parties });
     let (name, value) = match kind {
-        Kind::SiteLoss => ("share", json!(task.share)),
-        Kind::SlowLink => ("delay_ms", json!(u64::try_from(task.delay.as_millis()).unwrap_or(u64::MAX))),
-        Kind::LinkLoss | Kind::Witness => return body,
+        isolation::Kind::SiteLoss => ("share", json!(task.share)),
+        isolation::Kind::SlowLink => {
+            ("delay_ms", json!(u64::try_from(task.delay.as_millis()).unwrap_or(u64::MAX)))
+        }
+        isolation::Kind::LinkLoss | isolation::Kind::Witness => return body,
     };
     if let Some(fields) = body.as_object_mut() {
         fields.insert(name.to_owned(), value);
@@ -42,15 +47,17 @@ fn body(task: &Task, kind: Kind) -> Value {
     body
 }
 
-async fn order(task: &Task, side: Side, body: &Value) -> Result<Value, AskError> {
-    let person = Person { user: &task.user, password: &task.password };
-    client::order(&side.of(&task.plan.sites).http, PATH, &person, body).await
+async fn order(task: &Task, at: &str, body: &Value) -> Result<Value, AskError> {
+    client::order(at, PATH, &person(task), body).await
+}
+
+fn person(task: &Task) -> Person<'_> {
+    Person { user: &task.user, password: &task.password }
 }
 
 /// Has a server begin; gives the number, and when it began.
-async fn begin(task: &Task, side: Side, kind: Kind) -> Result<(u64, Instant), String> {
-    let at = &side.of(&task.plan.sites).http;
-    let answer = order(task, side, &body(task, kind)).await.map_err(|error| format!("{at}: {error}"))?;
+async fn begin(task: &Task, at: &str, kind: isolation::Kind) -> Result<(u64, Instant), String> {
+    let answer = order(task, at, &body(task, kind)).await.map_err(|error| format!("{at}: {error}"))?;
     let id = answer.pointer("/on/id").and_then(Value::as_u64);
     let id = id.ok_or("the server does not say that it has begun")?;
     // The order took its time to get there and back.
@@ -75,13 +82,26 @@ async fn command(task: &Task, what: &str) -> Result<(), String> {
 }
 
 impl Injected {
+    /// Has a server end. There is nothing to take back: it begins anew by itself.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub async fn server_loss(task: &Task, server: &Server) -> Result<Self, String> {
+        let at = servers::fail(server, &person(task)).await?;
+        Ok(Self { at, orders: Vec::new(), at_servers: Default::default(), stop: CancellationToken::new() })
+    }
+
     /// Begins. `over` is told when the failure ends before it should.
     ///
     /// # Errors
     /// A sentence.
-    pub async fn start(task: &Arc<Task>, over: impl Fn(String) + Send + 'static) -> Result<Self, String> {
+    pub async fn start(
+        task: &Arc<Task>,
+        at_servers: [String; 2],
+        over: impl Fn(String) + Send + 'static,
+    ) -> Result<Self, String> {
         let stop = CancellationToken::new();
-        let mut injected = Self { at: Instant::now(), orders: Vec::new(), stop };
+        let mut injected = Self { at: Instant::now(), orders: Vec::new(), at_servers, stop };
         if task.inject_with.is_some() {
             if let Err(why) = command(task, "start").await {
                 // It may have done half of it.
@@ -91,8 +111,9 @@ impl Injected {
             injected.at = Instant::now();
             return Ok(injected);
         }
-        for (side, kind) in [(Side::Peer, Kind::Witness), (Side::Site, task.kind)] {
-            match begin(task, side, kind).await {
+        let at_site = task.kind.isolation().map(|kind| (Side::Site, kind));
+        for (side, kind) in [(Side::Peer, isolation::Kind::Witness)].into_iter().chain(at_site) {
+            match begin(task, side.of(&injected.at_servers).as_str(), kind).await {
                 Ok((id, at)) => {
                     injected.at = at;
                     injected.orders.push((side, id));
@@ -104,6 +125,7 @@ impl Injected {
             }
         }
         let (task, stop, orders) = (Arc::clone(task), injected.stop.clone(), injected.orders.clone());
+        let at_servers = injected.at_servers.clone();
         tokio::spawn(async move {
             loop {
                 tokio::select! {
@@ -111,7 +133,9 @@ impl Injected {
                     () = sleep(RENEW_EVERY) => {}
                 }
                 for (side, id) in &orders {
-                    let renewed = order(&task, *side, &json!({ "action": "renew", "id": id })).await;
+                    let renewed =
+                        order(&task, side.of(&at_servers).as_str(), &json!({ "action": "renew", "id": id }))
+                            .await;
                     match renewed {
                         Err(AskError::Refused { text, .. }) if !stop.is_cancelled() => {
                             return over(format!("the isolation ended before its time: {text}"));
@@ -136,7 +160,8 @@ impl Injected {
         }
         let mut worst = Ok(());
         for (side, id) in self.orders.iter().rev() {
-            match order(task, *side, &json!({ "action": "end", "id": id })).await {
+            match order(task, side.of(&self.at_servers).as_str(), &json!({ "action": "end", "id": id })).await
+            {
                 Ok(_) => {}
                 Err(AskError::Refused { text, .. }) if text.contains("no drill of the number") => {}
                 Err(error) => worst = Err(error.to_string()),

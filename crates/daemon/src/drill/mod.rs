@@ -1,4 +1,5 @@
-//! `tandem drill`: rehearses the loss of a site, or of the link between the sites, on a pair that runs.
+//! `tandem drill`: rehearses the loss of a site, of the link between the sites, or of the server that serves a site, on a system
+//! that runs.
 //!
 //! It brings phones, desktops and a gateway of its own, has a site isolate itself ([`crate::edges::isolation`]), measures
 //! how everybody comes back, takes the failure back, and writes a signed report. Guards over real customers end it early.
@@ -11,8 +12,10 @@ mod guard;
 mod inject;
 mod phones;
 pub mod plan;
+mod probe;
 mod record;
 pub mod report;
+mod servers;
 mod watch;
 mod wire;
 
@@ -22,7 +25,42 @@ use std::time::Duration;
 pub use guard::{Guard, duration};
 use plan::Plan;
 
-use crate::edges::isolation::Kind;
+use crate::edges::isolation;
+
+/// What is rehearsed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The site is gone.
+    SiteLoss,
+    /// The sites no longer hear each other.
+    LinkLoss,
+    /// What the site sends to its peer is late.
+    SlowLink,
+    /// The server that serves the site ends as by `kill -9`; another one of the same site is to take over.
+    HaLoss,
+}
+
+impl Kind {
+    /// The printed form.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SiteLoss => "site-loss",
+            Self::LinkLoss => "link-loss",
+            Self::SlowLink => "slow-link",
+            Self::HaLoss => "ha-loss",
+        }
+    }
+
+    /// What a site that plays it cuts off; none where it really is lost.
+    pub const fn isolation(self) -> Option<isolation::Kind> {
+        match self {
+            Self::SiteLoss => Some(isolation::Kind::SiteLoss),
+            Self::LinkLoss => Some(isolation::Kind::LinkLoss),
+            Self::SlowLink => Some(isolation::Kind::SlowLink),
+            Self::HaLoss => None,
+        }
+    }
+}
 
 /// What is to be rehearsed, and how.
 pub struct Task {
@@ -40,7 +78,7 @@ pub struct Task {
     pub delay: Duration,
     /// What ends it early.
     pub guards: Vec<Guard>,
-    /// Everybody must be served again within this time from the loss.
+    /// Everybody must be served again within this time from the loss; with [`Kind::HaLoss`] the site must answer.
     pub goal: Option<Duration>,
     /// How long it is watched before.
     pub before: Duration,

@@ -23,6 +23,8 @@ use super::wire::{Came, Line, Request, SDP, text};
 const RINGS: Duration = Duration::from_millis(50);
 /// How long an answer is repeated until its ACK comes (64 * T1).
 const ANSWER_REPEATS: Duration = Duration::from_secs(32);
+/// How soon a phone asks again that has no other site to turn to.
+const ASKS_AGAIN: Duration = Duration::from_millis(100);
 /// What a phone asks for, s.
 const EXPIRES: u64 = 60;
 
@@ -105,14 +107,14 @@ impl Phones {
                     self.record.phone_asks_in_vain(&seat.number, asked);
                 }
                 let backup = seat.home.other();
-                let found = self.register(seat, backup, EXPIRES).await;
+                let found = !self.plan.loyal && self.register(seat, backup, EXPIRES).await;
                 at = found.then_some(backup);
             }
             self.record.phone_is(&seat.number, at);
             if at.is_none() {
                 tokio::select! {
                     () = self.stopping.cancelled() => break,
-                    () = sleep(refresh) => {}
+                    () = sleep(if self.plan.loyal { ASKS_AGAIN } else { refresh }) => {}
                 }
             }
         }

@@ -5,11 +5,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use tandem_switch::Directory;
 
 /// Parties of each kind; more is refused.
 pub const MAX_PARTIES: usize = 500;
+/// Servers of one site; more is refused.
+const MAX_SERVERS: usize = 8;
 
 /// Which of the two sites.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,12 +57,26 @@ impl Side {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Site {
-    /// Administration interface.
-    pub http: String,
+    /// Administration interface of each of its servers; whichever serves is asked.
+    #[serde(deserialize_with = "one_or_several")]
+    pub http: Vec<String>,
     /// SIP over UDP.
     pub sip: SocketAddr,
     /// CTI interface; needed with desktops.
     pub cti: Option<String>,
+}
+
+fn one_or_several<'a, D: Deserializer<'a>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "http is an address, or a list of those of the servers of the site")]
+    enum Addresses {
+        One(String),
+        Several(Vec<String>),
+    }
+    Ok(match Addresses::deserialize(from)? {
+        Addresses::One(address) => vec![address],
+        Addresses::Several(addresses) => addresses,
+    })
 }
 
 /// A desktop.
@@ -114,6 +130,8 @@ pub struct Plan {
     pub gateway_gives_up: Duration,
     /// Calls that are held from the beginning to the end.
     pub held_calls: usize,
+    /// Nobody turns to the other site: a server is lost, and who stands in for it has the same address.
+    pub loyal: bool,
 }
 
 #[derive(Deserialize)]
@@ -216,6 +234,18 @@ fn ranges(key: &str, texts: &[String]) -> Result<Vec<String>, String> {
     Ok(all)
 }
 
+fn check_servers(site: &Site, peer: &Site) -> Result<(), String> {
+    for (key, Site { http, .. }) in [("site", site), ("peer", peer)] {
+        if http.is_empty() || http.len() > MAX_SERVERS {
+            return Err(format!("{key}.http must name 1 to {MAX_SERVERS} servers"));
+        }
+        if (1..http.len()).any(|place| http.iter().take(place).any(|it| Some(it) == http.get(place))) {
+            return Err(format!("{key}.http names a server twice"));
+        }
+    }
+    Ok(())
+}
+
 impl Plan {
     /// Reads a file.
     ///
@@ -233,6 +263,7 @@ impl Plan {
     pub fn parse(text: &str) -> Result<Self, String> {
         let Raw { site, peer, phones, desktops, gateway } =
             toml::from_str(text).map_err(|error| error.to_string())?;
+        check_servers(&site, &peer)?;
         let (at_site, at_peer) = (
             ranges("phones.numbers", &phones.numbers)?,
             ranges("phones.numbers-at-peer", &phones.numbers_at_peer)?,
@@ -296,6 +327,7 @@ impl Plan {
             talk: Duration::from_millis(gateway.talk_ms),
             gateway_gives_up: Duration::from_millis(gateway.give_up_ms),
             held_calls: gateway.held_calls,
+            loyal: false,
         })
     }
 
@@ -374,6 +406,15 @@ address = "127.0.0.3:5060"
     }
 
     #[test]
+    fn a_site_has_one_server_or_several() {
+        let one = Plan::parse(PLAN).unwrap();
+        assert_eq!(Side::Site.of(&one.sites).http, ["http://127.0.0.1:8060"]);
+        let several = "http = [\"http://192.0.2.11:8060\", \"http://192.0.2.12:8060\"]";
+        let several = Plan::parse(&PLAN.replace("http = \"http://127.0.0.1:8060\"", several)).unwrap();
+        assert_eq!(Side::Site.of(&several.sites).http, ["http://192.0.2.11:8060", "http://192.0.2.12:8060"]);
+    }
+
+    #[test]
     fn a_range_has_one_prefix_and_one_width() {
         assert_eq!(range("098-101").unwrap(), ["098", "099", "100", "101"]);
         assert_eq!(range("desk-a").unwrap(), ["desk-a"]);
@@ -390,6 +431,13 @@ address = "127.0.0.3:5060"
             ("address = \"127.0.0.9\"", "adress = \"127.0.0.9\"", "adress"),
             ("cti = \"ws://127.0.0.2:8061/cti\"", "", "needs cti"),
             ("sip = \"127.0.0.2:5060\"", "sip = \"site-b\"", "line 8"),
+            ("http = \"http://127.0.0.1:8060\"", "http = []", "site.http must name"),
+            (
+                "http = \"http://127.0.0.2:8060\"",
+                "http = [\"http://x\", \"http://x\"]",
+                "peer.http names a server twice",
+            ),
+            ("http = \"http://127.0.0.1:8060\"", "http = 8060", "an address, or a list"),
         ] {
             assert!(PLAN.contains(from));
             let said = Plan::parse(&PLAN.replace(from, to)).unwrap_err();

@@ -9,6 +9,8 @@ use crate::limits::DRILL_CALLER;
 
 /// Lines of a timeline; further ones are counted only.
 const MAX_LINES: usize = 5_000;
+/// Answers to OPTIONS that are remembered: those of half an hour. Further ones are not.
+const MAX_ANSWERS: usize = 100_000;
 
 /// Where a party was, from a moment on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,11 +32,18 @@ pub struct Party {
     pub silences: Vec<Instant>,
     /// Logins refused because the phone was not at that site (yet).
     pub refused: u32,
+    /// When it went on with its session over a new connection, each time.
+    pub resumed: Vec<Instant>,
+    /// When it was logged in anew, each time.
+    pub logins: Vec<Instant>,
+    /// When the server logged it out, each time.
+    pub logged_out: Vec<Instant>,
 }
 
 impl Party {
     fn new(home: Side) -> Self {
-        Self { home, stays: Vec::new(), silences: Vec::new(), refused: 0 }
+        let (resumed, logins, logged_out) = (Vec::new(), Vec::new(), Vec::new());
+        Self { home, stays: Vec::new(), silences: Vec::new(), refused: 0, resumed, logins, logged_out }
     }
 
     /// Where it is.
@@ -109,6 +118,8 @@ pub struct Facts {
     pub desks: BTreeMap<String, Party>,
     /// Calls, in the order in which they began.
     pub calls: Vec<Call>,
+    /// OPTIONS that the site answered: when each was sent, and when its answer came.
+    pub answers: Vec<(Instant, Instant)>,
     /// The timeline.
     pub lines: Vec<Line>,
     /// Lines that found no room.
@@ -187,7 +198,7 @@ impl Record {
         let moved = self.facts().phones.get_mut(number).is_some_and(|phone| moves(phone, at));
         match at {
             Some(side) if moved => self.say(format!("phone {number} is registered at {}", self.name(side))),
-            None if moved => self.say(format!("phone {number} finds no site")),
+            None if moved => self.say(format!("phone {number} finds nobody")),
             Some(_) | None => {}
         }
     }
@@ -211,10 +222,37 @@ impl Record {
         }
     }
 
+    /// A desktop is connected to a site now, with its agent logged in as before, or it is not.
+    pub fn desktop_is(&self, agent: &str, at: Option<Side>) {
+        let moved = self.facts().desks.get_mut(agent).is_some_and(|desk| moves(desk, at));
+        match at {
+            Some(side) if moved => {
+                self.say(format!("the desktop of agent {agent} goes on at {}", self.name(side)));
+            }
+            None if moved => self.say(format!("the desktop of agent {agent} has lost its connection")),
+            Some(_) | None => {}
+        }
+    }
+
     /// A desktop lost its site.
     pub fn desk_lost(&self, agent: &str) {
         if let Some(desk) = self.facts().desks.get_mut(agent) {
             desk.silences.push(Instant::now());
+        }
+    }
+
+    /// Something happened to a desktop.
+    pub fn desk(&self, agent: &str, change: impl FnOnce(&mut Party)) {
+        if let Some(desk) = self.facts().desks.get_mut(agent) {
+            change(desk);
+        }
+    }
+
+    /// The site answered OPTIONS.
+    pub fn answered(&self, sent: Instant) {
+        let mut facts = self.facts();
+        if facts.answers.len() < MAX_ANSWERS {
+            facts.answers.push((sent, Instant::now()));
         }
     }
 

@@ -1,6 +1,7 @@
-//! What both servers say of themselves while a drill lasts, asked over and over.
+//! What both sites say of themselves while a drill lasts, asked over and over: of the servers of a site, the one that serves.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::plan::{Plan, Side};
 use super::record::Record;
 use crate::cli::client;
+use crate::limits::MAX_PAGE_ROWS;
 
 /// How often a server is asked for its mode: no moment in a report is known better than that.
 pub const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -18,6 +20,15 @@ pub const LOOK_EVERY: Duration = Duration::from_millis(100);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 /// How many looks at the mode make one at agents, queues and lost calls.
 const LOOKS: u32 = 10;
+
+/// What a server that took over knew of the drill's parties and of real ones when it was first asked.
+#[derive(Clone, Debug, Default)]
+pub struct Inherited {
+    /// DNs with a registration.
+    pub phones: BTreeSet<String>,
+    /// Agents logged in.
+    pub agents: BTreeSet<String>,
+}
 
 /// What one server says.
 #[derive(Clone, Debug, Default)]
@@ -40,8 +51,12 @@ pub struct Seen {
     pub longest_wait_s: u64,
     /// Calls now.
     pub calls: u64,
-    /// Established calls that were lost since its start, those of drills excepted.
+    /// Established calls that were lost since the start of its first server, those of drills excepted.
     pub calls_lost: u64,
+    /// What servers that serve no more had lost: who takes over counts from nothing.
+    pub calls_lost_before: u64,
+    /// What the last server that took over had from the one before.
+    pub inherited: Option<Inherited>,
     /// `oos-check` of its peer trunk, s.
     pub oos_check_s: u64,
     /// `oos-force` of its peer trunk, s.
@@ -52,6 +67,8 @@ pub struct Seen {
 pub struct Watch {
     plan: Arc<Plan>,
     seen: Mutex<[Seen; 2]>,
+    /// Which server of each site was the last to answer for it.
+    serves: [AtomicUsize; 2],
     stopping: CancellationToken,
 }
 
@@ -76,6 +93,7 @@ impl Watch {
         let watch = Arc::new(Self {
             plan: Arc::clone(plan),
             seen: Mutex::default(),
+            serves: Default::default(),
             stopping: CancellationToken::new(),
         });
         for side in Side::BOTH {
@@ -128,15 +146,55 @@ impl Watch {
     /// # Errors
     /// A sentence.
     pub async fn page(&self, side: Side, path: &str) -> Result<Value, String> {
-        let server = &side.of(&self.plan.sites).http;
-        match timeout(ANSWERS_WITHIN, client::fetch(server, path)).await {
-            Ok(answer) => answer.map_err(|error| error.to_string()),
-            Err(_) => Err(format!("no answer from {server} within {} s", ANSWERS_WITHIN.as_secs())),
+        let (servers, serves) = (&side.of(&self.plan.sites).http, side.of(&self.serves));
+        let (first, mut why) = (serves.load(Relaxed), String::new());
+        for place in (first..servers.len()).chain(0..first) {
+            let Some(server) = servers.get(place) else { continue };
+            match timeout(ANSWERS_WITHIN, client::fetch(server, path)).await {
+                Ok(Ok(answer)) => {
+                    serves.store(place, Relaxed);
+                    return Ok(answer);
+                }
+                Ok(Err(error)) if servers.len() == 1 => why = error.to_string(),
+                Ok(Err(error)) => why = format!("{server}: {error}"),
+                Err(_) => why = format!("no answer from {server} within {} s", ANSWERS_WITHIN.as_secs()),
+            }
+        }
+        Err(why)
+    }
+
+    /// The administration interface of the server that answers for a site.
+    pub fn serving(&self, side: Side) -> String {
+        let servers = &side.of(&self.plan.sites).http;
+        servers.get(side.of(&self.serves).load(Relaxed)).cloned().unwrap_or_default()
+    }
+
+    /// Every registration that a site has.
+    ///
+    /// # Errors
+    /// As [`Watch::page`].
+    pub async fn registrations(&self, side: Side) -> Result<Value, String> {
+        let mut all: Vec<Value> = Vec::new();
+        loop {
+            let after = all.last().and_then(|row| row.get("dn")?.as_str()).map(client::escape);
+            let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
+            let page = self.page(side, &format!("/api/reg?limit={MAX_PAGE_ROWS}{after}")).await?;
+            let rows = page.as_array().map(Vec::as_slice).unwrap_or_default();
+            all.extend_from_slice(rows);
+            if rows.len() < MAX_PAGE_ROWS {
+                return Ok(Value::Array(all));
+            }
         }
     }
 
     async fn look(&self, side: Side, record: Option<&Record>) -> Result<(), String> {
+        let before = side.of(&self.serves).load(Relaxed);
         let status = self.page(side, "/api/status").await?;
+        if record.is_some() && side.of(&self.serves).load(Relaxed) != before {
+            let inherited = self.inherit(side).await;
+            // Asked again with the next look.
+            inherited.inspect_err(|_| side.of(&self.serves).store(before, Relaxed))?;
+        }
         let mode = text(&status, "mode");
         let changed = {
             let mut seen = self.seen();
@@ -159,6 +217,19 @@ impl Watch {
         Ok(())
     }
 
+    /// Another server answers for the site: what it has from the one before.
+    async fn inherit(&self, side: Side) -> Result<(), String> {
+        let names = |page: &Value, field: &str| rows(page).map(|row| text(row, field)).collect();
+        let registrations = self.registrations(side).await?;
+        let agents = self.page(side, "/api/agent").await?;
+        let inherited = Inherited { phones: names(&registrations, "dn"), agents: names(&agents, "agent_id") };
+        let mut seen = self.seen();
+        let seen = side.of_mut(&mut seen);
+        seen.calls_lost_before = seen.calls_lost;
+        seen.inherited = Some(inherited);
+        Ok(())
+    }
+
     async fn look_closely(&self, side: Side) -> Result<(), String> {
         let agents = self.page(side, "/api/agent").await?;
         let queues = self.page(side, "/api/queue").await?;
@@ -168,7 +239,7 @@ impl Watch {
         let seen = side.of_mut(&mut seen);
         seen.agents = rows(&agents).map(|agent| text(agent, "agent_id")).collect();
         seen.longest_wait_s = rows(&queues).map(|queue| number(queue, "longest_wait_s")).max().unwrap_or(0);
-        seen.calls_lost = number(&drill, "calls_lost");
+        seen.calls_lost = seen.calls_lost_before + number(&drill, "calls_lost");
         let is_peer = |trunk: &&Value| trunk.get("peer").and_then(Value::as_bool) == Some(true);
         if let Some(trunk) = rows(&trunks).find(is_peer) {
             (seen.oos_check_s, seen.oos_force_s) =

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRef, Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -13,15 +13,18 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
 use serde_json::json;
+use tandem_journal::Condition;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use super::address::{self, AddressEdge};
 use super::cdr::CdrCounters;
 use super::cti::CtiEdge;
+use super::group::{self, About};
 use super::isolation::{self, Isolation};
 use super::media::MediaEdge;
 use super::tcp::TcpEdge;
-use super::{metrics, orders};
+use super::{metrics, orders, pages};
 use crate::command::{Commands, Peek, Unanswered};
 use crate::limits::{HTTP_REQUEST_WITHIN, MAX_HTTP_BODY, MAX_HTTP_REQUESTS};
 use crate::readiness::{self, FACTS, Readiness};
@@ -43,6 +46,16 @@ pub struct Sources {
     pub readiness: Arc<Readiness>,
     /// What a drill has cut off.
     pub isolation: Arc<Isolation>,
+    /// Virtual addresses.
+    pub address: Arc<AddressEdge>,
+    /// The group that the server belongs to.
+    pub group: About,
+}
+
+impl FromRef<Sources> for About {
+    fn from_ref(sources: &Sources) -> Self {
+        sources.group.clone()
+    }
 }
 
 const INDEX: &str = "tandem administration interface
@@ -51,8 +64,8 @@ const INDEX: &str = "tandem administration interface
 /ready               200 when the server can take calls, else 503 and why
 /metrics             Prometheus
 /api/status          tandem status
-/api/dn              tandem dn list
-/api/reg             tandem reg list
+/api/dn              tandem dn list; ?limit=N&after=DN
+/api/reg             tandem reg list; ?limit=N&after=DN
 /api/call            tandem call list
 /api/trunk           tandem trunk list
 /api/agent           tandem agent list
@@ -66,6 +79,9 @@ const INDEX: &str = "tandem administration interface
                      \"abort\" or \"roll-back\" as an administrator
 /api/drill           what a drill has cut off; POST orders of `tandem drill` as an administrator
 /api/readiness       tandem readiness, as an administrator or supervisor (HTTP Basic)
+/api/ha              tandem ha status; POST {\"action\": \"add\", \"address\": HOST:PORT}, \"remove\", \"switchover\",
+                     \"takeover\" or \"rejoin\" as an administrator
+/api/ha/address      tandem ha address; POST {\"state\": \"master\"}, \"backup\" or \"fault\" as an administrator
 ";
 
 /// Answers requests until the runtime ends.
@@ -83,8 +99,8 @@ fn router(sources: Sources) -> Router {
         .route("/ready", get(ready))
         .route("/metrics", get(prometheus))
         .route("/api/status", get(status))
-        .route("/api/dn", get(|state| view(state, |peek| peek.node.dn_list(peek.now))))
-        .route("/api/reg", get(|state| view(state, |peek| peek.node.reg_list(peek.now))))
+        .route("/api/dn", get(pages::dns))
+        .route("/api/reg", get(pages::registrations))
         .route("/api/call", get(|state| view(state, |peek| peek.node.call_list(peek.now))))
         .route("/api/trunk", get(|state| view(state, |peek| peek.node.trunk_list(peek.now))))
         .route("/api/agent", get(|state| view(state, |peek| peek.node.agent_list(peek.now))))
@@ -106,6 +122,8 @@ fn router(sources: Sources) -> Router {
         )
         .route("/api/drill", get(isolation::page::get).post(isolation::page::post))
         .route("/api/readiness", get(readiness::page::report))
+        .route("/api/ha", get(group::get).post(group::post))
+        .route("/api/ha/address", get(address::page::get).post(address::page::post))
         .route(FACTS, get(readiness::page::facts))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "no such page; GET / lists them") })
         .layer(DefaultBodyLimit::max(MAX_HTTP_BODY))
@@ -144,6 +162,12 @@ struct Status {
     node: tandem_switch::view::Status,
     /// What a drill rehearses now.
     drill: Option<isolation::Kind>,
+    /// Datagrams since start that the kernel dropped because they were not read in time.
+    udp_lost: u64,
+    /// Whether what is answered for is stored: "fine", "degraded: …", "failed: …".
+    journal: String,
+    /// REGISTERs, SUBSCRIBEs and PUBLISHs since start that were dropped because too many waited.
+    udp_crowded: u64,
 }
 
 async fn status(State(sources): State<Sources>) -> Response {
@@ -151,6 +175,9 @@ async fn status(State(sources): State<Sources>) -> Response {
     let all = move |peek: &Peek<'_>| Status {
         node: peek.node.status(peek.now),
         drill: isolation.kind(peek.now.mono),
+        journal: peek.disk.condition().to_string(),
+        udp_lost: peek.udp.lost,
+        udp_crowded: peek.udp.crowded,
     };
     view(State(sources), all).await
 }
@@ -173,32 +200,41 @@ async fn agent_why(State(sources): State<Sources>, Path(asked): Path<String>) ->
 
 async fn health(State(sources): State<Sources>) -> Response {
     match sources.commands.ask(|_| ()).await {
-        Ok(()) => "ok\n".into_response(),
+        // One that stands by is as well as one that serves.
+        Ok(()) | Err(Unanswered::Standby) => "ok\n".into_response(),
         Err(unanswered) => (StatusCode::SERVICE_UNAVAILABLE, format!("{unanswered}\n")).into_response(),
     }
 }
 
 async fn ready(State(sources): State<Sources>) -> Response {
-    let reason = match sources.commands.ask(|peek| peek.node.ready()).await {
-        Ok(Ok(())) => return "ready\n".into_response(),
-        Ok(Err(reason)) => reason,
+    let asked = sources.commands.ask(|peek| (peek.node.ready(), peek.disk.condition()));
+    let reason = match asked.await {
+        Ok((Ok(()), Condition::Fine)) => return "ready\n".into_response(),
+        // A server alone goes on: who is sent away from here would be served by nobody.
+        Ok((Ok(()), journal)) => return format!("ready; journal {journal}\n").into_response(),
+        Ok((Err(reason), _)) => reason,
+        Err(Unanswered::Standby) => return group::ready(&sources.group).await,
         Err(unanswered) => unanswered.to_string(),
     };
     (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response()
 }
 
 async fn prometheus(State(sources): State<Sources>) -> Response {
-    match sources.commands.ask(metrics::Sample::take).await {
+    let mut text = match sources.commands.ask(metrics::Sample::take).await {
         Ok(sample) => {
             let media = metrics::MediaSample::take(&sources.media);
             let (tcp, links) = (&sources.tcp.counters, &sources.cti.counters);
             let drill = sources.isolation.kind(std::time::Instant::now());
             let last = sources.readiness.last();
-            let text = metrics::page(&sample, tcp, links, &sources.cdrs, &media, drill, last.as_ref());
-            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+            metrics::page(&sample, tcp, links, &sources.cdrs, &media, drill, last.as_ref())
         }
-        Err(unanswered) => late(unanswered),
-    }
+        // One that stands by has nothing but its part in the group.
+        Err(Unanswered::Standby) => String::new(),
+        Err(unanswered) => return late(unanswered),
+    };
+    text.push_str(&metrics::addresses(&sources.address));
+    text.push_str(&group::metrics(&sources.group).await);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
 pub(super) fn late(unanswered: Unanswered) -> Response {

@@ -2,13 +2,17 @@
 //! and the process itself. Scraping makes the numbers; nothing is counted twice on the hot path.
 
 use std::fmt::{Display, Write as _};
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
+use tandem_journal::Condition;
 use tandem_peer::failure::Cause;
 use tandem_switch::{Counters, view};
 
+use super::address::AddressEdge;
 use super::cdr::CdrCounters;
 use super::cti::CtiCounters;
+use super::disk::Disk;
 use super::isolation::Kind;
 use super::media::{MediaCounters, MediaEdge};
 use super::tcp::TcpCounters;
@@ -53,6 +57,46 @@ pub struct Sample {
     status: view::Status,
     trunks: Vec<view::Trunk>,
     udp: UdpCounters,
+    unwritten: usize,
+    journal: Option<Journal>,
+}
+
+/// What the journal has done.
+struct Journal {
+    failed: bool,
+    batches: u64,
+    bytes: u64,
+    syncs: u64,
+    sync_us: u64,
+    size: u64,
+    waiting: u64,
+}
+
+impl Journal {
+    fn take(disk: &Disk) -> Option<Self> {
+        let counters = disk.counters()?;
+        let read = |counter: &AtomicU64| counter.load(Relaxed);
+        Some(Self {
+            failed: matches!(disk.condition(), Condition::Failed(_)),
+            batches: read(&counters.batches),
+            bytes: read(&counters.bytes),
+            syncs: read(&counters.syncs),
+            sync_us: read(&counters.sync_us),
+            size: read(&counters.size),
+            waiting: read(&counters.waiting),
+        })
+    }
+
+    fn page(&self, page: &mut Page) {
+        page.gauge("tandem_journal_failed", "1 while nothing more is stored", u8::from(self.failed));
+        page.counter("tandem_journal_batches_total", "Batches of records written", self.batches);
+        page.counter("tandem_journal_bytes_total", "Bytes of them", self.bytes);
+        page.counter("tandem_journal_syncs_total", "Times that the disk was waited for", self.syncs);
+        let seconds = self.sync_us as f64 / 1e6;
+        page.counter("tandem_journal_sync_seconds_total", "How long that took together", seconds);
+        page.gauge("tandem_journal_size_bytes", "What lies on the disk, the snapshot too", self.size);
+        page.gauge("tandem_journal_waiting", "Batches that wait for the disk", self.waiting);
+    }
 }
 
 impl Sample {
@@ -63,6 +107,8 @@ impl Sample {
             status: peek.node.status(peek.now),
             trunks: peek.node.trunk_list(peek.now),
             udp: peek.udp,
+            unwritten: peek.node.unwritten(),
+            journal: Journal::take(peek.disk),
         }
     }
 }
@@ -81,20 +127,12 @@ pub fn page(
     for (name, help, value) in sample.counters.each() {
         page.counter(name, help, value);
     }
-    let udp = &sample.udp;
-    page.counter("tandem_udp_received_total", "Datagrams received", udp.received);
-    page.counter("tandem_udp_unreadable_total", "Datagrams that are no SIP message, dropped", udp.unreadable);
-    page.counter("tandem_udp_keep_alives_total", "STUN binding requests answered", udp.keep_alives);
-    page.counter("tandem_udp_sent_total", "Datagrams sent", udp.sent);
-    page.counter("tandem_udp_dropped_total", "Datagrams dropped because a socket would block", udp.dropped);
-    page.counter("tandem_udp_failed_total", "Datagrams reported undeliverable", udp.failed);
+    datagrams(&mut page, &sample.udp);
+    if let Some(journal) = &sample.journal {
+        journal.page(&mut page);
+    }
     connections(&mut page, tcp);
-    page.counter("tandem_cdr_written_total", "Call records written", cdrs.written.load(Relaxed));
-    page.counter(
-        "tandem_cdr_lost_total",
-        "Call records dropped or refused by the disk",
-        cdrs.lost.load(Relaxed),
-    );
+    records(&mut page, cdrs, sample.unwritten);
     page.counter(
         "tandem_calls_lost_total",
         "Established calls that were lost",
@@ -139,6 +177,44 @@ pub fn page(
     page.text
 }
 
+fn records(page: &mut Page, cdrs: &CdrCounters, unwritten: usize) {
+    page.counter("tandem_cdr_written_total", "Call records written", cdrs.written.load(Relaxed));
+    page.counter(
+        "tandem_cdr_lost_total",
+        "Call records dropped or refused by the disk",
+        cdrs.lost.load(Relaxed),
+    );
+    page.gauge(
+        "tandem_cdr_unconfirmed",
+        "Calls that are over and stored until their records are written",
+        unwritten,
+    );
+}
+
+fn datagrams(page: &mut Page, udp: &UdpCounters) {
+    page.counter("tandem_udp_received_total", "Datagrams received", udp.received);
+    page.counter("tandem_udp_unreadable_total", "Datagrams that are no SIP message, dropped", udp.unreadable);
+    page.counter("tandem_udp_keep_alives_total", "STUN binding requests answered", udp.keep_alives);
+    page.counter("tandem_udp_sent_total", "Datagrams sent", udp.sent);
+    page.counter("tandem_udp_dropped_total", "Datagrams dropped because a socket would block", udp.dropped);
+    page.counter("tandem_udp_failed_total", "Datagrams reported undeliverable", udp.failed);
+    page.counter(
+        "tandem_udp_lost_total",
+        "Datagrams that the kernel dropped because they were not read in time",
+        udp.lost,
+    );
+    page.counter(
+        "tandem_udp_crowded_total",
+        "REGISTERs, SUBSCRIBEs and PUBLISHs dropped because too many waited, in all or of their source",
+        udp.crowded,
+    );
+    page.gauge(
+        "tandem_udp_waiting",
+        "REGISTERs, SUBSCRIBEs and PUBLISHs read and not handled yet",
+        udp.waiting,
+    );
+}
+
 fn connections(page: &mut Page, tcp: &TcpCounters) {
     page.gauge("tandem_tcp_connections", "SIP connections open", tcp.open.load(Relaxed));
     for (name, help, counter) in [
@@ -146,7 +222,7 @@ fn connections(page: &mut Page, tcp: &TcpCounters) {
         ("tandem_tcp_refused_total", "SIP connections refused: too many", &tcp.refused),
         (
             "tandem_tcp_made_room_total",
-            "SIP connections closed before their first message: their place was needed",
+            "SIP connections closed: silent, and their place was needed",
             &tcp.made_room,
         ),
         ("tandem_tcp_slow_sender_total", "SIP connections closed: a message took too long", &tcp.slow_sender),
@@ -257,6 +333,15 @@ fn trunks(page: &mut Page, trunks: &[view::Trunk]) {
     for trunk in trunks {
         page.labelled("tandem_trunk_calls", &[("trunk", &trunk.name)], trunk.calls);
     }
+    page.head("tandem_trunk_capacity", "capacity of the trunk, 0 without a limit", "gauge");
+    for trunk in trunks {
+        page.labelled("tandem_trunk_capacity", &[("trunk", &trunk.name)], trunk.capacity);
+    }
+    let help = "Calls kept away by capacity or max-calls-per-second of the trunk";
+    page.head("tandem_trunk_calls_refused_total", help, "counter");
+    for trunk in trunks {
+        page.labelled("tandem_trunk_calls_refused_total", &[("trunk", &trunk.name)], trunk.refused);
+    }
 }
 
 fn last_readiness(page: &mut Page, ran: &Ran) {
@@ -298,6 +383,34 @@ fn process(page: &mut Page) {
     }
 }
 
+/// The virtual addresses that this process holds itself.
+pub fn addresses(edge: &AddressEdge) -> String {
+    let mut page = Page::default();
+    if let Some(held) = edge.held() {
+        page.head("tandem_virtual_address_held", "1 while the virtual address is at this server", "gauge");
+        for one in &held.addresses {
+            page.labelled("tandem_virtual_address_held", &[("address", &one.address)], u8::from(one.held));
+        }
+        page.head("tandem_virtual_address_contested", "1 while another machine claims it, too", "gauge");
+        for one in &held.addresses {
+            let claimed = u8::from(one.claimed_by.is_some());
+            page.labelled("tandem_virtual_address_contested", &[("address", &one.address)], claimed);
+        }
+        page.gauge(
+            "tandem_virtual_address_link",
+            "1 while their interface has a carrier",
+            u8::from(held.link),
+        );
+        page.counter("tandem_virtual_address_takeovers_total", "Times that they were taken", held.takeovers);
+        page.counter(
+            "tandem_virtual_address_lapses_total",
+            "Times that they were dropped because the server did not extend its lease",
+            held.lapses,
+        );
+    }
+    page.text
+}
+
 #[derive(Default)]
 struct Page {
     text: String,
@@ -336,36 +449,34 @@ mod tests {
 
     #[test]
     fn every_family_has_one_head_and_its_samples() {
-        let sample = Sample {
-            counters: Counters { calls: 7, ..Counters::default() },
-            status: view::Status {
-                server: "site \"a\"".into(),
-                switch: "site-a".into(),
-                mode: "peered".into(),
-                peered_in_s: None,
-                peer_trunk: None,
-                calls: 3,
-                extensions: 10,
-                in_service: 4,
-                bindings: 5,
-                trunks_out_of_service: Vec::new(),
-                transactions: 2,
-                subscriptions: view::Subscriptions::default(),
-                guard: view::Guard::default(),
-                draining: true,
-                peer_failure: Some(view::PeerFailure {
-                    cause: "link-dead",
-                    confidence: "certain",
-                    text: String::new(),
-                    because: String::new(),
-                    since_s: 3,
-                }),
-                migration: None,
-                migration_percent: 30,
-            },
-            trunks: Vec::new(),
-            udp: UdpCounters::default(),
+        let status = view::Status {
+            server: "site \"a\"".into(),
+            switch: "site-a".into(),
+            mode: "peered".into(),
+            peered_in_s: None,
+            peer_trunk: None,
+            calls: 3,
+            extensions: 10,
+            in_service: 4,
+            bindings: 5,
+            trunks_out_of_service: Vec::new(),
+            transactions: 2,
+            subscriptions: view::Subscriptions::default(),
+            guard: view::Guard::default(),
+            draining: true,
+            peer_failure: Some(view::PeerFailure {
+                cause: "link-dead",
+                confidence: "certain",
+                text: String::new(),
+                because: String::new(),
+                since_s: 3,
+            }),
+            migration: None,
+            migration_percent: 30,
         };
+        let (trunks, udp) = (Vec::new(), UdpCounters::default());
+        let counters = Counters { calls: 7, ..Counters::default() };
+        let sample = Sample { unwritten: 0, journal: None, counters, status, trunks, udp };
         let ran = Ran {
             unix_s: 1000,
             scores: vec![("this-site", 75)],

@@ -1,20 +1,30 @@
 //! The program's edges to the world. Each is bounded, and none holds a rule of telephony.
 
+pub mod address;
 pub mod admin;
 pub mod cdr;
+mod cdr_file;
 pub mod crowd;
 pub mod cti;
+pub mod disk;
 pub mod dns;
+pub mod group;
 pub mod http;
 pub mod isolation;
+pub mod journal;
 pub mod media;
+pub mod members;
 pub mod metrics;
 mod orders;
+mod pages;
 pub mod resolve;
 mod stream;
 pub mod stun;
 pub mod tcp;
 pub mod tls;
+mod tls_names;
 pub mod udp;
+mod udp_ahead;
 mod udp_errors;
+pub mod udp_kernel;
 mod ws;

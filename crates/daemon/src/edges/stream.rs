@@ -119,6 +119,7 @@ async fn read(
     let mut deadline = Instant::now() + first_within;
     // Keep-alives alone keep nothing: a message comes first.
     let mut proven = first_within == IDLE;
+    let mut readable = false;
     // A message that has begun must be whole by then.
     let mut whole_by: Option<Instant> = None;
     loop {
@@ -131,6 +132,7 @@ async fn read(
             Ok(Ok(length)) => length,
             Ok(Err(error)) => return End::Failed(error),
         };
+        edge.crowd.heard(flow.conn, Instant::now());
         framer.push(chunk.get(..length).unwrap_or_default());
         loop {
             match framer.next() {
@@ -143,12 +145,14 @@ async fn read(
                     }
                 }
                 Ok(Some(Framed::Message(bytes))) => {
-                    if !proven {
-                        edge.crowd.proven(flow.conn);
-                    }
                     (proven, deadline, whole_by) = (true, Instant::now() + IDLE, None);
-                    if !deliver(edge, flow, &bytes).await {
-                        return End::Stopping;
+                    match deliver(edge, flow, &bytes).await {
+                        Delivered::Message if !readable => {
+                            edge.crowd.proven(flow.conn);
+                            readable = true;
+                        }
+                        Delivered::Message | Delivered::Unreadable => {}
+                        Delivered::Stopping => return End::Stopping,
                     }
                 }
             }
@@ -158,18 +162,30 @@ async fn read(
     }
 }
 
-/// A queue that is full holds the reader back, and TCP the sender. False when the server is stopping.
-pub(super) async fn deliver(edge: &TcpEdge, flow: Flow, bytes: &[u8]) -> bool {
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Delivered {
+    /// The `Node` has it.
+    Message,
+    /// It cannot be read.
+    Unreadable,
+    /// The server is stopping.
+    Stopping,
+}
+
+/// A queue that is full holds the reader back, and TCP the sender.
+pub(super) async fn deliver(edge: &TcpEdge, flow: Flow, bytes: &[u8]) -> Delivered {
     // A copy of its own size, so that what the `Node` keeps does not hold the stream's buffer.
     match Message::parse(Bytes::copy_from_slice(bytes)) {
         Ok(message) => {
             edge.may_alias(flow, &message);
-            edge.commands.input(Input::Sip { flow, message }).await
+            let taken = edge.commands.input(Input::Sip { flow, message }).await;
+            if taken { Delivered::Message } else { Delivered::Stopping }
         }
         Err(error) => {
             edge.counters.unreadable.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(%flow, length = bytes.len(), %error, "unreadable message dropped");
-            true
+            Delivered::Unreadable
         }
     }
 }

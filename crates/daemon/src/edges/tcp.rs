@@ -7,7 +7,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dashmap::DashMap;
@@ -20,8 +20,10 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::address::Presence;
 use super::crowd::{Crowd, Kind, NoPlace, kind_of};
-use super::tls::{SipTls, may_come, name_of};
+use super::tls::SipTls;
+use super::tls_names::{expected, may_come};
 use super::{stream, ws};
 use crate::command::Commands;
 use crate::config::ConnectionSettings;
@@ -38,7 +40,8 @@ pub struct TcpCounters {
     pub opened: AtomicU64,
     /// Connections refused because too many were open, in all or of their source.
     pub refused: AtomicU64,
-    /// Connections closed before their first message because their place was needed.
+    /// Connections closed because their place was needed: they brought no message, or were silent and nobody was reached over
+    /// them.
     pub made_room: AtomicU64,
     /// Connections closed because a message took too long to come.
     pub slow_sender: AtomicU64,
@@ -103,8 +106,19 @@ pub struct TcpEdge {
 ///
 /// # Errors
 /// What the operating system says.
-pub fn bind(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
+pub fn bind(addr: SocketAddr, presence: Presence) -> io::Result<std::net::TcpListener> {
+    let listener = reserve(addr, presence)?;
+    listen(&listener)?;
+    Ok(listener)
+}
+
+/// Opens a listener at which nobody can connect before [`listen`].
+///
+/// # Errors
+/// What the operating system says.
+pub fn reserve(addr: SocketAddr, presence: Presence) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    presence.prepare(&socket, addr)?;
     if addr.is_ipv6() {
         socket.set_only_v6(true)?;
     }
@@ -112,8 +126,15 @@ pub fn bind(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&addr.into())?;
-    socket.listen(1024)?;
     Ok(socket.into())
+}
+
+/// Lets clients connect: until then they are refused at once, and try the next server.
+///
+/// # Errors
+/// What the operating system says.
+pub fn listen(listener: &std::net::TcpListener) -> io::Result<()> {
+    SockRef::from(listener).listen(1024)
 }
 
 impl TcpEdge {
@@ -185,29 +206,63 @@ impl TcpEdge {
             return;
         }
         let kind = kind_of(&self.directory.borrow(), ip, |host| self.is_at(host, ip));
-        let entry = match self.register(flow.transport, remote, kind) {
-            Ok(entry) => entry,
-            Err(why) => {
-                if let Some(unlogged) = self.crowd.worth_a_line(ip) {
-                    tracing::warn!(%remote, %why, unlogged, "connection refused");
-                }
-                return;
-            }
-        };
-        let Entry { id, queue, close, leave } = entry;
         let edge = Arc::clone(self);
+        match self.register(flow.transport, remote, kind) {
+            Ok(entry) => {
+                self.runtime.spawn(async move { edge.hold(flow, stream, place, entry).await });
+            }
+            Err(NoPlace::Source) => {
+                self.runtime.spawn(async move {
+                    edge.look_for_silent(ip).await;
+                    match edge.register(flow.transport, remote, kind) {
+                        Ok(entry) => edge.hold(flow, stream, place, entry).await,
+                        Err(why) => edge.refused(remote, why),
+                    }
+                });
+            }
+            Err(why) => self.refused(remote, why),
+        }
+    }
+
+    /// Serves a connection that has a place, until it ends.
+    async fn hold(&self, flow: Flow, stream: TcpStream, place: OwnedSemaphorePermit, entry: Entry) {
+        let Entry { id, queue, close, leave } = entry;
         let flow = Flow { conn: id, ..flow };
-        self.runtime.spawn(async move {
-            prepare(&stream);
-            tokio::select! {
-                () = edge.welcome(flow, stream, place, queue, close) => {}
-                () = leave.cancelled() => {
-                    edge.counters.made_room.fetch_add(1, Ordering::Relaxed);
-                    tracing::debug!(%flow, "connection closed: it said nothing, and its place was needed");
+        prepare(&stream);
+        tokio::select! {
+            () = self.welcome(flow, stream, place, queue, close) => {}
+            () = leave.cancelled() => {
+                self.counters.made_room.fetch_add(1, Ordering::Relaxed);
+                if let Some(unlogged) = self.crowd.worth_a_line(flow.remote.ip()) {
+                    tracing::info!(
+                        remote = %flow.remote,
+                        transport = %flow.transport,
+                        unlogged,
+                        "connection closed: it was silent, nobody was reached over it, and its place was needed"
+                    );
                 }
             }
-            edge.closed(flow, false).await;
-        });
+        }
+        self.closed(flow, false).await;
+    }
+
+    fn refused(&self, remote: SocketAddr, why: NoPlace) {
+        self.counters.refused.fetch_add(1, Ordering::Relaxed);
+        if let Some(unlogged) = self.crowd.worth_a_line(remote.ip()) {
+            tracing::warn!(%remote, %why, unlogged, "connection refused");
+        }
+    }
+
+    /// A source has its share: finds out which of its silent connections nobody is reached over.
+    async fn look_for_silent(&self, ip: IpAddr) {
+        let silent = self.crowd.silent(ip, Instant::now());
+        if silent.is_empty() {
+            return;
+        }
+        let asked = silent.clone();
+        // A node that is too busy to answer is asked again with the next one that comes.
+        let Ok(used) = self.commands.ask(move |peek| peek.node.in_use(&asked)).await else { return };
+        self.crowd.unused(ip, silent.into_iter().filter(|id| used.binary_search(id).is_err()).collect());
     }
 
     async fn welcome(
@@ -286,9 +341,7 @@ impl TcpEdge {
     /// A place in the tables for one more connection.
     fn register(&self, transport: Transport, remote: SocketAddr, kind: Kind) -> Result<Entry, NoPlace> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let leave = self.crowd.enter(id, kind).inspect_err(|_| {
-            self.counters.refused.fetch_add(1, Ordering::Relaxed);
-        })?;
+        let leave = self.crowd.enter(id, kind, Instant::now())?;
         self.counters.open.fetch_add(1, Ordering::Relaxed);
         self.counters.opened.fetch_add(1, Ordering::Relaxed);
         let (sender, queue) = mpsc::channel(WRITER_QUEUE);
@@ -340,7 +393,10 @@ impl TcpEdge {
         let family = || ours().find(|(.., from)| from.is_ipv4() == flow.remote.is_ipv4());
         let Some((.., from)) = here.or_else(family) else { return Err(flow) };
         let from = SocketAddr::new(from.ip(), 0);
-        let entry = self.register(flow.transport, flow.remote, Kind::Own).map_err(|_| flow)?;
+        let entry = self.register(flow.transport, flow.remote, Kind::Own).map_err(|why| {
+            self.refused(flow.remote, why);
+            flow
+        })?;
         let Entry { id, queue, close, leave: _ } = entry;
         // The queue is empty and has room for more than one.
         let _ = self.write(id, payload);
@@ -369,16 +425,9 @@ impl TcpEdge {
             return Ok(Box::new(stream));
         }
         let connector = self.tls.as_ref().and_then(SipTls::connector).ok_or("[sip-tls] is not configured")?;
-        // Names that share an address share its certificate.
-        let mut names: Vec<String> = self
-            .names
-            .iter()
-            .filter(|name| name.value().contains(&to))
-            .map(|name| name.key().to_string())
-            .collect();
-        names.sort_unstable();
-        let host = names.into_iter().next();
-        let name = name_of(host, to.ip()).ok_or("its host can stand in no certificate")?;
+        let name = expected(&self.directory.borrow(), to, |host, to| {
+            self.names.get(host).is_some_and(|found| found.contains(&to))
+        })?;
         let stream = connector.connect(name, stream).await.map_err(|error| error.to_string())?;
         Ok(Box::new(stream))
     }
@@ -441,6 +490,9 @@ mod tests {
     use super::*;
     use crate::command::Command;
     use crate::config::{self, Origin, Site};
+    use crate::edges::disk::Disk;
+    use crate::edges::journal::JournalEdge;
+    use crate::limits::SILENT_AFTER;
 
     struct Bench {
         edge: Arc<TcpEdge>,
@@ -448,20 +500,40 @@ mod tests {
     }
 
     fn bench() -> Bench {
+        bounded(ConnectionSettings::default())
+    }
+
+    fn bounded(bounds: ConnectionSettings) -> Bench {
         let (commands, receiver) = Commands::channel(64);
         let locals = vec![(Transport::Tcp, 0, "127.0.0.1:0".parse().unwrap())];
-        let config = config::load(&Origin::Demo(Site::SiteA), [0; 32]).unwrap();
-        let directory = watch::Sender::new(Arc::new(config.directory)).subscribe();
-        let edge =
-            TcpEdge::new(Handle::current(), commands, locals, directory, None, ConnectionSettings::default());
+        let directory = watch::Sender::new(directory()).subscribe();
+        let edge = TcpEdge::new(Handle::current(), commands, locals, directory, None, bounds);
         Bench { edge, commands: receiver }
     }
 
+    fn directory() -> Arc<Directory> {
+        Arc::new(config::load(&Origin::Demo(Site::SiteA), [0; 32]).unwrap().directory)
+    }
+
     impl Bench {
+        /// Answers a question as a node does that has nobody registered.
+        async fn answer(&mut self) {
+            let Some(Command::Ask(question)) = self.commands.recv().await else {
+                panic!("a question was due")
+            };
+            let now = crate::run::now();
+            let node = tandem_switch::Node::new(directory(), [0; 32], now);
+            let disk = Disk::new(JournalEdge::in_memory());
+            let peek = crate::command::Peek { node: &node, now, udp: Default::default(), disk: &disk };
+            question(Some(&peek));
+        }
+
         async fn input(&mut self) -> Input {
             match self.commands.recv().await.unwrap() {
                 Command::Input(input) => input,
-                Command::Ask(_) | Command::Stop => panic!("only facts come from connections"),
+                Command::Ask(_) | Command::Group(_) | Command::Stop => {
+                    panic!("only facts come from connections")
+                }
             }
         }
 
@@ -534,6 +606,35 @@ mod tests {
         assert!(answer.starts_with("SIP/2.0 413 Request Entity Too Large\r\n"), "{answer}");
         assert!(answer.contains("branch=z9hG4bK1") && answer.contains("CSeq: 1 MESSAGE"), "{answer}");
         assert_eq!(bench.edge.counters.oversized.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn a_forgotten_connection_makes_room_for_a_new_one_of_its_office() {
+        let mut bench = bounded(ConnectionSettings { max: 100, max_per_source: 1 });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let here = listener.local_addr().unwrap();
+        tokio::spawn(Arc::clone(&bench.edge).accept(Transport::Tcp, 0, listener));
+        let mut forgotten = TcpStream::connect(here).await.unwrap();
+        forgotten.write_all(OPTIONS).await.unwrap();
+        let Input::Sip { flow, .. } = bench.input().await else { panic!("a message was sent") };
+        while bench.edge.crowd.is_unproven(flow.conn) {
+            tokio::task::yield_now().await;
+        }
+        let mut early = TcpStream::connect(here).await.unwrap();
+        assert_eq!(early.read(&mut [0]).await.unwrap(), 0, "the first one is not silent for long enough");
+        assert_eq!(bench.edge.counters.refused.load(Ordering::Relaxed), 1);
+
+        bench.edge.crowd.grows_older(SILENT_AFTER);
+        let mut again = TcpStream::connect(here).await.unwrap();
+        again.write_all(OPTIONS).await.unwrap();
+        bench.answer().await;
+        assert_eq!(forgotten.read(&mut [0]).await.unwrap(), 0);
+        let news = [bench.input().await, bench.input().await];
+        assert!(news.iter().any(|fact| matches!(fact, Input::FlowFailed { flow: gone } if *gone == flow)));
+        assert!(
+            news.iter().any(|fact| matches!(fact, Input::Sip { flow: new, .. } if new.conn != flow.conn))
+        );
+        assert_eq!(bench.edge.counters.made_room.load(Ordering::Relaxed), 1);
     }
 
     fn request_by_tls(via: &str) -> Message {

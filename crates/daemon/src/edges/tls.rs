@@ -1,19 +1,16 @@
-//! TLS by rustls (RFC 8446, RFC 5246): this server's certificate, what it trusts, and what SIP asks of a connection's other
-//! end (RFC 5922).
+//! TLS by rustls (RFC 8446, RFC 5246): this server's certificate, and what it trusts. Whom a connection's other end must
+//! prove to be stands in [`tls_names`](super::tls_names).
 
-use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, RwLock};
 
 use anyhow::{Context, Result};
-use rustls::client::verify_server_name;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tandem_sip::Transport;
-use tandem_switch::Directory;
 use tokio_rustls::TlsConnector;
 
 use crate::config::SipTlsSettings;
@@ -21,19 +18,25 @@ use crate::config::SipTlsSettings;
 /// Answers TLS handshakes.
 pub type Acceptor = tokio_rustls::TlsAcceptor;
 
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
+/// # Errors
+/// Names the file that cannot be used.
+pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let read = || CertificateDer::pem_file_iter(file)?.collect::<Result<Vec<_>, _>>();
     let found = read().with_context(|| format!("cannot read certificates from {}", file.display()))?;
     anyhow::ensure!(!found.is_empty(), "no certificate stands in {}", file.display());
     Ok(found)
 }
 
-fn key(file: &Path) -> Result<PrivateKeyDer<'static>> {
+/// # Errors
+/// Names the file that cannot be used.
+pub(super) fn key(file: &Path) -> Result<PrivateKeyDer<'static>> {
     PrivateKeyDer::from_pem_file(file)
         .with_context(|| format!("cannot read a private key from {}", file.display()))
 }
 
-fn trusted(file: &Path) -> Result<RootCertStore> {
+/// # Errors
+/// Names the file that cannot be used.
+pub(super) fn trusted(file: &Path) -> Result<RootCertStore> {
     let mut trusted = RootCertStore::empty();
     for certificate in certificates(file)? {
         trusted.add(certificate).with_context(|| format!("in {}", file.display()))?;
@@ -141,48 +144,4 @@ fn sides(settings: &SipTlsSettings) -> Result<Sides> {
         .with_context(fit)?;
     let wss = acceptor(certificate, secret)?;
     Ok(Sides { tls: Arc::new(server).into(), wss, connector: Arc::new(client).into() })
-}
-
-/// Whether a connection from `remote` may be used: one from a trunk with `tls-client-certificate` has shown a certificate,
-/// and that names the host of the trunk's contact (RFC 5922 7.3). `found_at`: whether a host name leads to an address. True:
-/// it has, so requests to the trunk may go by this connection too (RFC 5923).
-///
-/// # Errors
-/// The trunk, and why not.
-pub fn may_come(
-    directory: &Directory,
-    remote: SocketAddr,
-    shown: Option<&[CertificateDer<'_>]>,
-    found_at: impl Fn(&str, IpAddr) -> bool,
-) -> Result<bool, String> {
-    let mut proven = false;
-    let ip = remote.ip().to_canonical();
-    let from = |trunk: &&tandem_switch::directory::Trunk| {
-        trunk.tls_client_certificate
-            && (trunk.contact.addr.is_some_and(|addr| addr.ip().to_canonical() == ip)
-                || trunk.contact.resolve.as_ref().is_some_and(|wanted| found_at(&wanted.host, ip))
-                || trunk.sources.iter().any(|network| network.contains(&ip)))
-    };
-    for trunk in directory.trunks().iter().filter(from) {
-        let name = &trunk.name;
-        let Some(certificate) = shown.and_then(<[_]>::first) else {
-            return Err(format!("trunk {name}: no certificate was shown"));
-        };
-        let host = trunk.contact.host();
-        let named = ServerName::try_from(&*host).ok().zip(ParsedCertificate::try_from(certificate).ok());
-        let names = named.is_some_and(|(host, certificate)| verify_server_name(&certificate, &host).is_ok());
-        if !names {
-            return Err(format!("trunk {name}: its certificate does not name {host}"));
-        }
-        proven = true;
-    }
-    Ok(proven)
-}
-
-/// The name that a certificate must show for an address: that of the trunk there, or the address itself.
-pub fn name_of(host: Option<String>, remote: IpAddr) -> Option<ServerName<'static>> {
-    match host {
-        Some(host) => ServerName::try_from(host).ok(),
-        None => Some(ServerName::IpAddress(remote.into())),
-    }
 }

@@ -9,14 +9,17 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tandem_sip::{Flow, Message, Transport};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio_util::sync::ReusableBoxFuture;
 
+use super::address::Presence;
+use super::udp_ahead::{Datagram, ReadAhead};
+use super::udp_kernel::{self, Lost};
 use super::{stun, udp_errors};
-use crate::limits::{MAX_DATAGRAM, MAX_NOISY_SOURCES, MAX_UDP_BACKLOG, UDP_BUFFER};
+use crate::limits::{MAX_DATAGRAM, MAX_NOISY_SOURCES, MAX_UDP_BACKLOG, UDP_SEND_BUFFER};
 
 /// What happened at the UDP sockets, each since start.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,6 +36,12 @@ pub struct UdpCounters {
     pub dropped: u64,
     /// Remote addresses reported unreachable, and sends that failed.
     pub failed: u64,
+    /// Datagrams that the kernel dropped because they were not read in time.
+    pub lost: u64,
+    /// Datagrams that could have waited and found no room, dropped.
+    pub crowded: u64,
+    /// Datagrams that are read and wait now.
+    pub waiting: usize,
 }
 
 struct Local {
@@ -40,12 +49,42 @@ struct Local {
     index: u8,
     socket: Arc<UdpSocket>,
     wait: ReusableBoxFuture<'static, ()>,
+    /// What the kernel said last of what it dropped.
+    dropped: u32,
+    /// Whether it is asked with the next datagram.
+    ask: bool,
+    /// Its own address, where that comes and goes.
+    at_times: Option<IpAddr>,
+}
+
+impl Local {
+    /// Whether this machine lacks the socket's own address at the moment: a send that fails then tells nothing of the remote.
+    fn is_away(&self) -> bool {
+        let unavailable = |ip: &IpAddr| {
+            let bound = std::net::UdpSocket::bind((*ip, 0));
+            bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable)
+        };
+        self.at_times.as_ref().is_some_and(unavailable)
+    }
+}
+
+/// The address of a socket that was opened for one that comes and goes.
+fn at_times(socket: &std::net::UdpSocket) -> io::Result<Option<IpAddr>> {
+    let (ip, options) = (socket.local_addr()?.ip(), SockRef::from(socket));
+    let free = if ip.is_ipv4() { options.freebind_v4()? } else { options.freebind_v6()? };
+    Ok(free.then_some(ip))
 }
 
 /// The UDP sockets of a server.
 pub struct UdpEdge {
     locals: Vec<Local>,
     scratch: Box<[u8]>,
+    beside: Vec<u8>,
+    /// Which socket is looked at first.
+    first: usize,
+    ahead: ReadAhead,
+    lost: Lost,
+    waited: Option<Duration>,
     backlog: VecDeque<(usize, SocketAddr, Bytes)>,
     failed: VecDeque<Flow>,
     noise: Noise,
@@ -57,14 +96,15 @@ pub struct UdpEdge {
 ///
 /// # Errors
 /// What the operating system says.
-pub fn bind(addr: SocketAddr) -> io::Result<std::net::UdpSocket> {
+pub fn bind(addr: SocketAddr, presence: Presence) -> io::Result<std::net::UdpSocket> {
     let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
+    presence.prepare(&socket, addr)?;
     if addr.is_ipv6() {
         socket.set_only_v6(true)?;
     }
     socket.set_nonblocking(true)?;
-    socket.set_recv_buffer_size(UDP_BUFFER)?;
-    socket.set_send_buffer_size(UDP_BUFFER)?;
+    udp_kernel::enable(&socket)?;
+    socket.set_send_buffer_size(UDP_SEND_BUFFER)?;
     socket.bind(&addr.into())?;
     let socket = std::net::UdpSocket::from(socket);
     udp_errors::enable(&socket)?;
@@ -79,13 +119,19 @@ impl UdpEdge {
     pub fn new(sockets: Vec<(u8, std::net::UdpSocket)>) -> io::Result<Self> {
         let mut locals = Vec::with_capacity(sockets.len());
         for (index, socket) in sockets {
+            let at_times = at_times(&socket)?;
             let socket = Arc::new(UdpSocket::from_std(socket)?);
             let wait = ReusableBoxFuture::new(readiness(Arc::clone(&socket), false));
-            locals.push(Local { index, socket, wait });
+            locals.push(Local { index, socket, wait, dropped: 0, ask: true, at_times });
         }
         Ok(Self {
             locals,
             scratch: vec![0; MAX_DATAGRAM].into_boxed_slice(),
+            beside: udp_kernel::beside(),
+            first: 0,
+            ahead: ReadAhead::default(),
+            lost: Lost::default(),
+            waited: None,
             backlog: VecDeque::new(),
             failed: VecDeque::new(),
             noise: Noise::default(),
@@ -94,40 +140,44 @@ impl UdpEdge {
         })
     }
 
-    /// Waits until a socket has something; answers which.
-    pub async fn ready(&mut self) -> usize {
-        poll_fn(|cx| self.poll_ready(cx)).await
+    /// Waits until there is something to do; answers which socket has something. `None`: only what was read and waits.
+    pub async fn ready(&mut self) -> Option<usize> {
+        poll_fn(|cx| match self.poll_ready(cx) {
+            Poll::Ready(position) => Poll::Ready(Some(position)),
+            Poll::Pending if self.has_waiting() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
     }
 
+    /// The sockets take turns, so that one under a flood does not keep the others from being read.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
-        for (position, local) in self.locals.iter_mut().enumerate() {
+        let count = self.locals.len();
+        for position in (0..count).map(|n| (self.first + n) % count) {
+            let Some(local) = self.locals.get_mut(position) else { continue };
             if local.wait.poll(cx).is_ready() {
                 // Armed anew here; with nothing waiting to be sent, a writable socket is no news.
                 local.wait.set(readiness(Arc::clone(&local.socket), false));
+                local.ask = true;
+                self.first = position + 1;
                 return Poll::Ready(position);
             }
         }
         Poll::Pending
     }
 
-    /// The next message at a socket; `None` when it has none, or only what cannot be read.
-    ///
-    /// Each message is copied to a buffer of its own size (some 20 ns): what the `Node` keeps of it, for minutes or
-    /// hours, then never holds a receive block of which it is a small part.
+    /// The next datagram at a socket: a message, unless it may wait.
     pub fn receive(&mut self, position: usize, now: Instant) -> Received {
-        let Some(local) = self.locals.get(position) else { return Received::Nothing };
-        let (length, remote) = match local.socket.try_recv_from(&mut self.scratch) {
+        let (length, remote) = match self.read(position) {
             Ok(received) => received,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(error) => {
+                // The error of an earlier send surfaced here; the error queue knows whose it is.
                 self.read_errors(position);
-                return Received::Nothing;
-            }
-            // The error of an earlier send surfaced here; the error queue knows whose it is.
-            Err(_) => {
-                self.read_errors(position);
-                return Received::Dropped;
+                let nothing = error.kind() == io::ErrorKind::WouldBlock;
+                return if nothing { Received::Nothing } else { Received::Dropped };
             }
         };
+        let Some(local) = self.locals.get(position) else { return Received::Nothing };
         self.counters.received += 1;
         let datagram = self.scratch.get(..length).unwrap_or_default();
         if datagram.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
@@ -142,7 +192,56 @@ impl UdpEdge {
             }
             return Received::Dropped;
         }
-        match Message::parse(Bytes::copy_from_slice(datagram)) {
+        // Copied to a buffer of its own size (some 20 ns): what the `Node` keeps of it, for minutes or hours, then never
+        // holds a receive block of which it is a small part.
+        let datagram = Datagram { socket: position, remote, bytes: Bytes::copy_from_slice(datagram) };
+        if !datagram.may_wait() {
+            return self.parse(datagram, now);
+        }
+        if !self.ahead.push(datagram) {
+            self.counters.crowded += 1;
+        }
+        Received::Waits
+    }
+
+    /// A datagram that was read and waited.
+    pub fn next_waiting(&mut self, now: Instant) -> Received {
+        match self.ahead.pop() {
+            Some(datagram) => self.parse(datagram, now),
+            None => Received::Nothing,
+        }
+    }
+
+    /// Whether something was read and waits.
+    pub fn has_waiting(&self) -> bool {
+        !self.ahead.is_empty()
+    }
+
+    /// How long the datagram waited in the kernel that was read first in this turn, the oldest of its socket.
+    pub fn waited(&mut self) -> Option<Duration> {
+        self.waited.take()
+    }
+
+    /// The kernel is asked about one datagram in a turn: its answer costs more than a datagram without it.
+    fn read(&mut self, position: usize) -> io::Result<(usize, SocketAddr)> {
+        let local = self.locals.get_mut(position).ok_or(io::ErrorKind::WouldBlock)?;
+        if !std::mem::take(&mut local.ask) {
+            return local.socket.try_recv_from(&mut self.scratch);
+        }
+        let (length, remote, said) = udp_kernel::receive(&local.socket, &mut self.scratch, &mut self.beside)?;
+        // A clock that was set back says nothing.
+        self.waited = said.came.and_then(|came| came.elapsed().ok());
+        if let Some(dropped) = said.dropped {
+            self.lost.add(dropped.wrapping_sub(std::mem::replace(&mut local.dropped, dropped)));
+        }
+        Ok((length, remote))
+    }
+
+    fn parse(&mut self, datagram: Datagram, now: Instant) -> Received {
+        let Datagram { socket, remote, bytes } = datagram;
+        let Some(local) = self.locals.get(socket) else { return Received::Dropped };
+        let length = bytes.len();
+        match Message::parse(bytes) {
             Ok(message) => {
                 let flow = Flow { transport: Transport::Udp, local: local.index, remote, conn: 0 };
                 Received::Message(flow, message)
@@ -154,6 +253,17 @@ impl UdpEdge {
                 }
                 Received::Dropped
             }
+        }
+    }
+
+    /// Says, from time to time, that the kernel dropped datagrams.
+    pub fn complain(&mut self, now: Instant) {
+        if let Some(lost) = self.lost.worth_a_line(now) {
+            tracing::warn!(
+                lost,
+                "the kernel dropped datagrams that were not read in time: this server's processor is too busy, or the \
+                 receive buffer too small (net.core.rmem_max)"
+            );
         }
     }
 
@@ -188,7 +298,10 @@ impl UdpEdge {
             }
         }
         self.counters.failed += 1;
-        self.failed.push_back(flow);
+        // Without an address of its own it is lost, as on any cable, and repeated once the address is here.
+        if !local.is_away() {
+            self.failed.push_back(flow);
+        }
     }
 
     fn keep(&mut self, position: usize, remote: SocketAddr, payload: Bytes) {
@@ -223,7 +336,7 @@ impl UdpEdge {
 
     /// What happened so far.
     pub fn counters(&self) -> UdpCounters {
-        self.counters
+        UdpCounters { lost: self.lost.all(), waiting: self.ahead.len(), ..self.counters }
     }
 
     fn read_errors(&mut self, position: usize) {
@@ -238,7 +351,7 @@ impl UdpEdge {
     }
 }
 
-/// What came of one look at a socket.
+/// What came of one look at a socket, or at what waits.
 #[expect(
     clippy::large_enum_variant,
     reason = "it lives on the stack between two lines; a box would allocate"
@@ -246,9 +359,11 @@ impl UdpEdge {
 pub enum Received {
     /// A message.
     Message(Flow, Message),
+    /// It waits, for [`next_waiting`](UdpEdge::next_waiting); there may be more.
+    Waits,
     /// Something that was no message; there may be more.
     Dropped,
-    /// The socket has nothing.
+    /// There is nothing.
     Nothing,
 }
 
@@ -293,6 +408,77 @@ impl Noise {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn method(got: &Received) -> &[u8] {
+        let Received::Message(_, message) = got else { panic!("a message was due") };
+        message.method_token().unwrap_or_default()
+    }
+
+    #[tokio::test]
+    async fn a_call_is_handled_before_the_registrations_that_came_before_it() {
+        let socket = bind("127.0.0.1:0".parse().unwrap(), Presence::Always).unwrap();
+        let here = socket.local_addr().unwrap();
+        let mut edge = UdpEdge::new(vec![(0, socket)]).unwrap();
+        let phone = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        for text in ["REGISTER", "REGISTER", "INVITE", "SUBSCRIBE", "OPTIONS"] {
+            phone.send_to(format!("{text} sip:a SIP/2.0\r\n\r\n").as_bytes(), here).unwrap();
+        }
+        let now = Instant::now();
+        let socket = edge.ready().await.unwrap();
+        let got: Vec<Received> = (0..6).map(|_| edge.receive(socket, now)).collect();
+        assert!([0, 1, 3].iter().all(|n| matches!(got[*n], Received::Waits)));
+        assert_eq!((method(&got[2]), method(&got[4])), (&b"INVITE"[..], &b"OPTIONS"[..]));
+        assert!(matches!(got[5], Received::Nothing));
+        assert_eq!((edge.ready().await, edge.counters().waiting), (None, 3));
+        for text in ["REGISTER", "REGISTER", "SUBSCRIBE"] {
+            assert_eq!(method(&edge.next_waiting(now)), text.as_bytes());
+        }
+        assert!(matches!(edge.next_waiting(now), Received::Nothing) && !edge.has_waiting());
+    }
+
+    #[tokio::test]
+    async fn what_cannot_leave_while_the_address_is_elsewhere_says_nothing_of_the_remote() {
+        let elsewhere = "192.0.2.177:0".parse().unwrap();
+        let sockets = vec![
+            (0, bind(elsewhere, Presence::AtTimes).unwrap()),
+            (1, bind("127.0.0.1:0".parse().unwrap(), Presence::AtTimes).unwrap()),
+        ];
+        let mut edge = UdpEdge::new(sockets).unwrap();
+        let to = |local, remote: &str| Flow {
+            transport: Transport::Udp,
+            local,
+            remote: remote.parse().unwrap(),
+            conn: 0,
+        };
+        let nowhere = to(1, "127.0.0.1:0");
+        for (flow, known) in [(to(0, "127.0.0.1:9"), None), (nowhere, Some(nowhere))] {
+            let before = edge.counters().failed;
+            edge.send(flow, Bytes::from_static(b"x"));
+            while edge.counters().failed == before {
+                edge.ready().await;
+                edge.flush();
+            }
+            assert_eq!(edge.failed(), known);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_socket_under_a_flood_does_not_keep_another_from_being_read() {
+        let sockets = [0, 1].map(|n| (n, bind("127.0.0.1:0".parse().unwrap(), Presence::Always).unwrap()));
+        let here = sockets.each_ref().map(|(_, socket)| socket.local_addr().unwrap());
+        let mut edge = UdpEdge::new(sockets.into()).unwrap();
+        let phone = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        for to in [here[0], here[0], here[0], here[1]] {
+            phone.send_to(b"OPTIONS sip:a SIP/2.0\r\n\r\n", to).unwrap();
+        }
+        let mut order = Vec::new();
+        for _ in 0..2 {
+            let socket = edge.ready().await.unwrap();
+            assert!(matches!(edge.receive(socket, Instant::now()), Received::Message(..)));
+            order.push(socket);
+        }
+        assert_eq!(order, [0, 1]);
+    }
 
     #[test]
     fn unreadable_datagrams_of_one_source_are_logged_once_a_second() {

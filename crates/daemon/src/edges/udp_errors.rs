@@ -9,6 +9,7 @@ use nix::sys::socket::{MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
+use super::udp_kernel;
 use crate::limits::UDP_ERROR_BUDGET;
 
 /// Asks the kernel to queue errors together with the address that each is about.
@@ -44,12 +45,7 @@ fn next(socket: &UdpSocket) -> io::Result<Option<SocketAddr>> {
         None,
         MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT,
     )?;
-    Ok(message.address.and_then(|address| {
-        let four = address.as_sockaddr_in().map(|v4| SocketAddr::from(std::net::SocketAddrV4::from(*v4)));
-        four.or_else(|| {
-            address.as_sockaddr_in6().map(|v6| SocketAddr::from(std::net::SocketAddrV6::from(*v6)))
-        })
-    }))
+    Ok(message.address.as_ref().and_then(udp_kernel::address))
 }
 
 #[cfg(test)]
@@ -59,7 +55,12 @@ mod tests {
     use bytes::Bytes;
     use tandem_sip::{Flow, Transport};
 
-    use crate::edges::udp::{Received, UdpEdge, bind};
+    use crate::edges::address::Presence;
+    use crate::edges::udp::{self, Received, UdpEdge};
+
+    fn bind(addr: std::net::SocketAddr) -> std::io::Result<std::net::UdpSocket> {
+        udp::bind(addr, Presence::Always)
+    }
 
     /// An edge, and the address of a socket that is closed again.
     fn edge_and_nobody() -> (UdpEdge, std::net::SocketAddr) {
@@ -71,7 +72,7 @@ mod tests {
     /// Turns the loop's crank until a flow has failed.
     async fn failed(edge: &mut UdpEdge) -> Flow {
         loop {
-            let socket = edge.ready().await;
+            let socket = edge.ready().await.unwrap();
             edge.flush();
             assert!(matches!(edge.receive(socket, Instant::now()), Received::Nothing | Received::Dropped));
             if let Some(failed) = edge.failed() {

@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_util::sync::CancellationToken;
 
-use super::stream::{End, deliver};
+use super::stream::{Delivered, End, deliver};
 use super::tcp::{Bytewise, TcpEdge};
 use crate::limits::{IDLE, MAX_WS_MESSAGE, READ_CHUNK, WRITE_WITHIN, WS_PING_EVERY, WS_SILENCE};
 
@@ -88,6 +88,7 @@ async fn talk(
         tokio::select! {
             frame = socket.next() => {
             heard = Instant::now();
+            edge.crowd.heard(flow.conn, heard);
             match frame {
                 None | Some(Ok(Message::Close(_))) => return End::Peer,
                 Some(Ok(Message::Text(text))) => {
@@ -145,7 +146,7 @@ fn proves(edge: &TcpEdge, flow: Flow, proven: &mut bool, message: bool) {
     }
 }
 
-/// A frame is a message (true), or a keep-alive.
+/// A frame is a message that can be read (true), or a keep-alive or a message that cannot.
 async fn hear(edge: &TcpEdge, flow: Flow, bytes: &[u8]) -> Result<bool, End> {
     if bytes.iter().all(|byte| b"\r\n".contains(byte)) {
         if bytes == PING {
@@ -153,7 +154,11 @@ async fn hear(edge: &TcpEdge, flow: Flow, bytes: &[u8]) -> Result<bool, End> {
         }
         return Ok(false);
     }
-    if deliver(edge, flow, bytes).await { Ok(true) } else { Err(End::Stopping) }
+    match deliver(edge, flow, bytes).await {
+        Delivered::Message => Ok(true),
+        Delivered::Unreadable => Ok(false),
+        Delivered::Stopping => Err(End::Stopping),
+    }
 }
 
 /// Browsers that read text are served text; what is none goes as binary.

@@ -23,7 +23,7 @@ pub async fn watch(peer: PeerHttp, own: Box<str>, commands: Commands) {
         tokio::time::sleep(CONTROL_ASKED_EVERY).await;
         match commands.ask(|peek| peek.node.asks_control()).await {
             Ok(true) => {}
-            Ok(false) | Err(Unanswered::Busy | Unanswered::Late) => continue,
+            Ok(false) | Err(Unanswered::Busy | Unanswered::Late | Unanswered::Standby) => continue,
             Err(Unanswered::Stopping) => return,
         }
         match ask(&peer, &own).await {

@@ -47,6 +47,27 @@ fn every_view_answers_as_table_and_as_json() {
 }
 
 #[test]
+fn dns_and_registrations_are_listed_in_pages() {
+    let server = Server::start();
+    for dn in ["1001", "1002"] {
+        assert_eq!(Phone::udp(dn, server.sip).register(server.sip, &format!("secret-{dn}")), 200);
+    }
+    let names = |words: &[&str]| -> Vec<String> {
+        let rows = server.ask_json(words);
+        rows.as_array().unwrap().iter().map(|row| row["dn"].as_str().unwrap().to_owned()).collect()
+    };
+    let all = names(&["dn", "list"]);
+    assert_eq!(names(&["dn", "list", "--limit", "3"]), all[..3]);
+    assert_eq!(names(&["dn", "list", "--after", &all[2]]), all[3..]);
+    assert_eq!(names(&["reg", "list", "--limit", "1"]), ["1001"]);
+    assert_eq!(names(&["reg", "list", "--after", "1001"]), ["1002"]);
+    assert!(names(&["dn", "list", "--after", all.last().unwrap()]).is_empty());
+    assert_eq!(server.ask(&["reg", "list", "--after", "4711"]).status.code(), Some(5));
+    assert!(server.get("/api/reg?limit=0").1.contains("limit is 1 to 1000"));
+    assert!(server.get("/api/reg?rows=5").1.contains("limit=NUMBER"));
+}
+
+#[test]
 fn no_answer_of_the_administration_interface_holds_a_password() {
     let server = Server::start();
     assert_eq!(Phone::udp("1001", server.sip).register(server.sip, "secret-1001"), 200);
@@ -110,9 +131,11 @@ fn a_server_ends_cleanly_on_sigterm_and_on_ctrl_c() {
 #[test]
 fn a_second_server_on_the_same_address_is_refused_with_the_address() {
     let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
     let second = Command::new(env!("CARGO_BIN_EXE_tandem"))
         .args(["serve", "--config"])
         .arg(server.config_path())
+        .env("STATE_DIRECTORY", folder.path())
         .output()
         .unwrap();
     assert_eq!(second.status.code(), Some(1));

@@ -93,6 +93,7 @@ impl Server {
             .args(["serve", "--log", "info", "--config"])
             .arg(&path)
             .env_remove("RUST_LOG")
+            .env("STATE_DIRECTORY", folder.path().join("state"))
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

@@ -1,7 +1,7 @@
 //! The changes of one input as one piece of bytes: the form on disk, between servers and in memory.
 //!
-//! A change is a head of 35 bytes (kind, id, epoch, version, owner, deadline, length) and the encoded value. Length
-//! `u32::MAX` is a deletion, deadline 0 is none.
+//! A change is a head of 35 bytes (kind, id, epoch, version, owner, deadline, length) and the encoded value, whose first
+//! byte is the version of its fields. Length `u32::MAX` is a deletion, deadline 0 is none.
 
 use super::log::Seq;
 use super::record::{Reader, Record, RecordKey, Stamp, Writer};
@@ -9,6 +9,8 @@ use crate::time::Deadline;
 use bytes::{BufMut, Bytes, BytesMut};
 
 const DELETED: u32 = u32::MAX;
+/// Bytes of a change without its value.
+pub(super) const HEAD_BYTES: usize = 35;
 
 /// What happened to a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +19,23 @@ pub enum Op {
     Put(Bytes),
     /// It is gone.
     Delete,
+}
+
+impl Op {
+    /// Bytes of the value.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Put(value) => value.len(),
+            Self::Delete => 0,
+        }
+    }
+
+    /// Is there no value?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// One change of one record.
@@ -30,6 +49,14 @@ pub struct Change {
     pub deadline: Option<Deadline>,
     /// What happened.
     pub op: Op,
+}
+
+impl Change {
+    /// Bytes of its stored form.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        HEAD_BYTES + self.op.len()
+    }
 }
 
 /// The changes of one input, to be committed together.
@@ -50,6 +77,22 @@ impl Batch {
         let mut changes = Changes { bytes: bytes.clone(), at: 0 };
         while changes.next().is_some() {}
         (changes.at == bytes.len()).then_some(Self { seq, bytes })
+    }
+
+    /// These changes, as they are: for a snapshot.
+    #[must_use]
+    pub fn of(seq: Seq, changes: impl IntoIterator<Item = Change>) -> Self {
+        let mut out = BytesMut::new();
+        for Change { key, stamp, deadline, op } in changes {
+            match op {
+                Op::Put(value) => {
+                    put_head(&mut out, key, stamp, deadline, u32::try_from(value.len()).unwrap_or(0));
+                    out.put_slice(&value);
+                }
+                Op::Delete => put_deletion(&mut out, key, stamp),
+            }
+        }
+        Self { seq, bytes: out.freeze() }
     }
 
     /// Its place in the order of batches, by which its commitment is reported.
@@ -116,6 +159,7 @@ fn put_head(out: &mut BytesMut, key: RecordKey, stamp: Stamp, deadline: Option<D
 pub(super) fn put_value<V: Record>(out: &mut BytesMut, id: u64, stamp: Stamp, value: &V) {
     put_head(out, RecordKey { kind: V::KIND, id }, stamp, value.deadline(), 0);
     let start = out.len();
+    out.put_u8(V::VERSION);
     value.encode(&mut Writer::new(out));
     let length = u32::try_from(out.len() - start).unwrap_or(0).to_be_bytes();
     if let Some(place) = start.checked_sub(length.len()).and_then(|from| out.get_mut(from..start)) {

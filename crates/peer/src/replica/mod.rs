@@ -14,6 +14,7 @@ mod log;
 mod record;
 mod set;
 mod value;
+mod walk;
 
 pub use batch::{Batch, Change, Changes, Op};
 pub use log::{ChangeLog, Seq};

@@ -3,16 +3,37 @@
 use crate::time::Deadline;
 use bytes::{BufMut, BytesMut};
 
-/// A type that is stored as a record.
+/// A type that is stored as a record: one byte that says which [`VERSION`](Self::VERSION) of its fields follows, and the
+/// fields.
+///
+/// Servers of two versions read each other's records, so that the members of a pair are upgraded one after the other.
+/// Fields are only ever added, behind those that are there, and each addition raises the version: an older server
+/// passes over what it does not know, a newer one reads what is not there as [`Reader::since`] says. Whatever cannot be
+/// added so is a kind of its own: a server that does not know it leaves its records where they are.
 pub trait Record: Sized {
     /// Tells the kinds of records apart in a store. Never reuse a number.
     const KIND: u8;
 
-    /// Appends the value.
+    /// Counts the additions to the fields.
+    const VERSION: u8 = 1;
+
+    /// Appends the fields.
     fn encode(&self, out: &mut Writer<'_>);
 
-    /// Reads back what [`encode`](Self::encode) wrote; `None` if these bytes are not such a value.
-    fn decode(bytes: &[u8]) -> Option<Self>;
+    /// Reads back what [`encode`](Self::encode) wrote; `None` if that is not such a value.
+    fn read(fields: &mut Reader<'_>) -> Option<Self>;
+
+    /// Reads a stored value; `None` if these bytes are none. Bytes that are left over are an error unless a newer version
+    /// wrote them.
+    #[must_use]
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut fields = Reader::stored(bytes)?;
+        let value = Self::read(&mut fields)?;
+        if fields.version <= Self::VERSION {
+            fields.end()?;
+        }
+        Some(value)
+    }
 
     /// When the record loses its meaning, if ever: a store may drop it then.
     fn deadline(&self) -> Option<Deadline> {
@@ -47,7 +68,8 @@ pub struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(out: &'a mut BytesMut) -> Self {
+    /// Appends to this buffer.
+    pub fn new(out: &'a mut BytesMut) -> Self {
         Self { out }
     }
 
@@ -106,13 +128,31 @@ impl<'a> Writer<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Reader<'a> {
     rest: &'a [u8],
+    version: u8,
 }
 
 impl<'a> Reader<'a> {
-    /// Starts at the first field.
+    /// Starts at the first field, of this version.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
+        Self { rest: bytes, version: u8::MAX }
+    }
+
+    /// The same of a stored value, which says its version; there is no version 0.
+    #[must_use]
+    pub fn stored(bytes: &'a [u8]) -> Option<Self> {
+        let (version, rest) = bytes.split_first()?;
+        (*version != 0).then_some(Self { rest, version: *version })
+    }
+
+    /// A field that was added in this version; `absent` stands for it in an older record.
+    pub fn since<T>(
+        &mut self,
+        version: u8,
+        absent: T,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<T> {
+        if self.version < version { Some(absent) } else { read(self) }
     }
 
     /// Succeeds when nothing is left.

@@ -1,7 +1,8 @@
 //! The applying side: the records as the changes seen so far make them.
 
-use super::batch::{Change, Op};
+use super::batch::{Batch, Change, Op};
 use super::record::{RecordKey, Stamp};
+use super::walk::Walk;
 use crate::limits::TOMBSTONES_MAX;
 use crate::time::Deadline;
 use bytes::Bytes;
@@ -37,6 +38,7 @@ pub struct ReplicaSet {
     tombstones: BTreeMap<RecordKey, Stamp>,
     deleted_in_order: VecDeque<RecordKey>,
     epoch: u32,
+    walk: Option<Walk>,
 }
 
 impl ReplicaSet {
@@ -62,15 +64,26 @@ impl ReplicaSet {
         match &change.op {
             Op::Put(value) => {
                 self.forget_tombstone(&change.key);
-                let stored = Stored { stamp: change.stamp, deadline: change.deadline, value: value.clone() };
-                self.records.insert(change.key, stored);
+                // A slice would keep the whole batch in memory for as long as the record lives.
+                let value = Bytes::copy_from_slice(value);
+                let stored = Stored { stamp: change.stamp, deadline: change.deadline, value };
+                let old = self.records.insert(change.key, stored);
+                self.changed(change.key, old);
             }
             Op::Delete => {
-                self.records.remove(&change.key);
+                let old = self.records.remove(&change.key);
+                self.changed(change.key, old);
                 self.bury(change.key, change.stamp);
             }
         }
         Applied::Applied
+    }
+
+    /// Applies every change of a batch.
+    pub fn apply_all(&mut self, batch: &Batch) {
+        for change in batch.changes() {
+            self.apply(&change);
+        }
     }
 
     /// The record under this key.
@@ -102,9 +115,34 @@ impl ReplicaSet {
         })
     }
 
+    /// Begins to walk over all records as they are now. A walk that was under way ends.
+    pub fn begin_walk(&mut self) {
+        self.walk = Some(Walk::default());
+    }
+
+    /// The next records of the walk, about so many bytes of them; `None` at its end. Whoever applies all of them to an empty set
+    /// has the set as it was when the walk began. Records keep their stamps, so a set that is past their epoch refuses
+    /// them: begin the epoch afterwards.
+    pub fn walk_on(&mut self, bytes: usize) -> Option<Batch> {
+        let some = self.walk.as_mut().and_then(|walk| walk.go_on(&self.records, bytes));
+        if some.is_none() {
+            self.walk = None;
+        }
+        some
+    }
+
     /// Drops the records whose deadline has come.
     pub fn expire(&mut self, now_unix_ms: u64) {
-        self.records.retain(|_, stored| !stored.deadline.is_some_and(|at| at.is_past(now_unix_ms)));
+        let over = |stored: &Stored| stored.deadline.is_some_and(|at| at.is_past(now_unix_ms));
+        for (key, old) in self.records.extract_if(.., |_, stored| over(stored)) {
+            self.walk.iter_mut().for_each(|walk| walk.changed(key, Some(old.clone())));
+        }
+    }
+
+    fn changed(&mut self, key: RecordKey, old: Option<Stored>) {
+        if let Some(walk) = &mut self.walk {
+            walk.changed(key, old);
+        }
     }
 
     fn latest_stamp(&self, key: &RecordKey) -> Option<Stamp> {

@@ -30,12 +30,21 @@ impl<V: Record> Replicated<V> {
     /// unreadable.
     #[must_use]
     pub fn restore(change: &Change) -> Option<Self> {
+        Self::restore_as(change, |_| ())
+    }
+
+    /// The same of a value of which `adjust` finds again what means something in this process only. That is not logged:
+    /// whoever takes the value up once more does the same.
+    #[must_use]
+    pub fn restore_as(change: &Change, adjust: impl FnOnce(&mut V)) -> Option<Self> {
         if change.key.kind != V::KIND {
             return None;
         }
         let Op::Put(bytes) = &change.op else { return None };
         let Stamp { epoch, version, owner } = change.stamp;
-        Some(Self { value: V::decode(bytes)?, id: change.key.id, version, epoch, owner })
+        let mut value = V::decode(bytes)?;
+        adjust(&mut value);
+        Some(Self { value, id: change.key.id, version, epoch, owner })
     }
 
     /// Changes the value and logs the change.
@@ -45,6 +54,12 @@ impl<V: Record> Replicated<V> {
         Stamp { epoch: self.epoch, version: self.version, owner: self.owner } = stamp;
         log.put(self.id, stamp, &self.value);
         answer
+    }
+
+    /// Lets go of something that takes room in this process and that the record may go on holding until its next change.
+    /// Only for what does no harm should it come back.
+    pub fn let_go(&mut self, forget: impl FnOnce(&mut V)) {
+        forget(&mut self.value);
     }
 
     /// Ends the value and logs its end.

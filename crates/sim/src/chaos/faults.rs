@@ -15,6 +15,9 @@ impl Chaos {
         self.faults += 1;
         let lasts = self.dice.between(secs(1), secs(25));
         let site = if self.dice.chance(500) { A } else { B };
+        if self.plan.pairs && self.dice.chance(400) {
+            return self.fail_over(lasts);
+        }
         match self.dice.below(21) {
             0 | 1 => self.storm(lasts),
             2 => self.cut_link(lasts),
@@ -25,7 +28,8 @@ impl Chaos {
             7 => {
                 let how = refusal(&mut self.dice);
                 self.sim.crash(site, how);
-                self.sim.at(lasts, move |sim| sim.restart(site));
+                let remembers = self.plan.pairs && self.dice.chance(600);
+                self.sim.at(lasts, move |sim| if remembers { sim.recover(site) } else { sim.restart(site) });
             }
             8 => {
                 self.sim.freeze(site);
@@ -34,7 +38,7 @@ impl Chaos {
             9 => self.slow_committer(site, lasts),
             10 => {
                 if let Some(site) = self.sim.site_mut(site) {
-                    site.dies_at_store = site.node.is_some();
+                    site.dies_at_store = site.node().is_some();
                 }
                 self.sim.at(lasts, move |sim| sim.restart(site));
             }

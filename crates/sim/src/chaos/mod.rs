@@ -1,5 +1,6 @@
 //! Random calls and random faults, then peace, then a look for what is left.
 
+mod failover;
 mod faults;
 mod floor;
 mod manners;
@@ -106,6 +107,7 @@ impl Chaos {
         let mut setup = setup(&mut dice, plan.floor);
         setup.failure_signals = plan.signals.unwrap_or_default();
         setup.broken = plan.broken;
+        setup.pairs = [A].into_iter().filter(|_| plan.pairs).collect();
         if plan.broken == Some(Invariant::NothingStuck) {
             // A server that is deaf to hang-ups would still learn by its session timers that a call is over.
             setup.session_interval = secs(86_400);
@@ -116,6 +118,9 @@ impl Chaos {
         }
         sim.net.weather = Weather { jitter: dice.between(ms(0), ms(20)), ..Weather::default() };
         skew_clocks(&mut sim, &mut dice);
+        if plan.pairs {
+            sim.pair_mut(A).patience = failover::PATIENCE;
+        }
         let mut chaos = Self {
             sim,
             dice,
@@ -342,6 +347,9 @@ impl Chaos {
         self.sim.note("peace");
         self.sim.heal();
         self.sim.net.weather = Weather::default();
+        if self.plan.pairs {
+            self.sim.mend_pair(A);
+        }
         for site in [A, B] {
             self.sim.thaw(site);
             self.sim.restart(site);

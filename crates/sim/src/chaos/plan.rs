@@ -18,6 +18,8 @@ pub struct Plan {
     pub lasts: Duration,
     /// With agents, desktops and queues.
     pub floor: bool,
+    /// The first site is a pair.
+    pub pairs: bool,
     /// The sites hear anything at all of each other's administration interface, and watch that much of what is seen beside
     /// the peer trunk. It changes nothing, so no command asks for it.
     pub signals: Option<FailureSignals>,
@@ -34,7 +36,16 @@ impl Plan {
     /// All that a seed brings, for a simulated minute.
     #[must_use]
     pub fn new(seed: u64, floor: bool) -> Self {
-        Self { seed, lasts: secs(60), floor, signals: None, acts: Only::All, cast: Only::All, broken: None }
+        Self {
+            seed,
+            lasts: secs(60),
+            floor,
+            pairs: false,
+            signals: None,
+            acts: Only::All,
+            cast: Only::All,
+            broken: None,
+        }
     }
 }
 
@@ -44,6 +55,9 @@ impl fmt::Display for Plan {
         write!(f, "cargo run --release -p tandem-sim -- --seed {}", self.seed)?;
         if self.floor {
             f.write_str(" --floor")?;
+        }
+        if self.pairs {
+            f.write_str(" --pairs")?;
         }
         if self.lasts != secs(60) {
             write!(f, " --minutes {}", self.lasts.as_secs_f64() / 60.0)?;

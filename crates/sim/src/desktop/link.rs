@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tandem_cti::{Malformed, Role, Unreadable};
+use tandem_cti::{EventName, Malformed, Resumed, Role, Unreadable};
 use tandem_switch::Input;
 use tandem_switch::cti::{CtiInput, LinkId, Outgoing};
 
@@ -46,7 +46,7 @@ impl Sim {
         let Some(desk) = self.desks.get(id.0).filter(|desk| desk.link.is_none()) else { return };
         let site = desk.site;
         let reachable = !self.net.is_cut(desk.addr, site.addr().ip())
-            && self.sites.get(site.0).is_some_and(|site| site.node.is_some());
+            && self.sites.get(site.0).is_some_and(|site| site.node().is_some());
         if !reachable {
             self.note(&format!("{} cannot reach {}", self.desk_name(id), site.name()));
             return self.reconnect_later(id);
@@ -126,7 +126,11 @@ impl Sim {
             at.cti_inbox.push_back(input);
             return;
         }
-        if at.node.is_none() {
+        if at.node().is_none() {
+            // A pair's server that rests for lack of a lease hears of it when it goes on.
+            if at.speaks {
+                at.cti_inbox.push_back(input);
+            }
             return;
         }
         if let Some(at) = self.sites.get_mut(site.0) {
@@ -140,6 +144,9 @@ impl Sim {
         let (now, latency) = (self.now(), self.net.weather.latency);
         if outgoing.link.0 == OVERHEARING {
             let wall = self.sites.get(site.0).map_or(0, |at| at.clock(now).unix_ms);
+            if !self.still_overhears(site, &outgoing) {
+                return;
+            }
             return self.oracles.floor(site).hears(&outgoing.event, wall, now);
         }
         let id = outgoing.link;
@@ -217,6 +224,33 @@ impl Sim {
         self.oracles.floor(site).forget();
     }
 
+    /// Connections to a server of a pair that does not serve any more break: all of them, or those that are not to the
+    /// server that has just begun to serve.
+    pub(crate) fn old_links_break(&mut self, site: SiteId, all: bool) {
+        let incarnation = self.sites.get(site.0).map_or(0, |at| at.incarnation);
+        let old = |link: &&Link| link.site == site && link.up && (all || link.incarnation < incarnation);
+        let ids: Vec<LinkId> =
+            self.links.links.iter().filter(|(_, link)| old(link)).map(|(id, _)| *id).collect();
+        ids.into_iter().for_each(|id| self.breaks(id, Refusal::Refused, false));
+    }
+
+    /// The oracles' own client follows its stream over a pair's servers, until it misses something.
+    fn still_overhears(&mut self, site: SiteId, outgoing: &Outgoing) -> bool {
+        let Some(at) = self.sites.get_mut(site.0).filter(|at| at.pair.is_some()) else { return true };
+        let event = &outgoing.event;
+        if event.event == EventName::LinkConnected {
+            let missed = event.resumed == Some(Resumed::Gap);
+            at.overhears = event.session.clone().map(|session| (session, outgoing.sequence));
+            if missed && !std::mem::replace(&mut at.is_deaf, true) {
+                self.note("the oracles' client has missed something");
+                self.oracles.floor(site).forget();
+            }
+        } else if let Some((_, last)) = at.overhears.as_mut().filter(|_| outgoing.sequence != 0) {
+            *last = outgoing.sequence;
+        }
+        self.sites.get(site.0).is_some_and(|at| !at.is_deaf)
+    }
+
     /// A desktop's process dies, and its connection with it.
     pub fn crash_desktop(&mut self, id: DeskId) {
         self.break_link(id, Refusal::Refused);
@@ -232,7 +266,9 @@ impl Sim {
             return;
         }
         let link = LinkId(OVERHEARING);
-        let Some(at) = self.sites.get_mut(site.0) else { return };
+        let Some(at) = self.sites.get_mut(site.0).filter(|at| at.node().is_some()) else { return };
+        let resume = at.overhears.as_ref().map(|(session, last)| (session.as_str().into(), *last));
+        let goes_on = resume.is_some();
         let directory = at.directory.clone();
         let extensions = directory.extensions().iter().map(|extension| extension.number.to_string());
         let floor = directory.floor();
@@ -240,8 +276,11 @@ impl Sim {
         let points = floor.routing_points.iter().map(|point| point.number.to_string());
         let (person, application) = ("sue".into(), "oracle".into());
         let role = Role::Supervisor;
-        let open = CtiInput::Open { link, person, role, application, resume: None, reference_id: None };
+        let open = CtiInput::Open { link, person, role, application, resume, reference_id: None };
         at.handle(Input::Cti(open), now);
+        if goes_on {
+            return self.drain(site);
+        }
         for dn in extensions.chain(queues).chain(points) {
             let json =
                 format!(r#"{{"request":"TRegisterAddress","ThisDN":"{dn}","RegisterMode":"Monitor"}}"#);

@@ -59,6 +59,8 @@ pub struct Desktop {
     nonsense: BTreeSet<u32>,
     answers: BTreeMap<u32, (u64, EventName)>,
     repeated: BTreeSet<u32>,
+    /// Numbers of events that it was told it has missed.
+    missed: Vec<std::ops::RangeInclusive<u64>>,
     next_reference: u32,
 }
 
@@ -82,6 +84,7 @@ impl Desktop {
             nonsense: BTreeSet::new(),
             answers: BTreeMap::new(),
             repeated: BTreeSet::new(),
+            missed: Vec::new(),
             next_reference: 1,
         }
     }
@@ -116,6 +119,7 @@ impl Desktop {
         (self.session, self.last) = (None, 0);
         self.calls.clear();
         self.answers.clear();
+        self.missed.clear();
     }
 
     /// An event arrives.
@@ -139,7 +143,10 @@ impl Desktop {
         let known = self.session.is_some();
         match event.resumed {
             Some(Resumed::Continued) if known && sequence == self.last => {}
-            Some(Resumed::Gap) if known && sequence >= self.last => self.last = sequence,
+            Some(Resumed::Gap) if known && sequence >= self.last => {
+                self.missed.push(self.last + 1..=sequence);
+                self.last = sequence;
+            }
             Some(Resumed::New) | None if sequence == 0 => {
                 self.forget();
                 self.session = event.session.clone();
@@ -162,10 +169,14 @@ impl Desktop {
             }
             return;
         }
-        // The answer to a repeated request comes again as it was.
+        // The answer to a repeated request comes again as it was, or for the first time if it was missed.
         let again = reference.filter(|reference| self.repeated.contains(reference));
-        let first = again.and_then(|reference| self.answers.get(&reference));
-        if first != Some(&(sequence, name)) {
+        let first = again.and_then(|reference| self.answers.get(&reference)).copied();
+        let is_missed = first.is_none() && self.missed.iter().any(|missed| missed.contains(&sequence));
+        if let Some(reference) = again.filter(|_| is_missed) {
+            return self.answered(reference, (sequence, name));
+        }
+        if first != Some((sequence, name)) {
             self.faults.push(format!(
                 "{} hears {} as number {sequence} after {}",
                 self.person,

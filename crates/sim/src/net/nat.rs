@@ -43,6 +43,11 @@ impl Nat {
         self.inside.contains(&host)
     }
 
+    /// It forgets every mapping, as one that was started anew.
+    pub fn forget(&mut self) {
+        self.mappings.clear();
+    }
+
     /// The source that the outside sees.
     pub fn outwards(&mut self, inside: SocketAddr, to: SocketAddr, now: At) -> SocketAddr {
         let lifetime = self.lifetime;

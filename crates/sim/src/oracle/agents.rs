@@ -157,6 +157,7 @@ impl Agents {
                 self.blind.remove(&*told.dn);
                 Op::InService { dn: dn(), yes: *yes }
             }
+            What::Suspended { yes } => Op::Suspended { dn: dn(), yes: *yes },
             What::ClientGone { client } => Op::ClientGone { client: *client },
             What::Unregistered { client } => Op::Unregistered { dn: dn(), client: *client },
             What::Timeout => Op::Pass { ms: 0 },

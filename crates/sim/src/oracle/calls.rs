@@ -33,6 +33,8 @@ pub struct Calls {
     redirected: BTreeMap<Mark, BTreeSet<String>>,
     /// Redirected calls that came back without the marker that the 302 gave them: the other server cannot know.
     unmarked: BTreeSet<Mark>,
+    /// INVITEs to phones and gateways, by branch.
+    offered: BTreeSet<String>,
     /// Max-Forwards with which a mark arrived, by site.
     arrived: BTreeMap<(SiteId, Mark), u32>,
 }
@@ -112,7 +114,7 @@ impl Calls {
         if is_peer(to) {
             self.forwarded(site, mark, text, found);
         } else {
-            self.rings_locally(site, mark, found);
+            self.rings_locally(site, mark, text, found);
         }
     }
 
@@ -128,7 +130,11 @@ impl Calls {
 
     /// A forward that was cancelled, or of which nothing was ever heard, may still be alive at the other end: lost
     /// messages cause that, and Timer B bounds it.
-    fn rings_locally(&mut self, site: SiteId, mark: Mark, found: &mut Found) {
+    fn rings_locally(&mut self, site: SiteId, mark: Mark, text: &Text, found: &mut Found) {
+        if !self.offered.insert(text.branch().to_owned()) {
+            // Repeated because nothing was heard of it: it rang, if at all, before the forward.
+            return;
+        }
         let alive = self.forwards.values().find(|forward| forward.site == site && forward.mark == mark);
         match alive {
             None => {}

@@ -29,10 +29,12 @@ pub enum Invariant {
     ClientsHearAll,
     /// A server whose timer is due does something about it.
     NoBusyLoop,
+    /// Of a pair nobody speaks without a lease, nor after the other has spoken in a later epoch.
+    OneServerSpeaks,
 }
 
 impl Invariant {
-    /// All of them.
+    /// Those that a simulated server can be made not to keep ([`crate::broken`]).
     pub const ALL: [Self; 13] = [
         Self::NoForwardingLoop,
         Self::NoRingBesideForward,
@@ -66,6 +68,7 @@ impl Invariant {
             Self::AgentsAsModelled => "agents-as-modelled",
             Self::ClientsHearAll => "clients-hear-all",
             Self::NoBusyLoop => "no-busy-loop",
+            Self::OneServerSpeaks => "one-server-speaks",
         }
     }
 }

@@ -59,7 +59,11 @@ struct Watch {
     addr: SocketAddr,
     client: ClientSide,
     server: ServerSide,
+    /// What was known of the process before, which died.
+    before: Option<(ClientSide, ServerSide)>,
     stored: Stored,
+    /// A pair: what it stores goes to its members.
+    is_pair: bool,
     records: Records,
     floor: Floor,
 }
@@ -76,7 +80,9 @@ impl Oracles {
             addr: id.addr(),
             client: ClientSide::default(),
             server: ServerSide::default(),
+            before: None,
             stored: Stored::default(),
+            is_pair: setup.pairs.contains(&id),
             records: Records::default(),
             floor: Floor::new(owners.clone()),
         });
@@ -149,7 +155,9 @@ impl Oracles {
         shape::check(text, &wire.bytes, watch.addr, &mut sip);
         if text.code().is_some() {
             watch.server.response_sent(text, wire, to, &mut sip);
-            watch.stored.response_sent(text, &mut stored);
+            if !watch.is_pair {
+                watch.stored.response_sent(text, &mut stored);
+            }
             self.calls.response_sent(text, &mut calls);
         } else {
             watch.client.request_sent(text, wire, to, held, now, &mut sip);
@@ -198,13 +206,24 @@ impl Oracles {
     /// A server died, or was stopped: it owes nobody anything any more.
     pub fn forget(&mut self, site: SiteId) {
         if let Some(watch) = self.sites.get_mut(site.0) {
-            watch.client = ClientSide::default();
-            watch.server = ServerSide::default();
+            let (client, server) = (&mut watch.client, &mut watch.server);
+            watch.before = Some((std::mem::take(client), std::mem::take(server)));
             watch.stored = Stored::default();
             watch.records = Records::default();
             self.bystanders.failed(watch.addr, "a server in its path died");
         }
         self.calls.forget(site);
+    }
+
+    /// A server that died goes on in another process: it speaks in dialogs and of requests that the one before knew.
+    pub fn goes_on(&mut self, site: SiteId) {
+        if let Some(watch) = self.sites.get_mut(site.0)
+            && let Some((mut client, mut server)) = watch.before.take()
+        {
+            client.outlive();
+            server.outlive();
+            (watch.client, watch.server) = (client, server);
+        }
     }
 
     /// A server was stopped and goes on: what it owed meanwhile it may pay late.

@@ -146,6 +146,16 @@ impl ServerSide {
     }
 }
 
+impl ServerSide {
+    /// Another process goes on: it may answer what the one before has answered, and otherwise; it owes nothing.
+    pub fn outlive(&mut self) {
+        self.excuse();
+        for transaction in self.transactions.values_mut() {
+            transaction.finished = None;
+        }
+    }
+}
+
 fn check_to(request: &Text, response: &Text, code: u16, found: &mut Vec<String>) {
     let (asked, said) = (request.get("To").unwrap_or_default(), response.get("To").unwrap_or_default());
     if !said.starts_with(asked) {

@@ -144,7 +144,7 @@ impl<U: Copy> Endpoint<U> {
             }
             Meaning::Stray => {
                 self.counters.stray += 1;
-                Received::Stray { message }
+                Received::Stray { flow, message }
             }
         }
     }

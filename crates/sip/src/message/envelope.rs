@@ -77,20 +77,35 @@ impl<'a> Envelope<'a> {
             return Err(fault);
         }
         let found = Found::collect(message)?;
-        let via = required(found.via, HeaderName::Via)?;
-        let via = in_header(HeaderName::Via, Via::parse(lexer::trim(lexer::split_element(via).0)))?;
+        let element = lexer::trim(lexer::split_element(required(found.via, HeaderName::Via)?).0);
+        let via = in_header(HeaderName::Via, Via::parse(element))?;
         sole(&via.params, b"branch", HeaderName::Via)?;
         let (from, from_tag) = address(found.from, HeaderName::From)?;
         let (to, to_tag) = address(found.to, HeaderName::To)?;
         let call_id = call_id(required(found.call_id, HeaderName::CallId)?)?;
         let cseq = in_header(HeaderName::CSeq, CSeq::parse(required(found.cseq, HeaderName::CSeq)?))?;
-        if let Start::Request { token, .. } = message.start
-            && message.slice(token) != cseq.method_token
-        {
-            return Err(HeaderFault::new(HeaderName::CSeq, ParseErrorKind::CSeqMethod));
+        if let Start::Request { token, .. } = message.start {
+            if message.slice(token) != cseq.method_token {
+                return Err(HeaderFault::new(HeaderName::CSeq, ParseErrorKind::CSeqMethod));
+            }
+            if element.len() > limits::MAX_REQUEST_VIA {
+                return Err(HeaderFault::new(HeaderName::Via, ParseErrorKind::TooLong));
+            }
+            leaves_room(&via.params, HeaderName::Via)?;
+            leaves_room(&to.params, HeaderName::To)?;
         }
         let max_forwards = found.max_forwards.map(max_forwards).transpose()?;
         Ok(Self { via, from, from_tag, to, to_tag, call_id, cseq, max_forwards })
+    }
+}
+
+/// An answer adds parameters to this header of the request, and is to be readable as well.
+fn leaves_room(params: &Params<'_>, name: HeaderName) -> Result<(), HeaderFault> {
+    let room = limits::MAX_PARAMS - limits::ANSWER_PARAMS;
+    // Each takes two bytes at least: nearly always they need not be counted.
+    match params.raw().len() > 2 * room && params.iter().count() > room {
+        true => Err(HeaderFault::new(name, ParseErrorKind::TooManyParams)),
+        false => Ok(()),
     }
 }
 

@@ -74,6 +74,9 @@ pub enum What {
     InService {
         yes: bool,
     },
+    Suspended {
+        yes: bool,
+    },
     ClientGone {
         client: u64,
     },

@@ -19,6 +19,7 @@ mod state;
 mod word;
 mod work;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tandem_cti::{ErrorCode, KvList, Refusal, WorkMode};
@@ -34,7 +35,7 @@ use crate::directory::floor::{NoAnswerAction, OnUnregister, StrictId, WrapUp};
 use crate::limits::{MAX_AGENT_TIMERS_AT_ONCE, MAX_AGENTS, MAX_QUEUES_OF_AGENT};
 use crate::time::{Deadline, Now};
 use heard::What;
-use seats::Seats;
+use seats::{Seat, Seats};
 use state::{Call, Turn};
 
 /// What a change of an agent may look at and write to.
@@ -62,6 +63,7 @@ impl Agents {
     /// next change of state on, and queues that are gone are forgotten.
     pub fn adopt(&mut self, desk: &mut Desk<'_>) {
         self.hear(desk, "", || What::Adopted);
+        self.seats.suspended.retain(|dn| desk.directory.find(dn.as_bytes()).is_some());
         for dn in self.seats.occupied() {
             let directory = desk.directory;
             let stays = self.seats.turn(desk, &dn, |turn| {
@@ -383,6 +385,21 @@ impl Agents {
         }
     }
 
+    /// The phone of the DN is suspected to be gone, or is known to be there: while it is suspected, no queue offers the
+    /// agent a call. He is still logged in and Ready, for the DN is in service until its registration ends.
+    pub fn dn_suspended(&mut self, desk: &mut Desk<'_>, dn: &Arc<str>, suspended: bool) {
+        if self.seats.suspended.contains(dn) == suspended {
+            return;
+        }
+        self.hear(desk, dn, || What::Suspended { yes: suspended });
+        if suspended {
+            self.seats.suspended.insert(Arc::clone(dn));
+        } else {
+            self.seats.suspended.remove(dn);
+        }
+        self.seats.turn(desk, dn, |_| ());
+    }
+
     /// The client is gone (`logout-on-disconnect`, `agent-logout-on-unreg`).
     pub fn client_gone(&mut self, desk: &mut Desk<'_>, client: u64) {
         self.hear(desk, "", || What::ClientGone { client });
@@ -409,6 +426,11 @@ impl Agents {
         }
     }
 
+    /// DN of a stored agent; `None` if the record is none.
+    pub(crate) fn dn_in(change: &Change) -> Option<Arc<str>> {
+        Replicated::<Agent>::restore(change).map(|agent| Arc::clone(&agent.dn))
+    }
+
     /// Takes up a stored agent after a restart or a takeover; false if the record is no agent. One whose DN is no
     /// more, or taken, is deleted. Tell the calls that survived by [`call_began`](Self::call_began) and
     /// [`call_established`](Self::call_established), before or after.
@@ -426,10 +448,30 @@ impl Agents {
         true
     }
 
+    /// Takes back what it has told and nobody has heard yet.
+    pub(crate) fn withhold(&mut self) -> VecDeque<AgentNews> {
+        std::mem::take(&mut self.seats.news)
+    }
+
+    /// Tells after all what it took back: who is available still.
+    pub(crate) fn tell_available(&mut self, withheld: VecDeque<AgentNews>) {
+        let seats = &mut self.seats;
+        let still = |news: &AgentNews| match news {
+            AgentNews::Available { dn } => seats.by_dn.get(dn).is_some_and(Seat::is_available),
+            AgentNews::LoggedIn(_)
+            | AgentNews::Ready(_)
+            | AgentNews::NotReady(_)
+            | AgentNews::LoggedOut(_)
+            | AgentNews::Unavailable { .. } => true,
+        };
+        let news: Vec<AgentNews> = withheld.into_iter().filter(still).collect();
+        seats.news.extend(news);
+    }
+
     /// The agent at a DN.
     #[must_use]
     pub fn at(&self, dn: &str) -> Option<View> {
-        self.seats.by_dn.get(dn)?.view()
+        Some(self.shown(self.seats.by_dn.get(dn)?.view()?))
     }
 
     /// Whether an agent is logged in at the DN.
@@ -455,10 +497,19 @@ impl Agents {
         self.seats.by_dn.values().map(|seat| seat.calls.len()).sum()
     }
 
+    /// Agents logged in.
+    pub(crate) fn len(&self) -> usize {
+        self.seats.agents()
+    }
+
     /// Every agent, by DN.
     #[must_use]
     pub fn list(&self) -> Vec<View> {
-        self.seats.by_dn.values().filter_map(seats::Seat::view).collect()
+        self.seats.by_dn.values().filter_map(Seat::view).map(|view| self.shown(view)).collect()
+    }
+
+    fn shown(&self, view: View) -> View {
+        View { suspended: self.seats.suspended.contains(&view.dn), ..view }
     }
 
     /// Runs what is due; at most [`MAX_AGENT_TIMERS_AT_ONCE`] agents, and [`poll_timeout`](Self::poll_timeout) stays in

@@ -56,29 +56,27 @@ impl Record for Agent {
         out.u64(self.call_over_unix_ms);
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut fields = Reader::new(bytes);
+    fn read(fields: &mut Reader<'_>) -> Option<Self> {
         let agent = Self {
             dn: fields.str()?.into(),
             agent_id: fields.str()?.into(),
             configured: fields.bool()?,
             client: fields.u64()?,
-            queues: queues(&mut fields)?,
+            queues: queues(fields)?,
             login_unix_ms: fields.u64()?,
-            manner: mode(&mut fields)?,
+            manner: mode(fields)?,
             wrap_up: fields.option(wrap_up)?,
-            stance: Stance { ready: fields.bool()?, mode: mode(&mut fields)?, reasons: list(&mut fields)? },
+            stance: Stance { ready: fields.bool()?, mode: mode(fields)?, reasons: list(fields)? },
             pause: fields.option(pause)?,
             guard_until: fields.option(Reader::deadline)?,
-            owed: wrap_up(&mut fields)?,
+            owed: wrap_up(fields)?,
             asked: fields
                 .option(|fields| Some(Asked { wrap_up: fields.option(wrap_up)?, reasons: list(fields)? }))?,
-            told: (fields.bool()?, mode(&mut fields)?),
+            told: (fields.bool()?, mode(fields)?),
             since_unix_ms: fields.u64()?,
             idle_since_unix_ms: fields.u64()?,
             call_over_unix_ms: fields.u64()?,
         };
-        fields.end()?;
         Some(agent)
     }
 }

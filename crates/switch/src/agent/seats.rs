@@ -39,6 +39,8 @@ pub(super) struct Seats {
     by_agent_id: BTreeMap<Arc<str>, Arc<str>>,
     by_client: BTreeSet<(u64, Arc<str>)>,
     timers: BTreeSet<(Deadline, Arc<str>)>,
+    /// DNs, with an agent or without, whose phone is registered and is suspected to be gone.
+    pub suspended: BTreeSet<Arc<str>>,
     pub news: VecDeque<AgentNews>,
 }
 
@@ -125,6 +127,7 @@ impl Seats {
             agent: &mut agent,
             offer: &mut seated.offer,
             in_service: &mut seated.in_service,
+            suspended: self.suspended.contains(dn),
             calls,
             options: &options,
             now_ms,
@@ -166,6 +169,11 @@ impl Seats {
 }
 
 impl Seat {
+    /// Whether its agent may be offered calls.
+    pub fn is_available(&self) -> bool {
+        self.seated.as_deref().is_some_and(|seated| seated.available)
+    }
+
     /// Its agent as others see him.
     pub fn view(&self) -> Option<View> {
         let seated = self.seated.as_deref()?;
@@ -183,6 +191,7 @@ impl Seat {
             calls: self.calls.len(),
             available: seated.available,
             in_service: seated.in_service,
+            suspended: false,
             idle_since_unix_ms: agent.idle_since_unix_ms,
         })
     }

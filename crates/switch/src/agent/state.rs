@@ -178,6 +178,8 @@ pub(super) struct Turn<'a> {
     pub agent: &'a mut Agent,
     pub offer: &'a mut Option<u64>,
     pub in_service: &'a mut bool,
+    /// His phone is suspected to be gone.
+    pub suspended: bool,
     pub calls: &'a [Call],
     pub options: &'a InForce,
     pub now_ms: u64,

@@ -134,6 +134,8 @@ pub struct View {
     pub available: bool,
     /// Whether his phone is in service here.
     pub in_service: bool,
+    /// The phone is registered and suspected to be gone: it is offered no calls of queues.
+    pub suspended: bool,
     /// The later of becoming Ready and of the end of his last call, ms since the Unix epoch: the order of agents in a
     /// queue. An offer that came to nothing for no fault of his does not change it.
     pub idle_since_unix_ms: u64,

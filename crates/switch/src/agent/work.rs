@@ -230,6 +230,7 @@ impl Turn<'_> {
             && self.calls.is_empty()
             && self.offer.is_none()
             && *self.in_service
+            && !self.suspended
     }
 }
 

@@ -7,10 +7,11 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use tandem_sip::{Flow, Message, Method, Origin, Received, Sdp, Transmit};
 
+use super::music::Music;
 use super::order::{AnchorId, AnchorOrder, End, Part, Profile, Speaks};
 use super::roles::Roles;
 use super::text;
-use super::{Lives, Next, Ready, Unbridged};
+use super::{Lives, Next, Ready, Taker, Unbridged};
 use crate::arena::Key;
 use crate::call::description;
 use crate::ids::Tag;
@@ -43,6 +44,7 @@ pub(super) struct Anchor {
     versions: [u64; 2],
     /// The latest description of the far end, and of the near one, with what the other end was told.
     latest: [Option<Known>; 2],
+    pub(super) music: Music,
 }
 
 /// A question that is out; it is about the first message that waits.
@@ -68,6 +70,8 @@ struct Known {
 pub(super) enum Held {
     /// The INVITE that opened the call.
     Caller(Message),
+    /// The INVITE by which a device takes part in a call that is there.
+    Taker(Box<Taker>),
     /// From the device.
     In(Received<Use>),
     /// To the device.
@@ -106,7 +110,7 @@ fn replaced(received: Received<Use>, new: Message) -> Received<Use> {
 impl Held {
     fn from(&self) -> End {
         match self {
-            Self::Caller(_) | Self::In(_) => End::Far,
+            Self::Caller(_) | Self::Taker(_) | Self::In(_) => End::Far,
             Self::Out(..) => End::Near,
         }
     }
@@ -114,6 +118,7 @@ impl Held {
     pub(super) fn message(&self) -> Option<&Message> {
         match self {
             Self::Caller(message) | Self::Out(_, message) => Some(message),
+            Self::Taker(taker) => Some(&taker.message),
             Self::In(received) => message_of(received),
         }
     }
@@ -145,6 +150,7 @@ impl Anchor {
             session: id.0 + 1,
             versions: [0; 2],
             latest: [None, None],
+            music: Music::default(),
         }
     }
 
@@ -165,7 +171,8 @@ impl Anchor {
         let known = if from == End::Far { far } else { near };
         match known {
             Some(known) if known.part == part && *known.sdp == *message.body() => {
-                Step::Told(known.told.clone())
+                let told = known.told.clone();
+                Step::Told(self.shown(from, part, &told))
             }
             // A leg that is over asks for nothing more.
             Some(_) | None if self.ended.is_some() => Step::Pass,
@@ -190,14 +197,12 @@ impl Anchor {
                     self.turn += 1;
                     let (id, turn, from) = (self.id, self.turn, held.from());
                     let profile = self.profile.clone();
-                    orders.push_back(AnchorOrder::Describe {
-                        id,
-                        turn,
-                        from,
-                        part,
-                        sdp: sdp.clone(),
-                        profile,
-                    });
+                    let [far, _] = &self.latest;
+                    let told = match from {
+                        End::Far => sdp.clone(),
+                        End::Near => self.music.to_device(part, &sdp, far.as_ref().map(|far| &*far.sdp)),
+                    };
+                    orders.push_back(AnchorOrder::Describe { id, turn, from, part, sdp: told, profile });
                     self.asked = Some(Asked { turn, until, from, part, sdp });
                     self.waiting.push_front(held);
                 }
@@ -219,18 +224,36 @@ impl Anchor {
         let [to_near, to_far] = &mut self.versions;
         let version = if asked.from == End::Far { to_near } else { to_far };
         *version += 1;
-        let told = Bytes::from(parsed.with_origin(&Origin { id: self.session, version: *version, address }));
+        let origin = Origin { id: self.session, version: *version, address };
+        let told = Bytes::from(parsed.with_origin(&origin));
+        if asked.from == End::Near {
+            self.music.described(&asked.sdp);
+        }
+        let shown = self.shown(asked.from, asked.part, &told);
         let Some(held) = self.waiting.pop_front() else { return Ok(None) };
-        let ready = self.passed(held, Some(&told));
+        let ready = self.passed(held, Some(&shown));
         let known = Some(Known { part: asked.part, sdp: asked.sdp, told });
         let [far, near] = &mut self.latest;
         *(if asked.from == End::Far { far } else { near }) = known;
         Ok(ready)
     }
 
+    /// What the other end sees of a description, with which an answer is agreed on.
+    fn shown(&mut self, from: End, part: Part, told: &Bytes) -> Bytes {
+        let shown = match from {
+            End::Far => self.music.of_device(part, told.clone()),
+            End::Near => told.clone(),
+        };
+        if part == Part::Answer {
+            self.music.agreed();
+        }
+        shown
+    }
+
     /// The session at the media server is gone: whatever was described is to be described anew.
     pub(super) fn forget(&mut self) {
         self.latest = [None, None];
+        self.music.stopped();
     }
 
     fn passed(&mut self, held: Held, sdp: Option<&[u8]>) -> Option<Next> {
@@ -244,6 +267,7 @@ impl Anchor {
         }
         Some(match held {
             Held::Caller(_) => Next::Ready(Ready::Caller(self.call, Ok(new))),
+            Held::Taker(taker) => Next::Ready(Ready::Taker(Box::new(Taker { message: new, ..*taker }))),
             Held::In(received) => Next::Ready(Ready::In(replaced(received, new))),
             Held::Out(transmit, _) => {
                 Next::Out(Transmit { flow: transmit.flow, payload: new.bytes().clone() })
@@ -266,6 +290,10 @@ impl Anchor {
             Held::Caller(_) => {
                 self.direct = true;
                 [Some(Next::Ready(Ready::Caller(self.call, Err(why)))), None]
+            }
+            Held::Taker(taker) => {
+                let Taker { txn, flow, message, .. } = *taker;
+                Self::failed_in(Received::Request { txn, flow, message }, None, why)
             }
             Held::In(received) => Self::failed_in(received, hang_up, why),
             Held::Out(Transmit { flow, .. }, message) => self.failed_out(flow, &message, hang_up, why),

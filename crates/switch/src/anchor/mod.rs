@@ -11,10 +11,12 @@
 //! |---|---|
 //! | `order` | what is asked of the media server |
 //! | `leg` | one leg, and the messages of it that wait |
+//! | `music` | what a device hears that is put on hold |
 //! | `roles` | offer or answer |
 //! | `text` | messages and descriptions, rewritten |
 
 mod leg;
+mod music;
 mod order;
 mod profile;
 mod roles;
@@ -25,7 +27,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use smallvec::SmallVec;
-use tandem_sip::{Envelope, Flow, Message, Received, Transmit};
+use tandem_sip::{Envelope, Flow, Message, Received, Transmit, TxnId};
 
 use self::leg::{Anchor, Held, message_of};
 pub use order::{AnchorId, AnchorNews, AnchorOrder, End, Part, Profile, Speaks};
@@ -34,7 +36,7 @@ pub use profile::{MediaChoice, MediaOption};
 use crate::arena::Key;
 use crate::ids::Tag;
 use crate::limits::{ANCHOR_LINGER, ANCHOR_PATIENCE, ANCHOR_SWEEP_EVERY, MAX_ANCHOR_WAITING, MAX_ANCHORS};
-use crate::rooms::Use;
+use crate::rooms::{Device, Use};
 use crate::time::Now;
 
 /// Why the media of a leg cannot be carried.
@@ -73,6 +75,8 @@ pub enum Ready {
     In(Received<Use>),
     /// The INVITE that opened this call, as callees are told it.
     Caller(Key, Result<Message, Unbridged>),
+    /// The INVITE of a device that takes part in a call that is there, as the call is told it.
+    Taker(Box<Taker>),
     /// A request of a device is refused.
     Refuse(Received<Use>, Unbridged),
     /// A request to a device never left: it is refused as if by the device.
@@ -88,6 +92,19 @@ pub enum Ready {
     },
     /// The leg with this tag of ours has no media, and ends.
     HangUp(Tag, Unbridged),
+}
+
+/// An INVITE with `Replaces` whose sender is known.
+#[derive(Debug)]
+pub struct Taker {
+    /// Its transaction.
+    pub txn: TxnId,
+    /// Where it came from.
+    pub flow: Flow,
+    /// It.
+    pub message: Message,
+    /// Who sent it.
+    pub device: Device,
 }
 
 /// What goes on now, or leaves.
@@ -125,6 +142,8 @@ pub struct Anchors {
     left: Vec<Box<[u8]>>,
     /// Legs whose session was lost, and who are not described anew yet.
     lost: BTreeSet<AnchorId>,
+    /// `default-music`: what legs that begin from now on hear while they are held.
+    pub(crate) music: Option<Arc<str>>,
 }
 
 impl Anchors {
@@ -132,6 +151,12 @@ impl Anchors {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.legs.is_empty()
+    }
+
+    /// None yet; each will hear this while it is held.
+    #[must_use]
+    pub fn with_music(music: Option<Arc<str>>) -> Self {
+        Self { music, ..Self::default() }
     }
 
     /// Anchored legs, without those that ended.
@@ -156,6 +181,7 @@ impl Anchors {
         self.next += 1;
         let mut leg = Anchor::new(id, call, names, profile);
         leg.own = own;
+        leg.music.file.clone_from(&self.music);
         self.by_call_id.entry(leg.call_id.clone()).or_default().push(id);
         self.legs.insert(id, leg);
         self.sweep_at.get_or_insert(now.mono + ANCHOR_SWEEP_EVERY);
@@ -178,6 +204,22 @@ impl Anchors {
         }
         if let Some(id) = self.find(&env) {
             self.hold(id, Held::Caller(invite.clone()));
+            self.run(id, now);
+        }
+        true
+    }
+
+    /// The same for who takes part in a call that is there: his INVITE waits for [`Ready::Taker`], also without a
+    /// description.
+    pub(crate) fn begin_taker(&mut self, call: Key, profile: Profile, taker: Taker, now: Now) -> bool {
+        let message = taker.message.clone();
+        let Ok(env) = message.envelope() else { return false };
+        let names = [env.call_id, env.from_tag.unwrap_or_default()];
+        if self.find(&env).is_some() || !self.begin(call, names, None, profile, now) {
+            return false;
+        }
+        if let Some(id) = self.find(&env) {
+            self.hold(id, Held::Taker(Box::new(taker)));
             self.run(id, now);
         }
         true
@@ -258,6 +300,7 @@ impl Anchors {
         let (before, asked) = (leg.waiting.len(), leg.asked.is_some());
         let mut ready = SmallVec::new();
         leg.run(now.mono + ANCHOR_PATIENCE, &mut ready, &mut self.orders);
+        self.orders.extend(leg.music.poll(id));
         self.sort(ready);
         let Some(leg) = self.legs.get(&id) else { return };
         self.waiting = self.waiting.saturating_sub(before.saturating_sub(leg.waiting.len()));
@@ -385,7 +428,10 @@ impl Anchors {
         }
         if self.sweep_at.is_some_and(|at| at <= now.mono) {
             self.sweep_at = Some(now.mono + ANCHOR_SWEEP_EVERY);
-            let gone = |leg: &&Anchor| leg.ended.is_none() && !lives(leg.lives());
+            let gone = |leg: &&Anchor| {
+                // Who takes part in a call is none of its legs before his INVITE has been described.
+                leg.ended.is_none() && leg.waiting.is_empty() && !lives(leg.lives())
+            };
             let gone: Vec<Box<[u8]>> =
                 self.legs.values().filter(gone).map(|leg| leg.call_id.clone()).collect();
             for call_id in gone {

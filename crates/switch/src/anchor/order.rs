@@ -73,6 +73,18 @@ pub enum AnchorOrder {
         /// How the leg is spoken to.
         profile: Profile,
     },
+    /// Play a file to the device, over and over, in place of what the other party sends.
+    Play {
+        /// The leg.
+        id: AnchorId,
+        /// Name of the file: one name, without a folder.
+        file: Arc<str>,
+    },
+    /// Play nothing any more.
+    Quiet {
+        /// The leg.
+        id: AnchorId,
+    },
     /// The leg is over, or does not need the server any more. Nothing is told of it after this.
     Release {
         /// The leg.
@@ -88,7 +100,7 @@ impl AnchorOrder {
             Self::Describe { id, turn, .. } => {
                 Some(AnchorNews::Failed { id: *id, turn: *turn, why: why.into(), refused: false })
             }
-            Self::Release { .. } => None,
+            Self::Play { .. } | Self::Quiet { .. } | Self::Release { .. } => None,
         }
     }
 }

@@ -30,7 +30,9 @@ pub(super) enum Undescribed {
     Unbridged(Unbridged),
 }
 
-pub(super) fn media_of(directory: &Directory, device: Device) -> Option<&MediaOption> {
+/// What the configuration says of a device's media.
+#[must_use]
+pub fn media_of(directory: &Directory, device: Device) -> Option<&MediaOption> {
     match device {
         Device::Extension(id) => directory.extension(id).map(|extension| &extension.class.media),
         Device::Trunk(id) => directory.trunk(id).map(|trunk| &trunk.media),

@@ -169,7 +169,7 @@ impl Call {
         };
         let mut arranging = *arranging;
         let Invite { side, txn, cseq, .. } = arranging.invite;
-        let now = rooms.now.mono;
+        let now = rooms.now;
         talking.talk.update(&mut rooms.log, |talk| talk.leg_mut(side).confirmed(response, now));
         if matches!(arranging.now, Move::Refresh(_)) {
             talking.talk.leg(side).acknowledge(rooms, txn, cseq, None);

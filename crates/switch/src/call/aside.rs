@@ -6,12 +6,14 @@
 use tandem_sip::{Flow, Message, TxnId};
 
 use super::control::Onward;
+use super::incoming::Answer;
 use super::make::{Naming, invitation_naming};
 use super::nailed::{Errand, Line};
 use super::news::{LegNo, News};
 use super::record::LegFacts;
 use super::refer::referred_by;
 use super::referred::Replaces;
+use super::reliable::Held;
 use super::setup::{Caller, Setup};
 use super::table::Calls;
 use super::transfer::GivenSetup;
@@ -32,16 +34,17 @@ pub(super) struct Aside {
     /// It goes there when it rings.
     when_it_rings: bool,
     /// The response with which it goes there, kept until no INVITE is under way in the conversation.
-    ready: Option<Ready>,
+    ready: Option<Held>,
 }
 
-/// A response that waits to be heard by the conversation's call.
-#[derive(Debug)]
-pub(super) struct Ready {
-    txn: TxnId,
-    id: u8,
-    flow: Flow,
-    response: Message,
+impl Aside {
+    pub(super) fn ready(&self) -> Option<&Held> {
+        self.ready.as_ref()
+    }
+
+    pub(super) fn take_ready(&mut self) -> Option<Held> {
+        self.ready.take()
+    }
 }
 
 /// What a call beside a conversation leaves to it.
@@ -147,6 +150,14 @@ impl Calls {
         Ok(Some(aside))
     }
 
+    /// Lets whoever rings beside a conversation come into it now, where no INVITE is under way there.
+    pub fn bring_in(&mut self, rooms: &mut Rooms, aside: Key) {
+        if let Some(of) = self.get(aside).and_then(|call| call.aside_of) {
+            self.come_in(rooms, aside, of, false);
+            self.run_errands(rooms);
+        }
+    }
+
     /// Lets whoever is called beside a conversation come into it. Where that cannot be yet the conversation's call asks
     /// again when it is at rest.
     pub(super) fn come_in(&mut self, rooms: &mut Rooms, aside: Key, of: Key, unless_ready: bool) {
@@ -239,9 +250,7 @@ impl Call {
     ) -> bool {
         let key = self.key;
         let Phase::Setup(setup) = &mut self.phase else { return false };
-        if !setup.branches.iter().any(|branch| branch.id == id) {
-            return false;
-        }
+        let Some(place) = setup.branches.iter().position(|branch| branch.id == id) else { return false };
         let Caller::Aside(aside) = &mut setup.caller else { return false };
         let goes = match response.code().unwrap_or_default() {
             200..300 => true,
@@ -251,11 +260,16 @@ impl Call {
         if !goes {
             return false;
         }
-        let answers = |ready: &Ready| ready.response.code().is_some_and(|code| code >= 200);
-        if !aside.ready.as_ref().is_some_and(answers) {
-            aside.ready = Some(Ready { txn, id, flow, response: response.detach() });
+        let of = aside.of;
+        if !aside.ready.as_ref().is_some_and(Held::is_answer) {
+            aside.ready = Some(Held::new(id, txn, response, flow));
+        } else if let Ok(env) = response.envelope()
+            && let Some(answer) = Answer::new(response, &env, flow).filter(Answer::is_ok)
+            && let Some(setup) = self.take_setup()
+        {
+            self.hold_one_answer(rooms, setup, place, &answer);
         }
-        rooms.nailed.send(Errand::ComeIn { aside: key, of: aside.of });
+        rooms.nailed.send(Errand::ComeIn { aside: key, of });
         true
     }
 
@@ -271,7 +285,7 @@ impl Call {
         matches!(&setup.caller, Caller::Aside(aside) if aside.ready.is_some())
     }
 
-    fn give_aside(&mut self, rooms: &mut Rooms) -> Option<(GivenSetup, Option<Ready>, Left)> {
+    fn give_aside(&mut self, rooms: &mut Rooms) -> Option<(GivenSetup, Option<Held>, Left)> {
         let Phase::Setup(setup) = &mut self.phase else { return None };
         let Caller::Aside(aside) = &mut setup.caller else { return None };
         let ready = aside.ready.take();
@@ -318,7 +332,7 @@ impl Call {
         &mut self,
         rooms: &mut Rooms,
         (aside, kept): (Key, LegNo),
-        (given, ready, left): (GivenSetup, Option<Ready>, Left),
+        (given, ready, left): (GivenSetup, Option<Held>, Left),
     ) {
         let Some((waiting, gone)) = self.take_apart(rooms, kept) else { return };
         self.keep_record(left);
@@ -329,7 +343,7 @@ impl Call {
         for (was, leg) in &numbers {
             self.tell(rooms, News::Moved { from: (aside, *was), leg: *leg });
         }
-        let Some(Ready { txn, id, flow, response }) = ready else { return };
+        let Some(Held { txn, branch: id, flow, response }) = ready else { return };
         let now = numbers.iter().find(|(was, _)| Some(*was) == id.checked_add(1)).map(|(_, now)| *now);
         if let Some(id) = now.and_then(|leg| leg.checked_sub(1)) {
             self.branch_response(rooms, txn, id, &response, flow);

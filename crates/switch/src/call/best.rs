@@ -1,11 +1,12 @@
 //! Which refusal the caller is told when nobody answers (RFC 3261 16.7).
 
 use tandem_peer::continuity::{InPathOutcome, fallback_allowed};
-use tandem_sip::Message;
+use tandem_sip::{HeaderName, Message};
 
 use super::branch::Target;
 use super::hide::{Hosts, host_of};
 use super::setup::{Setup, Stage};
+use crate::explain::Absent;
 
 /// The final response that the caller gets if nobody answers.
 #[derive(Debug)]
@@ -33,12 +34,32 @@ impl Best {
 
     /// The same, with a `Warning` that says what is missing.
     pub(super) fn saying(status: u16, warning: &str) -> Self {
+        Self::with(status, HeaderName::Warning, warning.as_bytes())
+    }
+
+    /// A refusal by which this server speaks of itself, with a header that says more.
+    fn with(status: u16, name: HeaderName, value: &[u8]) -> Self {
         let mut scratch = Vec::new();
         let phrase = crate::rooms::phrase(status).as_bytes();
         let mut builder = tandem_sip::Builder::response(&mut scratch, status, phrase);
-        builder.header(tandem_sip::HeaderName::Warning, warning.as_bytes());
+        builder.header(name, value);
         let message = Message::parse(builder.finish(b"")).ok();
         Self { message, ..Self::decided_here(status) }
+    }
+
+    /// Nothing at this place takes the call. A trunk that is full is said to be so: the caller's own line is well.
+    pub(super) fn absent(why: Absent) -> Self {
+        match why {
+            Absent::Full(_) => {
+                Self::with(503, HeaderName::Reason, b"Q.850;cause=34;text=\"No circuit available\"")
+            }
+            Absent::OutOfService
+            | Absent::NotRegistered
+            | Absent::Suspended
+            | Absent::Unresolved
+            | Absent::NotSecure
+            | Absent::LeftAlone => Self::own(480),
+        }
     }
 
     /// What the caller is told.

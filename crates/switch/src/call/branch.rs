@@ -18,7 +18,7 @@ use super::timer::Timer;
 use crate::arena::Key;
 use crate::directory::{Directory, DnClass, DnId};
 use crate::ids::{LegCallId, Tag};
-use crate::limits::MAX_LEGS;
+use crate::limits::{MAX_LEGS, RESTORED_CSEQ_STEP};
 use crate::rooms::{Device, Rooms, Use, own_headers};
 
 /// Where a branch goes.
@@ -229,6 +229,9 @@ impl Branch {
             presented.print(&mut builder);
         }
         headers::relay(&mut builder, request, ours, presented.map_or(&inside, |p| &p.passage));
+        if let Some(presented) = presented {
+            presented.print_behind(&mut builder);
+        }
         if self.target.reliable {
             builder.header(HeaderName::Supported, RELIABLE);
         }
@@ -264,10 +267,19 @@ impl Branch {
         if std::mem::replace(&mut self.cancelled, true) {
             return;
         }
-        let (Some(name), Some(flow)) = (rooms.endpoint.branch(self.txn), rooms.endpoint.flow(self.txn))
-        else {
-            return;
-        };
+        if let Some(payload) = self.print_cancel(rooms, request, reason) {
+            rooms.endpoint.cancel(self.txn, payload, rooms.now.mono);
+        }
+    }
+
+    /// What takes the INVITE back.
+    pub(super) fn print_cancel(
+        &self,
+        rooms: &mut Rooms,
+        request: &Message,
+        reason: &Why<'_>,
+    ) -> Option<bytes::Bytes> {
+        let (name, flow) = (rooms.endpoint.branch(self.txn)?, rooms.endpoint.flow(self.txn)?);
         let lines = &rooms.lines;
         let mut builder = tandem_sip::Builder::request(&mut rooms.scratch, b"CANCEL", &self.target.uri);
         builder.via(flow.transport, lines.via(flow), name.as_ref());
@@ -279,8 +291,7 @@ impl Branch {
             Why::Ours(reason) => builder.header(HeaderName::Reason, reason),
             Why::Theirs(message) => builder.copy(message, HeaderName::Reason),
         };
-        let payload = builder.finish(b"");
-        rooms.endpoint.cancel(self.txn, payload, rooms.now.mono);
+        Some(builder.finish(b""))
     }
 
     /// Whether a response is one of this branch's dialog.
@@ -323,10 +334,12 @@ pub struct Stranger {
 }
 
 impl Stranger {
-    /// Somebody of whom nothing is left but his answer: he is reached where it came from.
+    /// Somebody of whom nothing is left but his answer: he is reached where it came from, with a CSeq beyond what an
+    /// earlier process may have used while he rang.
     #[must_use]
     pub fn unknown(flow: Flow) -> Self {
-        Self { device: Device::Extension(DnId(u32::MAX)), flow, nat: true, spent: 0 }
+        let (device, spent) = (Device::Extension(DnId(u32::MAX)), RESTORED_CSEQ_STEP);
+        Self { device, flow, nat: true, spent }
     }
 
     /// Acknowledges a 2xx whose dialog is being ended, or is not known any more: every 2xx gets its ACK (RFC 3261

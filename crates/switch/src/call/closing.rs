@@ -1,6 +1,7 @@
 //! What an ended call still owes its two sides: the ACK of a late 2xx, a 2xx until its ACK comes, the answer to a BYE
 //! that crossed ours, and a BYE that a trunk challenged.
 
+use tandem_peer::Replicated;
 use tandem_sip::{Envelope, Message, Method, TxnId};
 
 use super::credentials::{Authorization, Challenged};
@@ -16,6 +17,8 @@ use crate::rooms::{Rooms, Use};
 #[derive(Debug)]
 pub(super) struct Closing {
     pub(super) talk: Talk,
+    /// Its record, kept until the call's record is written.
+    pub(super) record: Option<Replicated<Talk>>,
     /// A 2xx that one side has not acknowledged: it is repeated, and that side's BYE waits (RFC 3261 15).
     pub(super) unacknowledged: Option<Box<Answered>>,
     /// A re-INVITE of ours that was taken back and has no final response, and whom it went to.
@@ -104,10 +107,19 @@ impl Call {
         }
     }
 
-    /// A BYE of ours could not be delivered: a connection that is gone is replaced, once.
+    /// A BYE of ours could not be delivered: a connection that is gone is replaced, once, and each target of a trunk's name is
+    /// tried.
     pub fn bye_undelivered(&mut self, rooms: &mut Rooms, side: Side) {
         self.bye_over();
-        if self.closing.as_mut().is_some_and(|closing| closing.talk.leg_mut(side).reconnect()) {
+        if self.closing.as_mut().is_some_and(|closing| closing.talk.leg_mut(side).fail_over(rooms)) {
+            self.send_bye(rooms, side, None);
+        }
+    }
+
+    /// A BYE of ours was not answered in the time of its transaction: the next target of a trunk's name is tried.
+    pub fn bye_unheard(&mut self, rooms: &mut Rooms, side: Side) {
+        self.bye_over();
+        if self.closing.as_mut().is_some_and(|closing| closing.talk.leg_mut(side).next_target(rooms)) {
             self.send_bye(rooms, side, None);
         }
     }

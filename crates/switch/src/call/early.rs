@@ -163,6 +163,7 @@ impl Call {
         if rings && leg > 0 {
             self.tell(rooms, News::Ringing { leg });
             self.aside_rings(rooms, setup);
+            self.ring_tone(rooms, setup);
         }
         let Caller::Invite(txn, flow) = setup.caller else { return };
         let Some(tag) = setup.pairs.get(early).map(|pair| pair.tag).filter(|_| !hidden) else { return };

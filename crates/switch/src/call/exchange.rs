@@ -70,6 +70,9 @@ pub struct Answered {
     pub(super) interval: Duration,
     /// When the ACK is given up.
     pub(super) give_up_at: Instant,
+    /// The transaction was that of an earlier process: the response is repeated to here, and nothing ends for want of
+    /// an ACK.
+    pub(super) gone: Option<Flow>,
 }
 
 impl Exchange {
@@ -111,11 +114,19 @@ impl Answered {
             return false;
         }
         if self.again_at <= now {
-            rooms.endpoint.respond(self.server, self.code, self.ok.clone(), now);
+            match self.gone {
+                Some(flow) => rooms.endpoint.send(flow, self.ok.clone()),
+                None => rooms.endpoint.respond(self.server, self.code, self.ok.clone(), now),
+            }
             self.interval = (self.interval * 2).min(rooms.directory.options.timers.t2);
             self.again_at = now + self.interval;
         }
         true
+    }
+
+    /// Whether it is a refusal: its ACK is nobody else's business.
+    pub(super) fn is_refusal(&self) -> bool {
+        self.code >= 300
     }
 
     /// Whether an ACK of the side that owes it is the one that is waited for.

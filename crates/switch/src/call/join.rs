@@ -9,7 +9,6 @@ use super::leg::{Leg, Side};
 use super::news::LegNo;
 use super::record::EndReason;
 use super::session_id;
-use super::talk::Talk;
 use super::{Call, Phase, Talking};
 use crate::cdr::EndedBy;
 use crate::rooms::Rooms;
@@ -38,16 +37,10 @@ impl Call {
         let [one, two] = &mut legs;
         session_id::introduce(self.uuid, [one, two]);
         self.session_ids = [one.session_ids.party, two.session_ids.party];
-        let talk = Talk {
-            uuid: self.uuid,
-            from: self.from.clone(),
-            to: self.to.clone(),
-            started_unix_ms: self.started.unix_ms,
-            answered_unix_ms: rooms.now.unix_ms,
-            legs,
-        };
+        let talk = self.talk_of(rooms, legs, &Exchange::Idle);
         let talk = Replicated::create(rooms.record_id(), talk, &mut rooms.log);
-        let talking = Talking { talk, exchange: Exchange::Idle, audit: [None, None], alone: None };
+        let talking =
+            Talking { talk, exchange: Exchange::Idle, audit: [None, None], alone: None, taken_up: false };
         self.phase = Phase::Talk(Box::new(talking));
         let offer = Offer { side, txn: invite, cseq, ok: answer.detach() };
         if !self.arrange_with(rooms, offer) {

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
+use bytes::Bytes;
 use tandem_sip::dialog::{Dialog, ViaLine};
-use tandem_sip::{Flow, HeaderName, Host, Message, TxnId, Uri};
+use tandem_sip::{Flow, HeaderName, Host, Message, Method, TxnId, Uri};
 
 use super::credentials::Authorization;
 use super::headers;
@@ -18,8 +18,11 @@ use super::session::Session;
 use super::session_id::SessionIds;
 use super::timer::Timer;
 use crate::arena::Key;
-use crate::directory::Directory;
+use crate::away::Waiting;
+use crate::directory::{Directory, DnId};
 use crate::rooms::{Device, Rooms, Use, own_headers};
+use crate::stored::GONE;
+use crate::time::Now;
 
 /// Which end of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -203,14 +206,19 @@ impl Leg {
     /// The connection to the far end is gone: a new one to its Contact is next (RFC 3261 18.1.1). False: there was none,
     /// or it was a new one already.
     pub fn reconnect(&mut self) -> bool {
-        if !self.is_on_connection() {
+        if !self.is_on_connection() || self.flow.conn == GONE {
             return false;
         }
         self.flow.conn = 0;
+        self.aim_anew();
+        true
+    }
+
+    /// Requests go to the far end's own address from now on, if it names one.
+    pub(super) fn aim_anew(&mut self) {
         if let Some(remote) = self.first_hop() {
             self.flow.remote = remote;
         }
-        true
     }
 
     /// Whether requests go by a connection that the far end opened.
@@ -234,20 +242,54 @@ impl Leg {
         answer: &[u8],
     ) {
         self.timer = self.timer.begun_by(&Timer::new(directory.session_timer(self.device)));
-        self.timer.accept(invite, rooms.now.mono);
+        self.timer.accept(invite, rooms.now);
         self.timer.say(answer);
     }
 
     /// A 2xx of the far end to an INVITE or UPDATE of ours within the dialog: target and session timer begin anew.
-    pub fn confirmed(&mut self, ok: &Message, now: Instant) {
+    pub fn confirmed(&mut self, ok: &Message, now: Now) {
         self.renew(ok);
         self.timer.accepted(ok, now);
+    }
+
+    /// Where a request goes now. `None`: the phone's connection went with an earlier process, and it is not back yet.
+    pub(crate) fn way_now(&self, rooms: &Rooms) -> Option<Flow> {
+        if self.flow.conn != GONE {
+            return Some(self.way(rooms));
+        }
+        rooms.registrar.way_to(self.dn(rooms)?, self.flow.transport, self.dialog.remote_target())
+    }
+
+    fn dn(&self, rooms: &Rooms) -> Option<DnId> {
+        rooms.directory.find(self.name.as_deref()?.as_bytes())
+    }
+
+    /// Sends a request once the phone is back. `None`: nobody waits for that.
+    fn ask_later(
+        &self,
+        rooms: &mut Rooms,
+        txn: TxnId,
+        method: Method,
+        payload: Bytes,
+        used_for: Use,
+    ) -> Option<Sent> {
+        let target = self.dialog.remote_target().into();
+        let transport = self.flow.transport;
+        let waiting = Waiting { dn: self.dn(rooms)?, transport, target, txn, method, payload, used_for };
+        rooms.away.wait(waiting, rooms.now.mono).is_none().then_some(Sent { txn, by_tcp_for_size: false })
     }
 
     /// Sends a request in the dialog. `None` when the transaction table is full.
     pub fn ask(&self, rooms: &mut Rooms, ask: &Ask<'_>, used_for: Use) -> Option<Sent> {
         let (txn, branch) = rooms.endpoint.reserve()?;
-        let mut flow = self.flow;
+        let Some(mut flow) = self.way_now(rooms) else {
+            let payload = self.print(rooms, ask, self.flow, branch.as_ref());
+            let sent = self.ask_later(rooms, txn, Method::parse(ask.method), payload, used_for);
+            if sent.is_none() {
+                rooms.endpoint.release(txn);
+            }
+            return sent;
+        };
         let mut payload = self.print(rooms, ask, flow, branch.as_ref());
         let wanted = rooms.endpoint.pick_transport(flow, payload.len());
         let by_tcp_for_size = !ask.udp_only && wanted.transport != flow.transport;
@@ -255,7 +297,7 @@ impl Leg {
             flow = wanted;
             payload = self.print(rooms, ask, flow, branch.as_ref());
         }
-        let method = tandem_sip::Method::parse(ask.method);
+        let method = Method::parse(ask.method);
         rooms.endpoint.start(txn, method, flow, payload, used_for, rooms.now.mono);
         Some(Sent { txn, by_tcp_for_size })
     }
@@ -278,11 +320,12 @@ impl Leg {
         let authorization = self.authorization.as_deref();
         let ask =
             Ask { like, sdp, max_forwards: like.map_or(70, hops), authorization, ..Ask::own(b"ACK", cseq) };
-        let payload = self.print(rooms, &ask, self.flow, branch.as_bytes());
+        let flow = self.way_now(rooms).unwrap_or(self.flow);
+        let payload = self.print(rooms, &ask, flow, branch.as_bytes());
         let until = rooms.now.mono + rooms.directory.options.timers.patience();
         rooms.acks.expire(rooms.now.mono);
-        rooms.acks.keep(invite, self.dialog.remote_tag(), self.flow, payload.clone(), until);
-        rooms.endpoint.send(self.flow, payload);
+        rooms.acks.keep(invite, self.dialog.remote_tag(), flow, payload.clone(), until);
+        rooms.endpoint.send(flow, payload);
     }
 
     /// Takes back an INVITE of ours in the dialog. False: it has its final response already.
@@ -302,7 +345,7 @@ impl Leg {
             && response.to_tag.unwrap_or_default() == self.dialog.remote_tag()
     }
 
-    fn print(&self, rooms: &mut Rooms, ask: &Ask<'_>, flow: Flow, branch: &[u8]) -> bytes::Bytes {
+    fn print(&self, rooms: &mut Rooms, ask: &Ask<'_>, flow: Flow, branch: &[u8]) -> Bytes {
         let via = ViaLine { transport: flow.transport, sent_by: rooms.lines.via(flow), branch };
         let mut builder =
             self.dialog.request(&mut rooms.scratch, ask.method, ask.cseq, via, ask.max_forwards);

@@ -1,5 +1,6 @@
 //! A call over a nailed-up connection: it borrows the leg, whose phone is on the line already, and connects it by an
 //! INVITE in the dialog that is there. The phone does not ring. When the call ends the leg goes back, and no BYE is sent.
+//! The leg of who takes a ringing call (`pickup`) is connected likewise; it is the call's own, and is hung up on.
 
 use std::time::Duration;
 
@@ -37,6 +38,13 @@ pub(super) struct Borrowed {
     invite: Option<Invite>,
 }
 
+impl Borrowed {
+    /// One whose leg is on its way.
+    pub(super) fn coming(no: LegNo, device: Device) -> Self {
+        Self { no, device, leg: None, invite: None }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Invite {
     txn: TxnId,
@@ -67,7 +75,7 @@ impl Call {
         }
         self.note(rooms, What::OverLine(device));
         self.legs.push(LegFacts::new(device, LegId::Theirs(Box::default())));
-        setup.line = Some(Box::new(Borrowed { no, device, leg: None, invite: None }));
+        setup.line = Some(Box::new(Borrowed::coming(no, device)));
         self.tell(rooms, News::Offered { leg: no, to: Far::of(&self.directory, device) });
         Some(Ok(()))
     }
@@ -85,7 +93,7 @@ impl Call {
             return Some(Err(486));
         }
         let device = Device::Extension(dn);
-        setup.line = Some(Box::new(Borrowed { no: 0, device, leg: None, invite: None }));
+        setup.line = Some(Box::new(Borrowed::coming(0, device)));
         Some(Ok(()))
     }
 
@@ -102,7 +110,9 @@ impl Call {
         if let Some(facts) = self.legs.get_mut(usize::from(line.no)) {
             facts.id = LegId::Theirs(leg.dialog.call_id().into());
         }
-        if let Some(tag) = crate::ids::Tag::parse(leg.dialog.local_tag()) {
+        if let Some(tag) = crate::ids::Tag::parse(leg.dialog.local_tag())
+            && !self.tags.contains(&tag)
+        {
             self.own_tag(rooms, tag);
         }
         match std::mem::replace(&mut setup.caller, Caller::Nobody(Box::default())) {
@@ -127,6 +137,11 @@ impl Call {
 
     /// Sends the INVITE in the leg's dialog: with the caller's offer, or without any.
     fn connect_line(&mut self, rooms: &mut Rooms, mut setup: Box<Setup>, mut line: Box<Borrowed>) {
+        if setup.tone_is_busy() {
+            setup.line = Some(line);
+            self.phase = Phase::Setup(setup);
+            return;
+        }
         let Some(leg) = &mut line.leg else { return };
         let offers = matches!(setup.caller, Caller::Invite(..)) && !setup.request.body().is_empty();
         let mut sdp = None;
@@ -148,6 +163,20 @@ impl Call {
         line.invite = Some(Invite { txn: sent.txn, cseq, offered: offers });
         setup.line = Some(line);
         self.phase = Phase::Setup(setup);
+    }
+
+    /// The leg that came while the party that waits had an INVITE under way.
+    pub(super) fn connect_waiting_line(&mut self, rooms: &mut Rooms) {
+        let Some(mut setup) = self.take_setup() else { return };
+        match setup.line.take() {
+            Some(line) if line.leg.is_some() && line.invite.is_none() => {
+                self.connect_line(rooms, setup, line);
+            }
+            line => {
+                setup.line = line;
+                self.phase = Phase::Setup(setup);
+            }
+        }
     }
 
     /// A response of the phone on the line; false for one that nobody waits for.
@@ -185,7 +214,7 @@ impl Call {
 
     fn line_answered(&mut self, rooms: &mut Rooms, setup: Setup, line: Borrowed, code: u16, ok: &Message) {
         let (Some(mut leg), Some(invite)) = (line.leg, line.invite) else { return };
-        leg.confirmed(ok, rooms.now.mono);
+        leg.confirmed(ok, rooms.now);
         leg.timer.say(setup.request.body());
         self.note(rooms, What::Answered(line.device));
         rooms.counters.calls_answered += 1;
@@ -215,6 +244,7 @@ impl Call {
                     again_at: rooms.now.mono,
                     interval: Duration::ZERO,
                     give_up_at: rooms.now.mono,
+                    gone: None,
                 };
                 self.begin_talk(rooms, [caller, *leg], answered);
             }
@@ -304,7 +334,7 @@ impl Call {
     }
 
     /// The DN did not take the call.
-    fn line_failed(
+    pub(super) fn line_failed(
         &mut self,
         rooms: &mut Rooms,
         mut setup: Box<Setup>,
@@ -337,7 +367,14 @@ impl Call {
 
     /// Sends the leg back as it came; an INVITE that is out is taken back.
     fn send_line_home(&mut self, rooms: &mut Rooms, line: &mut Borrowed, asks: bool) {
-        let (Some(leg), invite) = (line.leg.take(), line.invite.take()) else { return };
+        let (Some(mut leg), invite) = (line.leg.take(), line.invite.take()) else { return };
+        if leg.nailed.is_none() {
+            if let Some(Invite { txn, cseq, .. }) = invite.filter(|_| asks) {
+                leg.cancel(rooms, txn, cseq);
+            }
+            self.hang_up_on(rooms, &mut leg);
+            return self.depart(leg.dialog);
+        }
         let back = match invite.filter(|_| asks) {
             Some(Invite { txn, cseq, offered }) => {
                 leg.cancel(rooms, txn, cseq);

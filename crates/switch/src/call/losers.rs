@@ -1,16 +1,20 @@
 //! Branches that did not win: taken back, and kept until their final response; an answer that comes all the same is
 //! acknowledged and hung up on (RFC 3261 13.2.2.4).
 
+use tandem_peer::trunk::CallFailure;
 use tandem_sip::{Flow, TxnId};
 
 use super::branch::{self, Branch, Stranger, Why};
+use super::flows;
 use super::incoming::Answer;
 use super::leg::Side;
 use super::news::News;
 use super::record::EndReason;
-use super::setup::Setup;
+use super::reliable::Held;
+use super::setup::{Caller, ELSEWHERE, Setup};
 use super::{Call, Phase};
 use crate::cdr::EndedBy;
+use crate::registrar::Ghost;
 use crate::rooms::{Rooms, Use};
 
 impl Call {
@@ -25,6 +29,34 @@ impl Call {
         self.drop_line(rooms, setup, 487, reason);
         for branch in std::mem::take(&mut setup.branches) {
             self.drop_branch(rooms, setup, branch, reason, why);
+        }
+        // A CANCEL is too late for an answer that waits, and nothing else need come of its INVITE.
+        for held in setup.take_held() {
+            self.branch_response(rooms, held.txn, held.branch, &held.response, held.flow);
+        }
+    }
+
+    /// An answer waits in the set-up. Another one than that is nobody's: whoever gave it is let go.
+    pub(super) fn hold_one_answer(
+        &mut self,
+        rooms: &mut Rooms,
+        mut setup: Box<Setup>,
+        place: usize,
+        answer: &Answer<'_>,
+    ) {
+        let answered = setup.branches.get(place).map(|branch| (branch.id, branch.txn));
+        let (Some((id, txn)), Some(held)) = (answered, setup.first_held()) else {
+            self.phase = Phase::Setup(setup);
+            return;
+        };
+        let (is_beside, same_branch) = (held.is_beside(id, answer.env), held.branch == id);
+        if is_beside && !same_branch {
+            let branch = setup.branches.remove(place);
+            self.drop_branch(rooms, &setup, branch, EndReason::AnsweredElsewhere, &Why::Ours(ELSEWHERE));
+        }
+        self.phase = Phase::Setup(setup);
+        if is_beside {
+            self.late_answer(rooms, txn, id, answer);
         }
     }
 
@@ -81,6 +113,14 @@ impl Call {
         }
     }
 
+    /// Nothing was heard of a branch that had been given up before: nobody may be there.
+    pub(super) fn loser_unanswered(&mut self, rooms: &mut Rooms, id: u8, how: CallFailure) {
+        if let Some(loser) = self.losers.iter().find(|branch| branch.id == id) {
+            flows::suspect(rooms, &loser.target, Ghost::after(how));
+        }
+        self.loser_over(id, 408);
+    }
+
     /// A 2xx to an INVITE of a branch that is not being set up: the winner's again, or one nobody wants.
     pub(super) fn late_answer(&mut self, rooms: &mut Rooms, txn: TxnId, id: u8, answer: &Answer<'_>) {
         if self.answered_again(answer.env) {
@@ -108,5 +148,24 @@ impl Call {
             }
             None => Stranger::unknown(flow),
         }
+    }
+}
+
+impl Setup {
+    /// The answer that waits, if one does.
+    fn first_held(&self) -> Option<&Held> {
+        let ready = match &self.caller {
+            Caller::Aside(aside) => aside.ready(),
+            Caller::Invite(..) | Caller::Leg(..) | Caller::Nobody(_) => None,
+        };
+        self.held.as_deref().or(ready)
+    }
+
+    fn take_held(&mut self) -> impl Iterator<Item = Held> + use<> {
+        let ready = match &mut self.caller {
+            Caller::Aside(aside) => aside.take_ready(),
+            Caller::Invite(..) | Caller::Leg(..) | Caller::Nobody(_) => None,
+        };
+        self.held.take().map(|held| *held).into_iter().chain(ready)
     }
 }

@@ -7,7 +7,7 @@
 //! | `waiting` | a call that waits at a queue or routing point |
 //! | `anchored` | legs whose media a media server carries |
 //! | `parked` | an INVITE of a party that waits on the line |
-//! | `player` | what a media server plays to its caller |
+//! | `player`, `tone` | what a media server plays to its caller; the same to a party on the line |
 //! | `make` | a call that a request makes: the caller's own phone first |
 //! | `steer` | what requests do to a call before it is answered |
 //! | `branch`, `losers` | one INVITE to one possible callee; those that did not win |
@@ -15,6 +15,7 @@
 //! | `carried` | user data and ConnID, to and from the peer site |
 //! | `reliable` | reliable provisional responses where only one side knows them |
 //! | `early` | early dialogs, one of ours for each of theirs |
+//! | `reached` | over which connections its parties are reached |
 //! | `redirect` | a callee sends the call on (3xx) |
 //! | `best`, `reply` | which refusal the caller is told, and how |
 //! | `talk`, `exchange` | the answered call: two dialogs, and the INVITE that is under way within them |
@@ -24,13 +25,16 @@
 //! | `transfer` | legs that leave one call for another: transfer, conference |
 //! | `refer`, `referred`, `aside` | a party leaves for somebody who is called beside the conversation: REFER, one-step transfer |
 //! | `update` | which offers may cross, and UPDATE for a side that takes none |
-//! | `takeover` | somebody takes a party's place: INVITE with `Replaces` |
+//! | `takeover`, `pickup` | somebody takes a party's place, or a call that rings elsewhere: INVITE with `Replaces` |
 //! | `relay` | other requests within the dialogs, passed to the other side |
+//! | `way` | where requests within a dialog go whose next hop is a name |
 //! | `timer`, `refresh` | the session timer of each leg (RFC 4028), and what it does |
-//! | `session`, `stored` | descriptions of this server's own, and the record of an answered call |
+//! | `session` | descriptions of this server's own |
+//! | `stored`, `life`, `restored` | the record of an answered call, and the call taken up again from it |
+//! | `unanswered`, `takeback` | the same of a call in set-up, and of phones that rang |
 //! | `teardown`, `closing` | how an answered call ends, and what it then still owes |
 //! | `headers`, `hide` | what is passed from leg to leg and what is not |
-//! | `presented`, `privacy`, `passage` | who calls, as each callee is told; what of his words passes to whom |
+//! | `presented`, `privacy`, `passage`, `history` | who calls and from where it was sent on, as each callee is told; what of his words passes to whom |
 //! | `session_id` | Session-ID from end to end |
 //! | `credentials` | a trunk's challenge is answered |
 
@@ -48,10 +52,12 @@ mod exchange;
 mod flows;
 mod headers;
 mod hide;
+mod history;
 mod hold;
 mod incoming;
 mod join;
 mod leg;
+mod life;
 mod line;
 mod losers;
 mod make;
@@ -60,9 +66,11 @@ mod news;
 mod operate;
 mod parked;
 mod passage;
+mod pickup;
 mod player;
 mod presented;
 mod privacy;
+mod reached;
 mod record;
 mod redirect;
 mod refer;
@@ -70,23 +78,30 @@ mod referred;
 mod refresh;
 mod relay;
 mod reliable;
+mod repeated;
 mod reply;
 mod resting;
+mod restored;
 mod session;
 mod session_id;
 mod setup;
 mod spare;
 mod steer;
 mod stored;
+mod suspect;
 mod table;
+mod takeback;
 mod takeover;
 mod talk;
 mod teardown;
 mod telling;
 mod timer;
+mod tone;
 mod transfer;
+mod unanswered;
 mod update;
 mod waiting;
+mod way;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -96,6 +111,7 @@ use tandem_peer::Replicated;
 use tandem_peer::audit::AuditRound;
 use tandem_sip::{Flow, Message, TxnId};
 
+pub use anchored::media_of;
 pub use arrange::Aim;
 pub use aside::Beside;
 use best::mapped;
@@ -103,21 +119,27 @@ pub use branch::{Bound, Branch, Stranger, Target};
 use closing::Closing;
 pub use exchange::Exchange;
 pub use headers::{OWN, SUPPORTED, has_marker, unsupported, unsupported_beside};
+pub use history::{SentOn, WhySentOn};
 pub use hold::Hold;
 pub use incoming::Incoming;
 pub use leg::{Leg, Side, address, behind_nat};
 pub use nailed::{Line, Lines, NailUp};
 pub use news::{Carried, Far, LegNo, News, Ticket};
-pub use presented::{Presented, SentOn, WhySentOn};
+pub use pickup::DialogNames;
+pub use presented::Presented;
 pub use privacy::{Privacy, is_private};
 pub use record::{EndReason, LegFacts};
 pub use redirect::Redirected;
 pub use referred::{ReferTo, Referred, Replaces};
+pub(crate) use repeated::Repeated;
+pub use restored::TakenUp;
 pub use session::{Session, description};
 pub use session_id::SessionIds;
 pub use setup::{Opening, Stage};
 pub use table::Calls;
+pub use takeback::Takebacks;
 pub use talk::Talk;
+pub use unanswered::{Concluded, Resumed, Unanswered};
 
 use crate::arena::Key;
 use crate::cdr::{Cdr, EndedBy};
@@ -176,12 +198,16 @@ pub struct Call {
     lingering: Option<Box<refer::Lingering>>,
     /// Somebody wants a party's place.
     takeover: Option<Box<takeover::Takeover>>,
+    /// Somebody takes it away from where it rings.
+    taker: Option<Box<pickup::Taker>>,
     /// Whoever is called in it is to join this conversation.
     aside_of: Option<Key>,
     /// Session UUIDs of its caller and, once it is answered, of who answered.
     session_ids: [u128; 2],
     /// Numbers that it was sent on from, oldest first.
     sent_on: Vec<SentOn>,
+    /// What is stored of it while nobody has answered.
+    unanswered: Option<Box<unanswered::Kept>>,
     /// It is a nailed-up connection.
     nail: Option<Box<resting::Nail>>,
     trace: Trace,
@@ -215,6 +241,8 @@ struct Talking {
     audit: [Option<Box<Audit>>; 2],
     /// The other party has left for another call: the side that is left, and since when.
     alone: Option<(Side, Instant)>,
+    /// An earlier process answered it.
+    taken_up: bool,
 }
 
 /// An OPTIONS in the dialog of a leg whose trunk was lost.
@@ -289,12 +317,13 @@ impl Call {
             Phase::Talk(talking) => talking.poll_timeout(),
             Phase::Ending => self.closing.as_ref().and_then(|closing| closing.poll_timeout()),
         };
-        [own, self.lingers_until()].into_iter().flatten().min_by_key(|(at, _)| *at)
+        [own, self.lingers_until(), self.taker_due()].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     /// Runs what is due.
     pub fn handle_timeout(&mut self, rooms: &mut Rooms) {
         self.lingering_timeout(rooms);
+        self.taker_timeout(rooms);
         match &self.phase {
             Phase::Setup(_) => self.setup_timeout(rooms),
             Phase::Talk(_) => self.talk_timeout(rooms),
@@ -334,7 +363,7 @@ impl Call {
     /// Whether nothing of the call is left.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.is_closed() && self.losers.is_empty() && self.pending.is_empty()
+        self.is_closed() && self.losers.is_empty() && self.pending.is_empty() && self.taker.is_none()
     }
 
     /// Whether it is answered and runs over this device.
@@ -344,6 +373,15 @@ impl Call {
             Phase::Talk(talking) => talking.talk.legs.iter().any(|leg| leg.device == device),
             Phase::Setup(_) | Phase::Ending => false,
         }
+    }
+
+    /// Names of the trunks that its legs run over, as often as there are such legs.
+    pub(super) fn trunks(&self) -> impl Iterator<Item = &Arc<str>> {
+        let legs = self.legs.iter().filter(|leg| leg.ended.is_none());
+        legs.filter_map(|leg| match leg.device {
+            Device::Trunk(id) => Some(&self.directory.trunk(id)?.name),
+            Device::Extension(_) | Device::Mixer => None,
+        })
     }
 
     /// Trunk names at its two ends while it lasts.
@@ -432,16 +470,22 @@ impl Call {
             from: text(&self.from),
             to: text(&self.to),
             start_unix_ms: self.started.unix_ms,
-            end_unix_ms: end,
+            end_unix_ms: self.ended_unix_ms(end),
             session_id: self.session_id(),
             legs,
         };
         let asked = self.asked.take();
         self.done(rooms, asked, Err(0));
         self.tell(rooms, News::Over);
+        let record = self.concluded();
         // The record of a conversation has the legs that were called beside it.
         if self.aside_of.is_none() {
             rooms.facts.push(Fact::Ended(Box::new(cdr)));
+            if let Some(record) = record {
+                rooms.unwritten.add(self.uuid, record, &mut rooms.log);
+            }
+        } else if let Some(record) = record {
+            record.delete(&mut rooms.log);
         }
         let call_ids = self.call_ids();
         Explained {
@@ -452,6 +496,12 @@ impl Call {
             directory: self.directory,
             trace: std::mem::take(&mut self.trace),
         }
+    }
+
+    /// When its last leg ended: the same whoever writes the record.
+    fn ended_unix_ms(&self, now_unix_ms: u64) -> u64 {
+        let ends = self.legs.iter().map(|leg| leg.ended.map_or(now_unix_ms, |(at, ..)| at));
+        ends.max().unwrap_or(now_unix_ms)
     }
 
     /// Its Session-ID as the caller's messages have it.

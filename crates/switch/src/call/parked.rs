@@ -25,7 +25,7 @@ impl Call {
         let Phase::Setup(setup) = &mut self.phase else { return };
         let Caller::Leg(_, leg) = &mut setup.caller else { return };
         let Some(sdp) = leg.inactive_answer(rooms, incoming.message) else { return };
-        leg.refreshed(incoming.message, rooms.now.mono);
+        leg.refreshed(incoming.message, rooms.now);
         leg.timer.say(&sdp);
         let (lines, source) = (&rooms.lines, Some(incoming.flow.remote));
         let mut builder =
@@ -46,13 +46,15 @@ impl Call {
             again_at: now,
             interval: std::time::Duration::ZERO,
             give_up_at: now,
+            gone: None,
         };
         setup.accepted = Some(answered.repeating(rooms));
     }
 
     fn waiting_refusal(&self, rooms: &mut Rooms, incoming: &Incoming<'_>) -> Option<Reject> {
         let Phase::Setup(setup) = &self.phase else { return Some(Reject::new(491)) };
-        let Caller::Leg(_, leg) = &setup.caller else { return Some(Reject::new(491)) };
+        // RFC 3261 14.2: his first INVITE has no final response.
+        let Caller::Leg(_, leg) = &setup.caller else { return Some(too_soon(rooms)) };
         if setup.accepted.is_some() {
             return Some(too_soon(rooms));
         }

@@ -4,6 +4,7 @@
 //!
 //! A player stays while the call waits, whatever it is told to play; without one the caller has ringback.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -30,6 +31,8 @@ pub(super) struct Player {
     asked: Option<Instant>,
     /// The request that waits for it.
     ticket: Option<Ticket>,
+    /// What it is to play, and how often.
+    wanted: Option<(Arc<str>, Repeat)>,
     /// What the server answered the caller's offer with.
     sdp: Option<Bytes>,
     plays: bool,
@@ -61,7 +64,7 @@ impl Call {
     pub(super) fn play(
         &mut self,
         rooms: &mut Rooms,
-        setup: &Setup,
+        setup: &mut Setup,
         treatment: &Treatment,
         ticket: Option<Ticket>,
     ) -> Result<(), u16> {
@@ -70,7 +73,7 @@ impl Call {
             Treatment::Music(file) => (file, Repeat::Forever),
             Treatment::Announcement(file) => (file, Repeat::Once),
         };
-        if let Err(why) = playable(setup) {
+        if let Err(why) = self.playable(rooms, setup) {
             self.note(rooms, What::NotPlayed(why.into()));
             return Err(501);
         }
@@ -82,12 +85,43 @@ impl Call {
         player.turn += 1;
         (player.ticket, player.plays) = (ticket, false);
         player.asked = Some(rooms.now.mono + MEDIA_PATIENCE);
-        let (id, turn, offer) = (player.id, player.turn, Bytes::copy_from_slice(setup.request.body()));
-        let file = file.clone();
+        player.wanted = Some((file.clone(), repeat));
         self.note(rooms, What::ToPlay(file.clone()));
         self.player = Some(player);
-        rooms.facts.push(Fact::Media(MediaOrder::Play { id, turn, offer, file, repeat }));
+        if let Some(offer) = setup.offered_to_player() {
+            self.order(rooms, offer);
+        } else if !setup.ask_listener(rooms, self.key) {
+            self.note(rooms, What::NotPlayed("the phone on the line has an INVITE under way".into()));
+            self.drop_player(rooms);
+            return Err(503);
+        }
         Ok(())
+    }
+
+    fn order(&mut self, rooms: &mut Rooms, offer: Bytes) {
+        let Some(player) = &self.player else { return };
+        let Some((file, repeat)) = player.wanted.clone() else { return };
+        let (id, turn) = (player.id, player.turn);
+        rooms.facts.push(Fact::Media(MediaOrder::Play { id, turn, offer, file, repeat }));
+    }
+
+    /// The party on the line has made its offer. A player that is not wanted any more leaves it without media.
+    pub(super) fn order_player(&mut self, rooms: &mut Rooms) {
+        let Phase::Setup(setup) = &self.phase else { return };
+        match setup.offered_to_player().filter(|_| self.player.is_some()) {
+            Some(offer) => self.order(rooms, offer),
+            None => self.answer_listener(rooms, None),
+        }
+    }
+
+    /// There is no player after all.
+    pub(super) fn player_failed(&mut self, rooms: &mut Rooms) {
+        let ticket = self.player.as_mut().and_then(|player| player.ticket.take());
+        self.drop_player(rooms);
+        match ticket {
+            Some(_) => self.done(rooms, ticket, Err(503)),
+            None => self.tell(rooms, News::TreatmentFailed),
+        }
     }
 
     fn new_player(&mut self, rooms: &mut Rooms) -> Option<Box<Player>> {
@@ -98,7 +132,8 @@ impl Call {
         let (id, tag) = (MediaId::new(self.key, self.players), rooms.ids.tag());
         self.players += 1;
         self.own_tag(rooms, tag);
-        let player = Player { id, turn: 0, tag, asked: None, ticket: None, sdp: None, plays: false };
+        let (sdp, wanted) = (None, None);
+        let player = Player { id, turn: 0, tag, asked: None, ticket: None, wanted, sdp, plays: false };
         Some(Box::new(player))
     }
 
@@ -120,7 +155,8 @@ impl Call {
     /// A call that does not wait needs no player: it was answered, sent on, refused or abandoned. Run after whatever
     /// happened to the call, so that no way out of waiting leaves one behind.
     pub(super) fn hush(&mut self, rooms: &mut Rooms) {
-        if self.player.is_none() || matches!(&self.phase, Phase::Setup(setup) if setup.waiting.is_some()) {
+        let heard = |setup: &Setup| setup.waiting.is_some() || setup.tone.is_some();
+        if self.player.is_none() || matches!(&self.phase, Phase::Setup(setup) if heard(setup)) {
             return;
         }
         self.drop_player(rooms);
@@ -157,10 +193,11 @@ impl Call {
         match news {
             MediaNews::Playing { sdp, .. } => {
                 (player.asked, player.plays) = (None, true);
-                player.sdp.get_or_insert(sdp);
+                let sdp = player.sdp.get_or_insert(sdp).clone();
                 let ticket = player.ticket.take();
                 self.note(rooms, What::Plays);
                 self.done(rooms, ticket, Ok(()));
+                self.answer_listener(rooms, Some(&sdp));
             }
             MediaNews::Ended { .. } => {
                 (player.asked, player.plays) = (None, false);
@@ -168,13 +205,9 @@ impl Call {
                 self.tell(rooms, News::TreatmentEnded);
             }
             MediaNews::Failed { why, .. } => {
-                let ticket = player.ticket.take();
                 self.note(rooms, What::NotPlayed(why));
-                self.drop_player(rooms);
-                match ticket {
-                    Some(_) => self.done(rooms, ticket, Err(503)),
-                    None => self.tell(rooms, News::TreatmentFailed),
-                }
+                self.player_failed(rooms);
+                self.answer_listener(rooms, None);
             }
         }
         if let Some(mut setup) = self.take_setup() {
@@ -184,17 +217,27 @@ impl Call {
     }
 }
 
-/// Whether a player can be heard by who waits.
-fn playable(setup: &Setup) -> Result<(), &'static str> {
-    if !matches!(setup.caller, Caller::Invite(..)) {
-        return Err("the caller is on the line, where only ringback and silence are given");
-    }
-    let is_sdp = |value: &[u8]| {
-        let kind = value.split(|byte| *byte == b';').next().unwrap_or_default();
-        kind.trim_ascii().eq_ignore_ascii_case(b"application/sdp")
-    };
-    match setup.request.header(HeaderName::ContentType) {
-        Some(value) if is_sdp(value) && !setup.request.body().is_empty() => Ok(()),
-        Some(_) | None => Err("the INVITE has no session description"),
+impl Call {
+    /// Whether a player can be heard by who waits.
+    fn playable(&self, rooms: &Rooms, setup: &Setup) -> Result<(), &'static str> {
+        match setup.caller {
+            Caller::Leg(..) if self.nail.is_some() => {
+                return Err("the connection is nailed up, and waits in silence");
+            }
+            Caller::Leg(..) if rooms.directory.options.media => return Ok(()),
+            Caller::Leg(..) => {
+                return Err("the caller is on the line, and no media server is configured ([media])");
+            }
+            Caller::Nobody(_) | Caller::Aside(_) => return Err("nobody is on the line"),
+            Caller::Invite(..) => {}
+        }
+        let is_sdp = |value: &[u8]| {
+            let kind = value.split(|byte| *byte == b';').next().unwrap_or_default();
+            kind.trim_ascii().eq_ignore_ascii_case(b"application/sdp")
+        };
+        match setup.request.header(HeaderName::ContentType) {
+            Some(value) if is_sdp(value) && !setup.request.body().is_empty() => Ok(()),
+            Some(_) | None => Err("the INVITE has no session description"),
+        }
     }
 }

@@ -1,17 +1,17 @@
 //! Who calls, as a callee is told: what the caller withholds (RFC 3323), what is asserted of him (RFC 3325), the number
-//! that an operator presents to a carrier, and from where the call was sent on (RFC 5806, RFC 7044).
+//! that an operator presents to a carrier, and from where the call was sent on (`history`).
 
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 use tandem_sip::{Builder, HeaderName, Message};
 
+use super::history::Told;
 use super::passage::{Passage, believes, outside};
 use super::privacy::Privacy;
 use super::setup::{Caller, Setup};
 use super::{Call, headers};
 use crate::directory::{Asserted, Directory, Forwarding, Presentation, calling_number};
-use crate::limits::MAX_SENT_ON;
 use crate::rooms::{Device, Rooms};
 
 /// Name and value of a header.
@@ -24,6 +24,8 @@ pub struct Presented {
     from: Option<Box<[u8]>>,
     /// Lines of this server's own.
     lines: SmallVec<[Line; 4]>,
+    /// From where the call was sent on.
+    sent_on: Told,
     /// What passes of the caller's.
     pub(super) passage: Passage,
 }
@@ -36,11 +38,21 @@ impl Presented {
         true
     }
 
-    /// Writes the lines of this server's own.
+    fn new(passage: Passage) -> Self {
+        Self { from: None, lines: SmallVec::new(), sent_on: Told::default(), passage }
+    }
+
+    /// Writes the lines of this server's own that stand in front of what passes of the caller's.
     pub(super) fn print(&self, builder: &mut Builder<'_>) {
         for (name, value) in &self.lines {
             builder.raw_header(name, value);
         }
+        self.sent_on.print(builder);
+    }
+
+    /// Writes those that stand behind it.
+    pub(super) fn print_behind(&self, builder: &mut Builder<'_>) {
+        self.sent_on.print_behind(builder);
     }
 }
 
@@ -75,14 +87,28 @@ impl Call {
             for_help,
         };
         let ours = rooms.lines.sent_by.as_bytes();
-        let sent_on = &self.sent_on;
-        match (outside(&directory, to), to) {
-            (Some(trunk), _) => Some(Box::new(to_trunk(&who, &trunk, request, ours, sent_on))),
-            (None, Device::Extension(_)) => to_phone(&who, request, &directory, ours, sent_on).map(Box::new),
+        let (trunk, forwarding) = match outside(&directory, to) {
+            Some(trunk) => {
+                let forwarding = trunk.forwarding;
+                (Some(trunk), forwarding)
+            }
+            None if matches!(to, Device::Extension(_)) => (None, directory.options.forwarding),
+            None => (None, Forwarding::NONE),
+        };
+        let mut sent_on = Told::default();
+        if trunk.is_none() || forwarding.diversion {
+            sent_on.diversions(&self.sent_on, forwarding, ours);
+        }
+        if forwarding.history_info {
+            sent_on.history(&self.sent_on, setup.goes_to(&directory), request, ours);
+        }
+        match (trunk, to) {
+            (Some(trunk), _) => Some(Box::new(to_trunk(&who, &trunk, ours, sent_on))),
+            (None, Device::Extension(_)) => to_phone(&who, sent_on).map(Box::new),
             (None, Device::Trunk(_) | Device::Mixer) => {
                 let passage = Passage { believed: who.believed, ..Passage::default() };
-                Some(Box::new(Presented { from: None, lines: SmallVec::new(), passage }))
-                    .filter(|_| who.believed)
+                let told = who.believed || !sent_on.is_empty();
+                told.then(|| Box::new(Presented { sent_on, ..Presented::new(passage) }))
             }
         }
     }
@@ -98,25 +124,17 @@ fn own(directory: &Directory, device: Device) -> Option<(&str, &Presentation)> {
 const ANONYMOUS: &[u8] = b"\"Anonymous\" <sip:anonymous@anonymous.invalid>";
 
 /// A phone shows what it is told: of who withholds himself nothing.
-fn to_phone(
-    who: &Who<'_>,
-    request: &Message,
-    directory: &Directory,
-    ours: &[u8],
-    sent_on: &[SentOn],
-) -> Option<Presented> {
+fn to_phone(who: &Who<'_>, sent_on: Told) -> Option<Presented> {
     let withheld = who.privacy.withholds();
-    let forwarding = directory.options.forwarding;
-    let sent_on = if forwarding == Forwarding::NONE { &[] } else { sent_on };
     if !withheld && !who.believed && sent_on.is_empty() {
         return None;
     }
     let passage = Passage { believed: who.believed, withheld, told: withheld, ..Passage::default() };
-    let mut presented = Presented { from: None, lines: SmallVec::new(), passage };
+    let mut presented = Presented::new(passage);
     if withheld {
         presented.withhold(who);
     } else {
-        presented.sent_on(sent_on, forwarding, request, ours);
+        presented.sent_on = sent_on;
     }
     Some(presented)
 }
@@ -124,9 +142,8 @@ fn to_phone(
 fn to_trunk(
     who: &Who<'_>,
     trunk: &Arc<crate::directory::TrunkIdentity>,
-    request: &Message,
     ours: &[u8],
-    sent_on: &[SentOn],
+    sent_on: Told,
 ) -> Presented {
     let restricted = who.extension.is_some_and(|(_, own)| own.restricted || trunk.restricted)
         && !who.privacy.is_refused()
@@ -139,7 +156,7 @@ fn to_trunk(
         trunk: Some(Arc::clone(trunk)),
         ..Passage::default()
     };
-    let mut presented = Presented { from: None, lines: SmallVec::new(), passage };
+    let mut presented = Presented::new(passage);
     let template = who.extension.and_then(|(_, own)| own.cpn.as_deref()).or(trunk.cpn.as_deref());
     let number = who.extension.map(|(number, _)| match template {
         Some(template) => calling_number(template, number),
@@ -169,7 +186,7 @@ fn to_trunk(
         presented.lines.push((name, value.into()));
     }
     if !withheld {
-        presented.sent_on(sent_on, trunk.forwarding, request, ours);
+        presented.sent_on = sent_on;
     }
     presented
 }
@@ -182,103 +199,12 @@ impl Presented {
             self.lines.push((b"Privacy", rest));
         }
     }
-
-    /// From where the call was sent on, the last first (RFC 5806 4).
-    fn sent_on(&mut self, sent_on: &[SentOn], by: Forwarding, request: &Message, ours: &[u8]) {
-        if by.diversion {
-            for step in sent_on.iter().rev() {
-                self.lines.push((b"Diversion", step.diversion(ours).into()));
-            }
-        }
-        if by.history_info && !sent_on.is_empty() && request.header(HeaderName::HistoryInfo).is_none() {
-            let mut index = String::from("1");
-            for step in sent_on {
-                self.lines.push((b"History-Info", step.history(ours, &index).into()));
-                index.push_str(".1");
-            }
-        }
-    }
 }
 
 fn name_addr(display: &[u8], number: &str, host: &[u8]) -> Box<[u8]> {
     let space: &[u8] = if display.is_empty() { b"" } else { b" " };
     let user = crate::routing::escaped(number.as_bytes());
     [display, space, b"<sip:", &user, b"@", host, b">"].concat().into()
-}
-
-/// A number that a call was at before it was sent on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SentOn {
-    /// The number.
-    pub from: Box<[u8]>,
-    /// Why.
-    pub why: WhySentOn,
-}
-
-/// Why a call was sent on (RFC 5806 `reason`, RFC 4458 `cause`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WhySentOn {
-    /// By rule or by request, whatever the state of who was called.
-    Unconditional,
-    /// Nobody answered.
-    NoAnswer,
-    /// Who was called is busy.
-    Busy,
-    /// Who was called cannot be reached.
-    Unavailable,
-    /// Who was called refused or redirected it.
-    Deflection,
-}
-
-impl WhySentOn {
-    /// Of the status with which the number before failed.
-    #[must_use]
-    pub const fn of_status(status: u16) -> Self {
-        match status {
-            486 | 600 => Self::Busy,
-            408 | 487 => Self::NoAnswer,
-            404 | 410 | 480 | 503 => Self::Unavailable,
-            300..=399 | 603 => Self::Deflection,
-            _ => Self::Unconditional,
-        }
-    }
-
-    const fn words(self) -> (&'static str, u16) {
-        match self {
-            Self::Unconditional => ("unconditional", 302),
-            Self::NoAnswer => ("no-answer", 408),
-            Self::Busy => ("user-busy", 486),
-            Self::Unavailable => ("unavailable", 503),
-            Self::Deflection => ("deflection", 480),
-        }
-    }
-}
-
-impl SentOn {
-    fn uri(&self, ours: &[u8]) -> Vec<u8> {
-        [b"sip:", &*crate::routing::escaped(&self.from), b"@", ours].concat()
-    }
-
-    fn diversion(&self, ours: &[u8]) -> Vec<u8> {
-        let (reason, _) = self.why.words();
-        [b"<", &*self.uri(ours), b">;reason=", reason.as_bytes(), b";counter=1"].concat()
-    }
-
-    fn history(&self, ours: &[u8], index: &str) -> Vec<u8> {
-        let (_, cause) = self.why.words();
-        let reason = format!("?Reason=SIP%3Bcause%3D{cause}>;index={index}");
-        [b"<", &*self.uri(ours), reason.as_bytes()].concat()
-    }
-}
-
-impl Call {
-    /// The call was at this number and goes elsewhere from now on: who is called next may be told.
-    pub(crate) fn redirected(&mut self, from: &[u8], why: WhySentOn) {
-        let told = self.sent_on.last().is_some_and(|last| *last.from == *from);
-        if !told && self.sent_on.len() < MAX_SENT_ON && !from.is_empty() {
-            self.sent_on.push(SentOn { from: from.into(), why });
-        }
-    }
 }
 
 /// From of an INVITE: the presented one, or the caller's.

@@ -52,6 +52,8 @@ pub enum EndReason {
     NotTakenOver,
     /// `disconnect-nailedup-timeout` was over.
     Idle,
+    /// This server was started anew while it was being set up, and could not go on with it.
+    Restart,
     /// The session timer ran out: the far end did not refresh, or could not be reached any more (RFC 4028 10).
     SessionExpired,
 }
@@ -78,6 +80,7 @@ impl fmt::Display for EndReason {
             Self::Moved => f.write_str("went on in another call"),
             Self::Idle => f.write_str("no call came for disconnect-nailedup-timeout"),
             Self::SessionExpired => f.write_str("the session timer ran out"),
+            Self::Restart => f.write_str("the server was started anew"),
             Self::TakenBack => f.write_str("the offer was taken back"),
             Self::UnusableAnswer => f.write_str("the answer named no usable Contact"),
         }

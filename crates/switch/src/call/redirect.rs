@@ -2,7 +2,7 @@
 //! numbers that its Contacts name, the best first, with the permissions of who redirected: a phone sends a call where it
 //! could call itself. Bounded, and to no number twice.
 
-use tandem_sip::{Builder, HeaderName, Message, NameAddr};
+use tandem_sip::{HeaderName, Message, NameAddr};
 
 use super::best::Best;
 use super::branch::Why;
@@ -87,9 +87,8 @@ impl Call {
             Device::Extension(_) => Rooms::name_of(&self.directory, by).as_bytes().to_vec(),
             Device::Trunk(_) | Device::Mixer => own,
         };
-        if let Some(request) = diverted(rooms, &setup.request, &message, &number) {
-            setup.request = request;
-        }
+        let hosts = setup.best.as_ref().map(|best| best.hosts.clone()).unwrap_or_default();
+        self.redirected_by(&number, setup.rang, (&message, &hosts), rooms.lines.sent_by.as_bytes());
         (setup.best, setup.current) = (None, None);
         rooms.counters.redirects_followed += 1;
         self.phase = Phase::Setup(setup);
@@ -157,30 +156,6 @@ fn quality(q: Option<&[u8]>) -> u16 {
     let thousandths =
         format!("{part:0<3}").get(..3).and_then(|digits| digits.parse::<u16>().ok()).unwrap_or(0);
     if whole == "1" { 1_000 } else { thousandths.min(999) }
-}
-
-/// The INVITE as it goes to where it was redirected: who redirected it is named (RFC 5806), in front of who did before, as
-/// the redirection itself names him or by his number.
-fn diverted(rooms: &mut Rooms, request: &Message, response: &Message, number: &[u8]) -> Option<Message> {
-    let (method, uri) = (request.method_token()?, request.request_uri()?);
-    let host = rooms.lines.sent_by.as_bytes();
-    let named = response.header(HeaderName::Diversion).is_some();
-    let mut builder = Builder::request(&mut rooms.scratch, method, uri);
-    let mut written = false;
-    for header in request.headers().filter(|header| header.name != HeaderName::ContentLength) {
-        if !written && !matches!(header.name, HeaderName::Via) {
-            written = true;
-            if named {
-                builder.copy(response, HeaderName::Diversion);
-            } else {
-                let number = routing::escaped(number);
-                let parts: [&[u8]; 5] = [b"<sip:", &number, b"@", host, b">;reason=unconditional;counter=1"];
-                builder.parts(HeaderName::Diversion, &parts);
-            }
-        }
-        builder.copy_line(&header);
-    }
-    Message::parse(builder.finish(request.body())).ok()
 }
 
 #[cfg(test)]

@@ -65,6 +65,15 @@ struct Gone {
 pub(super) struct Lingering {
     leg: Leg,
     until: Instant,
+    /// It was: its BYE may still be on its way.
+    hung_up: bool,
+}
+
+impl Lingering {
+    /// Where another process finds whom to hang up on.
+    pub(super) fn leg(&self) -> &Leg {
+        &self.leg
+    }
 }
 
 impl Call {
@@ -311,11 +320,20 @@ impl Call {
         }
         self.done(rooms, referral.ticket, Ok(()));
         self.depart(leg.dialog.clone());
-        if referral.ticket.is_some() || leg.nailed.is_some() || self.lingering.is_some() {
+        if leg.nailed.is_some() || self.lingering.is_some() {
             return self.hang_up_on(rooms, &mut leg);
         }
+        let at_once = referral.ticket.is_some();
+        if at_once {
+            self.hang_up_on(rooms, &mut leg);
+        }
+        self.linger(rooms, leg, at_once);
+    }
+
+    /// A party that was replaced is remembered until it has certainly gone.
+    pub(super) fn linger(&mut self, rooms: &Rooms, leg: Leg, hung_up: bool) {
         let until = rooms.now.mono + REFERRER_PATIENCE;
-        self.lingering = Some(Box::new(Lingering { leg, until }));
+        self.lingering = Some(Box::new(Lingering { leg, until, hung_up }));
     }
 
     /// The BYE of a party that was replaced.
@@ -330,15 +348,16 @@ impl Call {
 
     pub(super) fn lingering_timeout(&mut self, rooms: &mut Rooms) {
         let due = self.lingering.take_if(|lingering| lingering.until <= rooms.now.mono);
-        if let Some(mut lingering) = due {
+        if let Some(mut lingering) = due.filter(|lingering| !lingering.hung_up) {
             self.hang_up_on(rooms, &mut lingering.leg);
+            self.linger(rooms, lingering.leg, true);
         }
     }
 
     /// Does what waited until no INVITE was under way; after each change of the call.
     pub(super) fn refer_goes_on(&mut self, rooms: &mut Rooms) {
         if matches!(self.phase, Phase::Ending)
-            && let Some(mut lingering) = self.lingering.take()
+            && let Some(mut lingering) = self.lingering.take().filter(|lingering| !lingering.hung_up)
         {
             self.hang_up_on(rooms, &mut lingering.leg);
         }

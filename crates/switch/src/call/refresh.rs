@@ -19,6 +19,7 @@ use super::timer::{Refresh, is_mere_refresh};
 use super::{Call, Phase, Talking};
 use crate::cdr::EndedBy;
 use crate::rooms::{Rooms, Use, own_headers};
+use crate::time::Now;
 
 /// When a refresh is tried again that was put off, or refused for a while.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -36,7 +37,7 @@ impl Talking {
 
     /// A request of one side is about to be answered with a 2xx: its session timer begins anew.
     pub(super) fn accepted(&mut self, rooms: &mut Rooms, side: Side, request: &Message) {
-        let now = rooms.now.mono;
+        let now = rooms.now;
         self.talk.update(&mut rooms.log, |talk| talk.leg_mut(side).timer.accept(request, now));
     }
 
@@ -165,7 +166,7 @@ impl Call {
     pub fn refresh_answered(&mut self, rooms: &mut Rooms, txn: TxnId, no: LegNo, response: &Message) -> bool {
         let Ok(env) = response.envelope() else { return true };
         let Some(code) = response.code() else { return true };
-        let (method, now) = (env.cseq.method, rooms.now.mono);
+        let (method, now) = (env.cseq.method, rooms.now);
         let accepted = method == Method::Invite && (200..300).contains(&code);
         let Some(leg) = self.on_leg(rooms, no, |leg| accepted.then(|| leg.clone())) else { return false };
         if let Some(leg) = leg {
@@ -191,10 +192,10 @@ impl Call {
             (_, 200..300) => leg.confirmed(response, now),
             (Method::Update, 405 | 501) => {
                 leg.timer.takes_no_update();
-                leg.timer.look_at(now);
+                leg.timer.look_at(now.mono);
             }
-            (_, 491) => leg.timer.look_at(now + wait),
-            (_, _) => leg.timer.look_at(now + AGAIN * 6),
+            (_, 491) => leg.timer.look_at(now.mono + wait),
+            (_, _) => leg.timer.look_at(now.mono + AGAIN * 6),
         });
         true
     }
@@ -269,7 +270,7 @@ impl Call {
         if !is_mere_refresh(incoming.message) {
             return false;
         }
-        let now = rooms.now.mono;
+        let now = rooms.now;
         talking.talk.update(&mut rooms.log, |talk| talk.leg_mut(side).refreshed(incoming.message, now));
         answer_refresh(rooms, talking.talk.leg(side), incoming);
         true
@@ -277,22 +278,29 @@ impl Call {
 }
 
 impl Call {
-    /// The same of a party that waits on the line.
+    /// The same of a party that waits on the line; what it offers is answered here, and no media flow. False: an INVITE is
+    /// under way with it, or the offer cannot be read.
     pub(super) fn waiting_refreshed_by(&mut self, rooms: &mut Rooms, incoming: &Incoming<'_>) -> bool {
+        let asks = self.asks_resting_phone();
         let Phase::Setup(setup) = &mut self.phase else { return false };
         let Caller::Leg(_, leg) = &mut setup.caller else { return false };
-        if !incoming.message.body().is_empty() {
+        let offers = !incoming.message.body().is_empty();
+        if offers && (asks || setup.accepted.is_some()) {
             return false;
         }
-        leg.refreshed(incoming.message, rooms.now.mono);
-        answer_refresh(rooms, leg, incoming);
+        let sdp = if offers { leg.inactive_answer(rooms, incoming.message) } else { None };
+        if offers && sdp.is_none() {
+            return false;
+        }
+        leg.refreshed(incoming.message, rooms.now);
+        answer_update(rooms, leg, incoming, sdp.as_deref());
         true
     }
 }
 
 impl Leg {
     /// An UPDATE of the far end is about to be answered with 200.
-    pub(super) fn refreshed(&mut self, update: &Message, now: Instant) {
+    pub(super) fn refreshed(&mut self, update: &Message, now: Now) {
         self.renew(update);
         self.timer.accept(update, now);
     }
@@ -300,12 +308,20 @@ impl Leg {
 
 /// 200 to an UPDATE without an offer.
 pub(super) fn answer_refresh(rooms: &mut Rooms, leg: &Leg, incoming: &Incoming<'_>) {
+    answer_update(rooms, leg, incoming, None);
+}
+
+fn answer_update(rooms: &mut Rooms, leg: &Leg, incoming: &Incoming<'_>, sdp: Option<&[u8]>) {
     let lines = &rooms.lines;
     let source = Some(incoming.flow.remote);
     let mut builder =
         response_to(&mut rooms.scratch, incoming.message, incoming.env, 200, b"OK", None, source);
     own_headers(&mut builder, lines.contact(incoming.flow));
     leg.timer.print_answer(&mut builder);
-    let payload = builder.header(HeaderName::Accept, b"application/sdp").finish(b"");
+    builder.header(HeaderName::Accept, b"application/sdp");
+    if sdp.is_some() {
+        builder.header(HeaderName::ContentType, b"application/sdp");
+    }
+    let payload = builder.finish(sdp.unwrap_or_default());
     rooms.endpoint.respond(incoming.txn, 200, payload, rooms.now.mono);
 }

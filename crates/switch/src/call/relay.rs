@@ -21,7 +21,7 @@ use crate::rooms::{Rooms, Use};
 impl Call {
     /// A request with a To-tag of ours.
     pub fn request(&mut self, rooms: &mut Rooms, to: Tag, incoming: &Incoming<'_>) {
-        if self.request_before_takeover(rooms, incoming) {
+        if self.request_before_takeover(rooms, incoming) || self.request_of_taker(rooms, incoming) {
             return;
         }
         if self.is_parting(incoming.env) {
@@ -275,7 +275,7 @@ impl Call {
         let (far, method) = (pending.from.other(), pending.request.method().unwrap_or(Method::Other));
         match &mut self.phase {
             Phase::Talk(talking) if updates => {
-                let now = rooms.now.mono;
+                let now = rooms.now;
                 talking.talk.update(&mut rooms.log, |talk| talk.leg_mut(far).confirmed(response, now));
                 self.hold_by_phone(rooms, pending.from, &pending.request);
             }
@@ -313,11 +313,15 @@ impl Call {
         self.pass_on(rooms, id, Some(&authorization))
     }
 
-    /// Replaces the connection to one side. False: it is not one that can be replaced.
+    /// Replaces the connection to one side, or takes the next target of its trunk. False: there is none.
     pub(super) fn reconnect(&mut self, rooms: &mut Rooms, side: Side) -> bool {
         let Phase::Talk(talking) = &mut self.phase else { return false };
-        talking.talk.leg(side).is_on_connection()
-            && talking.talk.update(&mut rooms.log, |talk| talk.leg_mut(side).reconnect())
+        let mut moved = talking.talk.leg(side).clone();
+        let moves = moved.fail_over(rooms);
+        if moves {
+            talking.talk.update(&mut rooms.log, |talk| talk.leg_mut(side).flow = moved.flow);
+        }
+        moves
     }
 
     /// A relayed request got no response. Silence ends the dialog (RFC 3261 12.2.1.2); a transport that fails is

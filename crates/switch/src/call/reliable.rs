@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tandem_sip::{Flow, HeaderName, Message, Method, TxnId, lexer};
+use tandem_sip::{Envelope, Flow, HeaderName, Message, Method, TxnId, lexer};
 
 use super::best::Best;
 use super::branch::Why;
@@ -72,13 +72,30 @@ struct Out {
     give_up_at: Instant,
 }
 
-/// A 2xx that waits until the caller has acknowledged what went before it (RFC 3262 3).
+/// A response that waits: a 2xx until the caller has acknowledged what went before it (RFC 3262 3), or one that is for
+/// another call to hear (`aside`). Its transaction may say nothing more.
 #[derive(Debug)]
 pub(super) struct Held {
-    branch: u8,
-    txn: TxnId,
-    ok: Message,
-    flow: Flow,
+    pub(super) branch: u8,
+    pub(super) txn: TxnId,
+    pub(super) response: Message,
+    pub(super) flow: Flow,
+}
+
+impl Held {
+    pub(super) fn new(branch: u8, txn: TxnId, response: &Message, flow: Flow) -> Self {
+        Self { branch, txn, response: response.detach(), flow }
+    }
+
+    pub(super) fn is_answer(&self) -> bool {
+        self.response.code().is_some_and(|code| code >= 200)
+    }
+
+    /// Whether this 2xx is not the one that waits, come again, but somebody else's.
+    pub(super) fn is_beside(&self, branch: u8, env: &Envelope<'_>) -> bool {
+        let known = self.response.envelope().is_ok_and(|held| held.to_tag == env.to_tag);
+        self.is_answer() && (self.branch != branch || !known)
+    }
 }
 
 /// The number of a response that was sent reliably.
@@ -287,24 +304,23 @@ impl Call {
 
     /// Holds a 2xx back while the caller has not acknowledged what went before it. False: it may go.
     pub(super) fn hold_answer(setup: &mut Setup, place: usize, answer: &Answer<'_>) -> bool {
-        let Some(branch) = setup.branches.get(place).filter(|_| setup.is_unacknowledged()) else {
+        let waits = setup.is_unacknowledged() || setup.tone_is_busy();
+        let Some(branch) = setup.branches.get(place).filter(|_| waits) else {
             return false;
         };
         let (branch, txn) = (branch.id, branch.txn);
-        setup.held.get_or_insert_with(|| {
-            Box::new(Held { branch, txn, ok: answer.message.detach(), flow: answer.flow })
-        });
+        setup.held.get_or_insert_with(|| Box::new(Held::new(branch, txn, answer.message, answer.flow)));
         true
     }
 
     /// Passes on the 2xx that waited.
     pub(super) fn release_answer(&mut self, rooms: &mut Rooms) {
         let Phase::Setup(setup) = &mut self.phase else { return };
-        if setup.is_unacknowledged() {
+        if setup.is_unacknowledged() || setup.tone_is_busy() {
             return;
         }
         let Some(held) = setup.held.take() else { return };
-        self.branch_response(rooms, held.txn, held.branch, &held.ok, held.flow);
+        self.branch_response(rooms, held.txn, held.branch, &held.response, held.flow);
     }
 
     /// Acknowledges a response that a callee sent reliably, for a caller who does not know them. False: it came before, or

@@ -155,9 +155,10 @@ impl Call {
         }
     }
 
-    /// Whether an INVITE that stops media is out.
+    /// Whether an INVITE of this server's own is under way with a party on the line.
     pub(super) fn asks_resting_phone(&self) -> bool {
-        self.nail.as_ref().is_some_and(|nail| nail.asked.is_some())
+        let plays = matches!(&self.phase, Phase::Setup(setup) if setup.tone_is_busy());
+        plays || self.nail.as_ref().is_some_and(|nail| nail.asked.is_some())
     }
 
     fn resting_leg(&mut self) -> Option<&mut Leg> {
@@ -186,7 +187,7 @@ impl Call {
     fn silenced(&mut self, rooms: &mut Rooms, asked: Asked, ok: &Message) {
         let Ok(env) = ok.envelope() else { return };
         let Some(leg) = self.resting_leg() else { return };
-        leg.confirmed(ok, rooms.now.mono);
+        leg.confirmed(ok, rooms.now);
         if asked.offered {
             leg.acknowledge(rooms, asked.txn, env.cseq.number, None);
             return self.silence(rooms);

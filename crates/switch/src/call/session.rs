@@ -38,6 +38,16 @@ impl Leg {
         Some(sdp)
     }
 
+    /// A media server's description as it is told this leg in this server's name. `None`: it cannot be read.
+    pub(super) fn describe_raw(&mut self, rooms: &mut Rooms, sdp: &[u8]) -> Option<Vec<u8>> {
+        let sdp = Sdp::parse(sdp).ok()?;
+        let session = self.next_session(rooms);
+        let told = sdp.with_origin(&session.origin(rooms));
+        self.session = Some(session);
+        self.timer.say(&told);
+        Some(told)
+    }
+
     fn parked(&self, rooms: &mut Rooms, offer: &Message) -> Option<(Session, Vec<u8>)> {
         let offer = description(offer)?;
         let session = self.next_session(rooms);

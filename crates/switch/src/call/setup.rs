@@ -28,6 +28,8 @@ use super::reliable::{Held, Knows, Series};
 use super::reply::print_answer;
 use super::session_id;
 use super::spare::Spare;
+use super::suspect;
+use super::tone::Tone;
 use super::waiting::Waiting;
 use super::{Call, CallTimer, Phase, carried};
 use crate::arena::Key;
@@ -126,6 +128,8 @@ pub struct Setup {
     pub(super) rang: bool,
     /// Where callees have sent the call.
     pub(super) redirections: Option<Box<Redirections>>,
+    /// What a party on the line hears.
+    pub(super) tone: Option<Box<Tone>>,
     /// The caller's description is not what callees are told.
     pub(super) undescribed: Option<Box<Undescribed>>,
     /// Our To-tag in a refusal, unless there is an early dialog.
@@ -154,6 +158,7 @@ impl Setup {
             ringing: false,
             rang: false,
             redirections: None,
+            tone: None,
             undescribed: None,
             tag: rooms.ids.tag(),
         })
@@ -170,7 +175,8 @@ impl Setup {
         let next = self.spare.due_at().map(|at| (at, CallTimer::NextTarget));
         let provisional = self.provisional_due().map(|at| (at, CallTimer::Provisional));
         let accepted = self.accepted.as_ref().map(|answered| (answered.due(), CallTimer::Answer));
-        let all = [ring, again, session, next, accepted, provisional];
+        let tone = self.tone_due().map(|at| (at, CallTimer::Waiting));
+        let all = [ring, again, session, next, accepted, provisional, tone];
         all.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
@@ -241,10 +247,12 @@ impl Call {
             referral: None,
             lingering: None,
             takeover: None,
+            taker: None,
             aside_of: None,
             session_ids: [0, 0],
             sent_on: Vec::new(),
             nail: None,
+            unanswered: None,
             trace: Trace::default(),
         }
     }
@@ -321,10 +329,14 @@ impl Call {
                         self.phase = Phase::Setup(setup);
                         return;
                     }
-                    Err(status) => setup.offer_best(Best::own(status)),
+                    Err(status) => {
+                        setup.offer_best(Best::own(status));
+                        setup.forget_last_resort(self);
+                    }
                 }
                 continue;
             }
+            self.note_last_resort(rooms, &setup, &stage);
             let targets = routing::targets(rooms, &self.directory, &stage);
             (setup.current, setup.rang) = (Some(stage), false);
             self.wait_for_progress(rooms, &mut setup);
@@ -332,7 +344,7 @@ impl Call {
                 Ok(targets) => targets,
                 Err((device, absent)) => {
                     self.note(rooms, What::PassedOver(device, absent));
-                    setup.offer_best(Best::own(480));
+                    setup.offer_best(Best::absent(absent));
                     continue;
                 }
             };
@@ -350,6 +362,7 @@ impl Call {
                 return;
             }
             setup.offer_best(Best::own(unfit));
+            setup.forget_last_resort(self);
         }
         self.nobody_took_it(rooms, setup, EndedBy::Server);
     }
@@ -411,14 +424,18 @@ impl Call {
 
     fn setup_response(&mut self, rooms: &mut Rooms, place: usize, answer: &Answer<'_>) {
         let Some(mut setup) = self.take_setup() else { return };
-        let owned = setup.branches.get(place).is_some_and(|branch| branch.owns(answer.env));
+        let branch = setup.branches.get(place);
+        let owned = branch.is_some_and(|branch| branch.owns(answer.env));
+        if let Some(target) = branch.map(|branch| &branch.target) {
+            suspect::shows_life(rooms, target.contact.as_ref(), target.flow, answer.message);
+        }
         if answer.code < 200 {
             if owned {
                 self.provisional(rooms, &mut setup, place, answer);
             }
             self.phase = Phase::Setup(setup);
         } else if answer.is_ok() && Self::hold_answer(&mut setup, place, answer) {
-            self.phase = Phase::Setup(setup);
+            self.hold_one_answer(rooms, setup, place, answer);
         } else if answer.is_ok() {
             self.answered(rooms, setup, place, answer, owned);
         } else {
@@ -450,6 +467,7 @@ impl Call {
         if code == FLOW_FAILED && branch.target.contact.is_some() {
             return self.flow_failed(rooms, setup, &branch, Ghost::FlowFailed);
         }
+        setup.forget_last_resort(self);
         setup.offer_best(Best::of(&branch.target, code, answer.message));
         setup.early_dialogs_end(rooms, branch.id, code);
         let drain_marked = answer.message.header(HeaderName::XTandemDraining).is_some();
@@ -480,7 +498,7 @@ impl Call {
         callee.aim();
         callee.authorization.clone_from(&branch.authorization);
         callee.timer = callee.timer.begun_by(&branch.timer);
-        callee.timer.accepted(answer.message, rooms.now.mono);
+        callee.timer.accepted(answer.message, rooms.now);
         callee.timer.say(setup.request.body());
         self.note(rooms, What::Answered(branch.target.device));
         for leg in [Some(0).filter(|_| caller.is_some()), Some(branch.leg())].into_iter().flatten() {
@@ -511,6 +529,7 @@ impl Call {
                     again_at: rooms.now.mono,
                     interval: Duration::ZERO,
                     give_up_at: rooms.now.mono,
+                    gone: None,
                 };
                 self.begin_talk(rooms, [caller, callee], answered);
             }
@@ -535,7 +554,8 @@ impl Call {
             self.phase = Phase::Setup(setup);
             return;
         }
-        if decided || !setup.may_go_on(outcome) {
+        let asks_the_peer = setup.asks_the_peer(self, outcome);
+        if decided || !(setup.may_go_on(outcome) || asks_the_peer) {
             let told = setup.best.as_ref().is_some_and(|best| best.message.is_some());
             let by = if told { EndedBy::Callee } else { EndedBy::Network };
             return self.nobody_took_it(rooms, setup, by);
@@ -544,7 +564,16 @@ impl Call {
             self.phase = Phase::Setup(setup);
             return;
         }
-        if matches!(setup.current, Some(Stage::Peer(..) | Stage::PeerQueue(..))) {
+        if !asks_the_peer {
+            setup.forget_last_resort(self);
+        }
+        let was_forwarded = match setup.current {
+            // With no place left here it is not delivered here after all.
+            Some(Stage::Peer(..)) => !setup.stages.is_empty(),
+            Some(Stage::PeerQueue(..)) => true,
+            Some(Stage::Extension(_) | Stage::Trunk(..) | Stage::Mixer(_) | Stage::Wait(_)) | None => false,
+        };
+        if was_forwarded {
             rooms.counters.forward_fallbacks += 1;
             let status = match outcome {
                 InPathOutcome::Status { code, .. } => code,
@@ -558,10 +587,11 @@ impl Call {
 
     /// No response to a branch's INVITE, or none could be delivered.
     pub fn branch_unanswered(&mut self, rooms: &mut Rooms, id: u8, how: CallFailure) {
-        let Phase::Setup(setup) = &mut self.phase else { return self.loser_over(id, 408) };
-        let Some(place) = setup.branches.iter().position(|b| b.id == id) else {
-            return self.loser_over(id, 408);
+        let place = match &self.phase {
+            Phase::Setup(setup) => setup.branches.iter().position(|branch| branch.id == id),
+            Phase::Talk(_) | Phase::Ending => None,
         };
+        let Some(place) = place else { return self.loser_unanswered(rooms, id, how) };
         let Some(mut setup) = self.take_setup() else { return };
         let mut branch = setup.branches.remove(place);
         if branch.by_tcp_for_size
@@ -646,11 +676,12 @@ impl Call {
     pub(super) fn finish_setup(
         &mut self,
         rooms: &mut Rooms,
-        setup: Setup,
+        mut setup: Setup,
         best: &Best,
         by: EndedBy,
         reason: EndReason,
     ) {
+        setup.end_tone(rooms);
         let status = best.told();
         let leg = match &setup.caller {
             Caller::Invite(txn, flow) => {
@@ -680,7 +711,7 @@ impl Call {
     }
 }
 
-const ELSEWHERE: &[u8] = b"SIP;cause=200;text=\"Call completed elsewhere\"";
+pub(super) const ELSEWHERE: &[u8] = b"SIP;cause=200;text=\"Call completed elsewhere\"";
 const DECLINED: &[u8] = b"SIP;cause=603;text=\"Declined elsewhere\"";
 
 /// How long a call may ring, and what its caller is told then: `ring-timeout`, or the INVITE's own Expires if that is

@@ -14,6 +14,7 @@ use super::best::Best;
 use super::branch::{Branch, Target, Why};
 use super::record::EndReason;
 use super::setup::{Setup, Stage};
+use super::suspect::is_suspect;
 use super::{Call, Phase};
 use crate::cdr::EndedBy;
 use crate::directory::Directory;
@@ -57,6 +58,10 @@ impl Setup {
         };
         self.spare = Spare { targets: rest, due_at: None };
         self.spare.wait(rooms, directory);
+        if first.iter().any(|target| target.contact.as_ref().is_some_and(|bound| is_suspect(rooms, bound.dn)))
+        {
+            self.spare.due_at = Some(rooms.now.mono + directory.options.trunk_target_timeout);
+        }
         first
     }
 }
@@ -91,6 +96,9 @@ impl Call {
         let silent = |branch: &Branch, rooms: &Rooms| rooms.endpoint.is_calling(branch.txn);
         let Some(branch) = setup.branches.iter().find(|branch| silent(branch, rooms)) else { return };
         let (device, flow) = (branch.target.device, branch.target.flow);
+        if matches!(device, Device::Extension(_)) {
+            return self.suspects_silent(rooms, silent);
+        }
         self.give_up(rooms, b"SIP;cause=408;text=\"next target is tried\"", silent);
         if let Some(device) = rooms.now_called(&self.directory, device) {
             rooms.facts.push(Fact::CallFailed(device, flow, CallFailure::Timeout));
@@ -124,16 +132,17 @@ impl Call {
     }
 
     /// The first such branch is over, and the next place is tried.
-    fn give_up(&mut self, rooms: &mut Rooms, why: &[u8], which: impl Fn(&Branch, &Rooms) -> bool) {
+    pub(super) fn give_up(&mut self, rooms: &mut Rooms, why: &[u8], which: impl Fn(&Branch, &Rooms) -> bool) {
         let Phase::Setup(setup) = &self.phase else { return };
         let Some(place) = setup.branches.iter().position(|branch| which(branch, rooms)) else { return };
         let Some(mut setup) = self.take_setup() else { return };
         let mut branch = setup.branches.remove(place);
         branch.cancel(rooms, &setup.request, &Why::Ours(why));
-        self.branch_ended(rooms, &branch, 408, EndedBy::Network, EndReason::NoResponse);
+        let status = if matches!(branch.target.device, Device::Extension(_)) { 480 } else { 408 };
+        self.branch_ended(rooms, &branch, status, EndedBy::Network, EndReason::NoResponse);
         self.note(rooms, What::Unreachable(branch.target.device, EndReason::NoResponse));
         self.losers.push(branch);
-        setup.offer_best(Best::own(408));
+        setup.offer_best(Best::own(status));
         self.branch_lost(rooms, setup, InPathOutcome::NoAnswer);
     }
 

@@ -4,22 +4,24 @@
 use std::sync::Arc;
 
 use tandem_peer::replica::{Reader, Record, Writer};
-use tandem_sip::{Dialog, Flow, Transport};
+use tandem_sip::Dialog;
 
 use super::hold::Hold;
 use super::leg::Leg;
+use super::life::{Life, device_code, device_of};
 use super::session::Session;
 use super::session_id::SessionIds;
 use super::talk::Talk;
 use super::timer::Timer;
-use crate::directory::{Directory, DnId, TrunkId};
+use crate::directory::Directory;
 use crate::rooms::Device;
+use crate::stored::{flow, put_flow, put_wide, wide};
 
 impl Record for Talk {
     const KIND: u8 = 2;
 
     fn encode(&self, out: &mut Writer<'_>) {
-        out.bytes(&self.uuid.to_be_bytes());
+        put_wide(out, self.uuid);
         out.bytes(&self.from);
         out.bytes(&self.to);
         out.u64(self.started_unix_ms);
@@ -27,19 +29,19 @@ impl Record for Talk {
         for leg in &self.legs {
             leg.encode(out);
         }
+        self.life.encode(out);
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut fields = Reader::new(bytes);
+    fn read(fields: &mut Reader<'_>) -> Option<Self> {
         let talk = Self {
-            uuid: u128::from_be_bytes(fields.bytes()?.try_into().ok()?),
+            uuid: wide(fields)?,
             from: fields.bytes()?.into(),
             to: fields.bytes()?.into(),
             started_unix_ms: fields.u64()?,
             answered_unix_ms: fields.u64()?,
-            legs: [Leg::decode(&mut fields)?, Leg::decode(&mut fields)?],
+            legs: [Leg::decode(fields)?, Leg::decode(fields)?],
+            life: Life::read(fields)?,
         };
-        fields.end()?;
         Some(talk)
     }
 }
@@ -59,55 +61,31 @@ impl Leg {
         found.is_some()
     }
 
-    fn encode(&self, out: &mut Writer<'_>) {
+    pub(crate) fn encode(&self, out: &mut Writer<'_>) {
         out.bytes(&self.dialog.encode());
-        out.u8(self.flow.transport as u8);
-        out.u8(self.flow.local);
-        out.u64(self.flow.conn);
-        out.str(&self.flow.remote.to_string());
-        out.u8(match self.device {
-            Device::Extension(_) => 0,
-            Device::Trunk(_) => 1,
-            Device::Mixer => 2,
-        });
+        put_flow(out, self.flow);
+        out.u8(device_code(self.device));
         out.str(self.name.as_deref().unwrap_or_default());
         out.u8(self.no);
         out.bool(self.nat);
         out.u8(self.holds as u8);
-        out.bytes(&self.session_ids.party.to_be_bytes());
-        out.bytes(&self.session_ids.other.to_be_bytes());
+        put_wide(out, self.session_ids.party);
+        put_wide(out, self.session_ids.other);
         out.option(self.session, |out, session| {
             out.u64(session.id);
             out.u64(session.version);
         });
-        out.option(self.timer.agreed(), |out, (interval_s, far_refreshes)| {
-            out.u32(interval_s);
-            out.bool(far_refreshes);
-        });
+        self.timer.encode(out);
     }
 
-    fn decode(fields: &mut Reader<'_>) -> Option<Self> {
+    pub(crate) fn decode(fields: &mut Reader<'_>) -> Option<Self> {
         let dialog = Dialog::decode(fields.bytes()?)?;
-        let transport = match fields.u8()? {
-            0 => Transport::Udp,
-            1 => Transport::Tcp,
-            2 => Transport::Tls,
-            3 => Transport::Ws,
-            4 => Transport::Wss,
-            _ => return None,
-        };
-        let (local, conn) = (fields.u8()?, fields.u64()?);
-        let remote = fields.str()?.parse().ok()?;
-        let device = match fields.u8()? {
-            0 => Device::Extension(DnId(u32::MAX)),
-            1 => Device::Trunk(TrunkId(u32::MAX)),
-            2 => Device::Mixer,
-            _ => return None,
-        };
+        let flow = flow(fields)?;
+        let device = device_of(fields.u8()?)?;
         let name = Some(fields.str()?).filter(|name| !name.is_empty()).map(Arc::from);
         Some(Self {
             dialog,
-            flow: Flow { transport, local, remote, conn },
+            flow,
             device,
             name,
             no: fields.u8()?,
@@ -115,15 +93,11 @@ impl Leg {
             holds: Hold::read(fields.u8()?)?,
             session_ids: SessionIds { party: wide(fields)?, other: wide(fields)? },
             session: fields.option(|fields| Some(Session { id: fields.u64()?, version: fields.u64()? }))?,
-            timer: Timer::restored(fields.option(|fields| Some((fields.u32()?, fields.bool()?)))?),
+            timer: Timer::read(fields)?,
             nailed: None,
             authorization: None,
         })
     }
-}
-
-fn wide(fields: &mut Reader<'_>) -> Option<u128> {
-    Some(u128::from_be_bytes(fields.bytes()?.try_into().ok()?))
 }
 
 #[cfg(test)]
@@ -131,9 +105,10 @@ mod tests {
     use bytes::Bytes;
     use tandem_peer::Replicated;
     use tandem_peer::replica::{Change, ChangeLog, Op};
-    use tandem_sip::Message;
+    use tandem_sip::{Flow, Message, Transport};
 
     use super::*;
+    use crate::directory::DnId;
 
     fn leg(device: Device, name: &str) -> Leg {
         let text = "INVITE sip:2@h SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:1@h>;tag=a\r\nTo: <sip:2@h>\r\n\
@@ -156,6 +131,7 @@ mod tests {
             started_unix_ms: 1,
             answered_unix_ms: 2,
             legs: [leg(Device::Extension(DnId(4)), "1001"), leg(Device::Mixer, "mixer")],
+            life: super::super::life::tests::life(),
         };
         stored(talk)
     }
@@ -176,10 +152,11 @@ mod tests {
         let back = Talk::decode(&bytes(&change())).unwrap();
         let [one, two] = &back.legs;
         assert_eq!((one.device, one.name.as_deref()), (Device::Extension(DnId(u32::MAX)), Some("1001")));
+        assert_eq!(back.life, super::super::life::tests::life());
         assert_eq!((two.device, two.name.as_deref()), (Device::Mixer, Some("mixer")));
         assert_eq!((one.no, one.nat, one.holds), (3, true, Hold::Request));
         assert_eq!(one.session, Some(Session { id: 5, version: 9 }));
-        assert_eq!((one.flow.conn, one.dialog.remote_tag()), (7, &b"a"[..]));
+        assert_eq!((one.flow.conn, one.dialog.remote_tag()), (crate::stored::GONE, &b"a"[..]));
         assert_eq!(bytes(&stored(back)), bytes(&change()));
     }
 

@@ -2,7 +2,10 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
+
+use smallvec::SmallVec;
 
 use super::{Call, CallTimer, Opening};
 use crate::arena::{Arena, Key};
@@ -28,6 +31,23 @@ struct Slot {
     call: Box<Call>,
     /// The entry of `wakes` that counts for this call; older ones are dead.
     armed: Option<Instant>,
+    /// Trunks over which its legs run, each as often as it has legs there, as the trunks have been told.
+    trunks: SmallVec<[Arc<str>; 1]>,
+}
+
+impl Slot {
+    fn new(call: Call) -> Self {
+        Self { call: Box::new(call), armed: None, trunks: SmallVec::new() }
+    }
+
+    /// Tells the trunks which legs the call has now.
+    fn count(&mut self, rooms: &mut Rooms) {
+        if !self.call.trunks().eq(self.trunks.iter()) {
+            let now: SmallVec<[Arc<str>; 1]> = self.call.trunks().cloned().collect();
+            rooms.trunks.load.changed(&self.trunks, &now);
+            self.trunks = now;
+        }
+    }
 }
 
 impl Calls {
@@ -99,9 +119,7 @@ impl Calls {
 
     /// Opens a call. What is left of it comes back when it is over at once.
     pub fn open(&mut self, rooms: &mut Rooms, opening: Opening) -> Option<Explained> {
-        let key = self
-            .arena
-            .insert_with(|key| Slot { call: Box::new(Call::open(rooms, key, opening)), armed: None })?;
+        let key = self.arena.insert_with(|key| Slot::new(Call::open(rooms, key, opening)))?;
         let over = self.settle(rooms, key);
         self.run_errands(rooms);
         over
@@ -129,7 +147,7 @@ impl Calls {
         let mut failed = 503;
         let key = self.arena.try_insert_with(|key| {
             let call = open(rooms, key).map_err(|status| failed = status).ok()?;
-            Some(Slot { call: Box::new(call), armed: None })
+            Some(Slot::new(call))
         });
         let key = key.ok_or(failed)?;
         let over = self.settle(rooms, key);
@@ -178,8 +196,12 @@ impl Calls {
         slot.call.hush(rooms);
         slot.call.takeover_goes_on(rooms);
         slot.call.refer_goes_on(rooms);
+        slot.call.keep_life(rooms);
+        slot.call.keep_unanswered(rooms);
+        slot.count(rooms);
         if slot.call.is_over() {
             let slot = self.arena.remove(key)?;
+            rooms.trunks.load.changed(&slot.trunks, &[]);
             let is_aside = slot.call.is_aside();
             // What was decided beside a conversation is told with it.
             return Some(slot.call.conclude(rooms)).filter(|_| !is_aside);

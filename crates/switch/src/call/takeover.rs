@@ -4,7 +4,6 @@
 
 use tandem_sip::{Builder, Dialog, HeaderName, Message};
 
-use super::anchored::media_of;
 use super::exchange::Exchange;
 use super::incoming::Incoming;
 use super::leg::{Leg, Side, behind_nat};
@@ -48,11 +47,6 @@ impl Call {
         let side = self.free_side(leg).map_err(Reject::new)?;
         if self.referral.is_some() || self.takeover.is_some() {
             return Err(Reject::because(491, "A Transfer Is Under Way"));
-        }
-        let media = media_of(&self.directory, device);
-        if media.and_then(|media| media.of_callee(incoming.flow.transport)).is_some() {
-            // Its description cannot be put before the other party without a media server, and here none is asked.
-            return Err(Reject::because(488, "Anchored Media Cannot Take A Place"));
         }
         let no = LegNo::try_from(self.legs.len()).ok().filter(|no| *no < MAX_LEGS);
         let no = no.ok_or_else(Reject::full)?;

@@ -10,6 +10,7 @@ use super::exchange::{Answered, Exchange, Relayed};
 use super::hold::Hold;
 use super::incoming::{Incoming, hops};
 use super::leg::{Ask, Leg, Side};
+use super::life::Life;
 use super::news::LegNo;
 use super::passage::{Passage, believes};
 use super::record::EndReason;
@@ -21,7 +22,7 @@ use crate::reject::Reject;
 use crate::rooms::{Rooms, Use, own_headers};
 
 /// What must survive of an answered call.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Talk {
     /// `CallUUID`.
     pub uuid: u128,
@@ -35,6 +36,8 @@ pub struct Talk {
     pub answered_unix_ms: u64,
     /// The caller's leg and the callee's.
     pub legs: [Leg; 2],
+    /// What else is stored.
+    pub life: Life,
 }
 
 impl Talk {
@@ -87,19 +90,30 @@ impl Call {
         caller.session_ids.party = self.session_ids[0];
         session_id::introduce(self.uuid, [caller, callee]);
         self.session_ids[1] = callee.session_ids.party;
-        let talk = Talk {
+        rooms.endpoint.respond(answered.server, answered.code, answered.ok.clone(), rooms.now.mono);
+        let exchange = Exchange::Answered(answered.repeating(rooms));
+        let talk = self.talk_of(rooms, legs, &exchange);
+        let talk = Replicated::create(rooms.record_id(), talk, &mut rooms.log);
+        self.phase = Phase::Talk(Box::new(Talking {
+            talk,
+            exchange,
+            audit: [None, None],
+            alone: None,
+            taken_up: false,
+        }));
+    }
+
+    /// What is stored of the call from its answer on.
+    pub(super) fn talk_of(&self, rooms: &mut Rooms, legs: [Leg; 2], exchange: &Exchange) -> Talk {
+        Talk {
             uuid: self.uuid,
             from: self.from.clone(),
             to: self.to.clone(),
             started_unix_ms: self.started.unix_ms,
             answered_unix_ms: rooms.now.unix_ms,
             legs,
-        };
-        let id = rooms.record_id();
-        let talk = Replicated::create(id, talk, &mut rooms.log);
-        rooms.endpoint.respond(answered.server, answered.code, answered.ok.clone(), rooms.now.mono);
-        let exchange = Exchange::Answered(answered.repeating(rooms));
-        self.phase = Phase::Talk(Box::new(Talking { talk, exchange, audit: [None, None], alone: None }));
+            life: self.life(rooms, exchange, None),
+        }
     }
 
     /// The number of a leg, known by its Call-ID.
@@ -164,6 +178,7 @@ impl Call {
         let Some(code) = response.code() else { return true };
         let Phase::Talk(talking) = &mut self.phase else {
             return self.late_reinvite_response(rooms, txn, response)
+                || self.tone_response(rooms, txn, response)
                 || self.line_response(rooms, txn, response)
                 || self.rest_response(rooms, txn, response);
         };
@@ -212,7 +227,7 @@ impl Call {
         let (client, client_cseq) = (relayed.client, relayed.client_cseq);
         talking.exchange = Exchange::Idle;
         if code < 300 {
-            let now = rooms.now.mono;
+            let now = rooms.now;
             talking.talk.update(&mut rooms.log, |talk| talk.leg_mut(from.other()).confirmed(response, now));
             if is_update {
                 talking.talk.leg(from.other()).acknowledge(rooms, client, client_cseq, None);
@@ -230,6 +245,7 @@ impl Call {
                 again_at,
                 interval: std::time::Duration::ZERO,
                 give_up_at,
+                gone: None,
             };
             talking.exchange = Exchange::Answered(answered.repeating(rooms));
             self.hold_by_phone(rooms, from, &request);
@@ -304,7 +320,7 @@ impl Call {
 
     /// The passed-on re-INVITE got no response at all.
     pub fn reinvite_unanswered(&mut self, rooms: &mut Rooms, txn: TxnId, how: CallFailure) {
-        if self.line_unanswered(rooms, txn, how) {
+        if self.tone_unanswered(rooms, txn, how) || self.line_unanswered(rooms, txn, how) {
             return;
         }
         self.late_reinvite_over(txn);
@@ -349,6 +365,9 @@ impl Call {
     /// An ACK for a 2xx, from whichever side owes it.
     pub fn acknowledged(&mut self, rooms: &mut Rooms, ack: &Message) {
         let Ok(env) = ack.envelope() else { return };
+        if self.taker_acknowledged(rooms, &env) {
+            return;
+        }
         let Phase::Talk(talking) = &mut self.phase else {
             if !self.waiting_acknowledged(&env) {
                 self.acknowledged_late(rooms, &env);
@@ -359,6 +378,9 @@ impl Call {
         let Exchange::Answered(answered) = &talking.exchange else { return };
         if !answered.is_acknowledged_by(side, &env) {
             return;
+        }
+        if answered.is_refusal() {
+            return self.mend(rooms);
         }
         let (client, cseq) = (answered.client, answered.client_cseq);
         let sdp = talking.redescribe(rooms, side.other(), ack);
@@ -387,6 +409,9 @@ impl Call {
             }
             Exchange::Answered(answered) => {
                 if !answered.repeat(rooms) {
+                    if answered.gone.is_some() {
+                        return self.mend(rooms);
+                    }
                     let side = answered.from;
                     return self.hang_up(rooms, side, EndedBy::Network, EndReason::NoAck);
                 }

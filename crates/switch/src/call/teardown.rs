@@ -2,6 +2,7 @@
 //! gets a BYE; whatever waits is answered 487 (RFC 3261 15). What is owed after that is in `closing`.
 
 use smallvec::SmallVec;
+use tandem_peer::Replicated;
 use tandem_peer::audit::{AuditEnd, AuditOutcome, AuditRound, AuditVerdict};
 use tandem_sip::Message;
 
@@ -9,9 +10,11 @@ use super::arrange::Arranging;
 use super::closing::Closing;
 use super::exchange::Exchange;
 use super::leg::{Ask, Side};
+use super::life::Ending;
 use super::nailed::Back;
 use super::news::News;
 use super::record::EndReason;
+use super::talk::Talk;
 use super::{Audit, Call, Phase, Talking};
 use crate::cdr::EndedBy;
 use crate::explain::What;
@@ -19,6 +22,11 @@ use crate::reject::Reject;
 use crate::rooms::{Device, Rooms, Use};
 
 impl Closing {
+    pub(super) fn of(record: Replicated<Talk>) -> Self {
+        let talk = Talk::clone(&record);
+        Self { talk, record: Some(record), unacknowledged: None, reinvite: None, challenged: [false; 2] }
+    }
+
     /// Ends the exchange of INVITEs: a re-INVITE is answered 487 and taken back, a 2xx is acknowledged. The side that
     /// owes the ACK to a 2xx is first left to send it, if it is to get a BYE.
     fn stop(&mut self, rooms: &mut Rooms, exchange: Exchange, gets_bye: impl Fn(Side) -> bool) {
@@ -41,6 +49,7 @@ impl Closing {
                     self.reinvite = Some((invite.txn, invite.side));
                 }
             }
+            Exchange::Answered(answered) if answered.is_refusal() => {}
             Exchange::Answered(answered) => {
                 let far = self.talk.leg(answered.from.other());
                 far.acknowledge(rooms, answered.client, answered.client_cseq, None);
@@ -106,8 +115,7 @@ impl Call {
         if let Exchange::Arranging(arranging) = &exchange {
             self.done(rooms, arranging.ticket, Err(0));
         }
-        let talk = talk.delete(&mut rooms.log);
-        let mut closing = Closing { talk, unacknowledged: None, reinvite: None, challenged: [false; 2] };
+        let mut closing = Closing::of(talk);
         let lent = [Side::Caller, Side::Callee]
             .map(|side| closing.talk.leg(side).nailed.filter(|_| here(side)).map(|_| side));
         let lent: SmallVec<[Side; 2]> = lent.into_iter().flatten().collect();
@@ -126,12 +134,22 @@ impl Call {
         for side in to.iter().filter(|side| owing != Some(**side) && here(**side) && !lent.contains(side)) {
             self.send_bye(rooms, *side, like);
         }
+        let byes = [Side::Caller, Side::Callee].map(|side| gets_bye(side) && here(side));
         for place in 0..self.legs.len() {
             let lives = self.legs.get(place).is_some_and(|leg| leg.ended.is_none());
             self.leg_ended(rooms, place, by, reason);
             if let (true, Ok(leg)) = (lives, u8::try_from(place)) {
                 self.tell(rooms, News::Ended { leg, by, reason });
             }
+        }
+        self.keep_ending(rooms, Ending { by, reason, byes });
+    }
+
+    /// Stores how the call ended: whoever goes on from here sends the BYEs again, and writes its record.
+    fn keep_ending(&mut self, rooms: &mut Rooms, ending: Ending) {
+        let life = self.last_life(ending);
+        if let Some(record) = self.closing.as_mut().and_then(|closing| closing.record.as_mut()) {
+            record.update(&mut rooms.log, |talk| talk.life = life);
         }
     }
 

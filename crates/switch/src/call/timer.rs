@@ -3,11 +3,15 @@
 
 use std::time::{Duration, Instant};
 
+use tandem_peer::Deadline;
+
+use tandem_peer::replica::{Reader, Writer};
 use tandem_sip::{Builder, HeaderName, Message, lexer};
 
 use crate::directory::{SessionTimer, SessionTimerMode};
 use crate::limits::MAX_KEPT_DESCRIPTION;
 use crate::reject::Reject;
+use crate::time::Now;
 
 const TIMER: &[u8] = b"timer";
 /// What Min-SE means where it is absent (RFC 4028 5).
@@ -32,6 +36,8 @@ pub struct Timer {
     challenged: bool,
     due: Option<Instant>,
     ends: Option<Instant>,
+    /// The same by the wall clock: that outlives the process.
+    deadline: Option<Deadline>,
     /// The latest description that the far end was sent, where a refresh must repeat it.
     said: Option<Box<[u8]>>,
 }
@@ -85,6 +91,7 @@ impl Timer {
             challenged: false,
             due: None,
             ends: None,
+            deadline: None,
             said: None,
         }
     }
@@ -104,7 +111,7 @@ impl Timer {
     }
 
     /// A request of the far end is about to be answered with a 2xx (RFC 4028 9, table 2).
-    pub(super) fn accept(&mut self, request: &Message, now: Instant) {
+    pub(super) fn accept(&mut self, request: &Message, now: Now) {
         self.heard(request);
         if self.is_off() {
             return;
@@ -121,7 +128,7 @@ impl Timer {
     }
 
     /// The far end answered a request of ours with a 2xx (RFC 4028 7.2).
-    pub(super) fn accepted(&mut self, response: &Message, now: Instant) {
+    pub(super) fn accepted(&mut self, response: &Message, now: Now) {
         self.heard(response);
         if self.is_off() {
             return;
@@ -152,18 +159,25 @@ impl Timer {
     }
 
     /// The far end lives: the time begins anew.
-    pub(super) fn start(&mut self, now: Instant) {
-        let period_s = if self.agreed_s > 0 { self.agreed_s } else { self.options.interval_s };
-        let after_s = |seconds: u32| Some(now + Duration::from_secs(seconds.into()));
-        self.ends = after_s(period_s);
-        self.due = if self.far_refreshes {
-            after_s(period_s - GRACE_S.min(period_s / 3))
-        } else {
-            now.checked_add(Duration::from_secs(period_s.into()) / 2)
-        };
+    pub(super) fn start(&mut self, now: Now) {
+        let period = self.period();
+        self.ends = Some(now.mono + period);
+        self.deadline = Some(Deadline::after(now.unix_ms, period));
+        self.due = Some(now.mono + (period - self.before_end()));
         if !self.keeps() {
             self.said = None;
         }
+    }
+
+    fn period(&self) -> Duration {
+        let seconds = if self.agreed_s > 0 { self.agreed_s } else { self.options.interval_s };
+        Duration::from_secs(seconds.into())
+    }
+
+    /// How long before its end something is done.
+    fn before_end(&self) -> Duration {
+        let period = self.period();
+        if self.far_refreshes { Duration::from_secs(GRACE_S.into()).min(period / 3) } else { period / 2 }
     }
 
     /// When there is something to do.
@@ -229,15 +243,39 @@ impl Timer {
         self.said.as_deref()
     }
 
-    /// What is agreed, for the record: the interval in seconds and whether the far end refreshes.
-    pub(super) fn agreed(&self) -> Option<(u32, bool)> {
-        (self.agreed_s > 0).then_some((self.agreed_s, self.far_refreshes))
+    /// Writes what is agreed.
+    pub(super) fn encode(&self, out: &mut Writer<'_>) {
+        out.u32(self.agreed_s);
+        out.u32(self.min_se_s);
+        out.bool(self.far_refreshes);
+        out.option(self.takes_update, Writer::bool);
+        out.option(self.deadline, Writer::deadline);
+        out.option(self.said.as_deref(), Writer::bytes);
     }
 
-    /// A timer as a record names it; it runs when the leg is taken up again.
-    pub(super) fn restored(agreed: Option<(u32, bool)>) -> Self {
-        let (agreed_s, far_refreshes) = agreed.unwrap_or_default();
-        Self { agreed_s, far_refreshes, ..Self::default() }
+    /// Reads it. The timer runs from [`resume`](Self::resume) on.
+    pub(super) fn read(fields: &mut Reader<'_>) -> Option<Self> {
+        Some(Self {
+            agreed_s: fields.u32()?,
+            min_se_s: fields.u32()?,
+            far_refreshes: fields.bool()?,
+            takes_update: fields.option(Reader::bool)?,
+            deadline: fields.option(Reader::deadline)?,
+            said: fields.option(Reader::bytes)?.map(Box::from),
+            ..Self::default()
+        })
+    }
+
+    /// Runs on in another process, from the moment at which the session ends. A far end that could not refresh it
+    /// meanwhile has `patience` to do so, and whatever is overdue on this side is done within `spread`.
+    pub(super) fn resume(&mut self, options: SessionTimer, now: Now, patience: Duration, spread: Duration) {
+        self.options = options;
+        let Some(deadline) = self.deadline.filter(|_| !self.is_off()) else { return };
+        let left = deadline.remaining(now.unix_ms).min(self.period()).max(patience);
+        self.ends = Some(now.mono + left);
+        self.deadline = Some(Deadline::after(now.unix_ms, left));
+        let due = left.saturating_sub(self.before_end());
+        self.due = Some(now.mono + if self.far_refreshes { due } else { due.max(spread) });
     }
 
     /// Writes what an INVITE that opens a dialog asks for.

@@ -177,6 +177,7 @@ impl Call {
         for pair in &setup.pairs {
             self.tags.retain(|own| *own != pair.tag);
         }
+        setup.end_tone(rooms);
         if let Caller::Leg(no, mut leg) = std::mem::replace(&mut setup.caller, nobody) {
             let (by, reason) = (EndedBy::Caller, EndReason::Request);
             self.leg_ended(rooms, usize::from(no), by, reason);
@@ -260,9 +261,15 @@ impl Call {
             branch.id = no.saturating_sub(1);
             rooms.endpoint.attach(branch.txn, Use::Branch(key, branch.id));
         }
+        let renumbered = |branch: u8| {
+            let now = numbers.iter().find(|(was, _)| Some(*was) == branch.checked_add(1));
+            now.map_or(branch, |(_, now)| now.saturating_sub(1))
+        };
+        if let Some(held) = &mut setup.held {
+            held.branch = renumbered(held.branch);
+        }
         for pair in &mut setup.pairs {
-            let now = numbers.iter().find(|(was, _)| Some(*was) == pair.branch.checked_add(1));
-            pair.branch = now.map_or(pair.branch, |(_, now)| now.saturating_sub(1));
+            pair.branch = renumbered(pair.branch);
             if pair.tag != setup.tag {
                 self.own_tag(rooms, pair.tag);
             }
@@ -271,6 +278,9 @@ impl Call {
         if !Arc::ptr_eq(&directory, &self.directory) {
             // Places of another configuration mean nothing here.
             setup.stages.clear();
+        }
+        if setup.rang {
+            self.ring_tone(rooms, &mut setup);
         }
         self.phase = Phase::Setup(setup);
         numbers
@@ -322,7 +332,10 @@ impl Call {
         self.leg_ended(rooms, usize::from(leg), by, reason);
         self.tell(rooms, News::Ended { leg, by, reason });
         self.hang_up_on(rooms, &mut gone);
-        self.depart(gone.dialog);
+        self.depart(gone.dialog.clone());
+        if gone.nailed.is_none() && self.lingering.is_none() {
+            self.linger(rooms, gone, true);
+        }
     }
 
     /// A leg goes to the mixer. The other one may follow it; if it does not at once, it is released.

@@ -38,7 +38,7 @@ impl Call {
             // Nobody could be asked for an answer in time (RFC 3311 5.2).
             Phase::Setup(_) if offers => incoming.answer(rooms, &Reject::new(504)),
             Phase::Talk(talking) => {
-                let now = rooms.now.mono;
+                let now = rooms.now;
                 talking
                     .talk
                     .update(&mut rooms.log, |talk| talk.leg_mut(side).refreshed(incoming.message, now));

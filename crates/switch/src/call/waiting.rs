@@ -50,6 +50,7 @@ impl Call {
     pub(super) fn wait_at(&mut self, rooms: &mut Rooms, mut setup: Box<Setup>, at: Arc<str>) {
         self.note(rooms, What::Parked(Arc::clone(&at)));
         let treatment = treatment_of(&self.directory, &at).cloned().unwrap_or(Treatment::Ringback);
+        let treatment = self.treatment_for(rooms, &setup, treatment);
         let speaks = setup.becomes_quiet(rooms);
         if matches!(setup.caller, Caller::Invite(..)) && !self.tags.contains(&setup.tag) {
             self.own_tag(rooms, setup.tag);
@@ -62,7 +63,7 @@ impl Call {
         }));
         setup.rest();
         // What cannot be played is ringback.
-        if !is_played(&treatment) || self.play(rooms, &setup, &treatment, None).is_err() {
+        if !is_played(&treatment) || self.play(rooms, &mut setup, &treatment, None).is_err() {
             self.quieten(rooms);
         }
         self.tell_treatment(rooms, &mut setup);
@@ -185,6 +186,7 @@ impl Call {
         {
             self.provisional_timeout(rooms);
         }
+        self.tone_timeout(rooms);
         self.waiting_answer_timeout(rooms);
         self.waiting_session_timeout(rooms);
     }
@@ -257,6 +259,7 @@ impl Call {
     /// The party that waits on the line is gone; with `bye` it is told so, should it still be there.
     pub(super) fn left_by_waiting(&mut self, rooms: &mut Rooms, by: EndedBy, reason: EndReason, bye: bool) {
         let Some(mut setup) = self.take_setup() else { return };
+        setup.end_tone(rooms);
         let Caller::Leg(leg, gone) = &mut setup.caller else {
             self.phase = Phase::Setup(setup);
             return;

@@ -1,6 +1,7 @@
 //! What is configured: DNs, trunks, the dial plan and the options, validated once. A [`Directory`] is immutable and
 //! infallible to use; a reload builds another one and swaps it whole.
 
+mod capacity;
 pub mod floor;
 mod identity;
 mod registration;
@@ -20,11 +21,12 @@ use tandem_sip::{Builder, HeaderName, Transport};
 use crate::anchor::MediaOption;
 use crate::rooms::Device;
 
+pub use capacity::TrunkCapacity;
 pub use floor::{AgentOptions, Floor, FloorDn, Mixer};
 pub use identity::{Asserted, Forwarding, PassHeaders, Presentation, TrunkIdentity, calling_number};
 pub use registration::{KeepAlive, Nat, PathMode, Registration};
 pub use session_timer::{OwnSessionTimer, SessionTimer, SessionTimerMode};
-pub use watch::{EventOptions, Watchers};
+pub use watch::{EventOptions, Pickup, Watchers};
 
 /// Index of an Extension DN in one [`Directory`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -99,6 +101,8 @@ pub struct Options {
     pub ring_timeout: Duration,
     /// `session-timer` and its fellows.
     pub session_timer: SessionTimer,
+    /// `ring-tone`: the file that a party on the line hears while it rings for it; `None`: silence.
+    pub ring_tone: Option<Arc<str>>,
     /// `follow-redirects`: a callee's 3xx is followed by this server; otherwise the caller is told it.
     pub follow_redirects: bool,
     /// `min-expires`, s: a REGISTER asking for less (but not 0) gets 423.
@@ -130,6 +134,8 @@ pub struct Options {
     pub forwarding: Forwarding,
     /// `[media]` names media servers, which can carry the media of calls.
     pub media: bool,
+    /// `default-music`: what parties with anchored media hear while they are held.
+    pub default_music: Option<Arc<str>>,
     /// RFC 3261 T1, T2, T4.
     pub timers: tandem_sip::Timers,
 }
@@ -149,6 +155,7 @@ impl Default for Options {
             graceful_shutdown_sip_timeout: Duration::from_secs(10),
             ring_timeout: Duration::from_secs(180),
             session_timer: SessionTimer::default(),
+            ring_tone: None,
             follow_redirects: true,
             min_expires_s: 10,
             max_expires_s: 3600,
@@ -164,6 +171,7 @@ impl Default for Options {
             toll: crate::guard::TollLimits::default(),
             forwarding: Forwarding::NONE,
             media: false,
+            default_music: None,
             timers: tandem_sip::Timers::default(),
         }
     }
@@ -278,6 +286,8 @@ pub struct DnClass {
     pub answer: AnswerMode,
     /// `dialog-watchers` at DN level; wins over the Application's.
     pub dialog_watchers: Option<Watchers>,
+    /// `call-pickup` at DN level; wins over the Application's.
+    pub call_pickup: Option<Pickup>,
     /// How it presents itself.
     pub presentation: Presentation,
     /// `media` and `media-network`.
@@ -305,6 +315,7 @@ impl Default for DnClass {
             agent: AgentOptions::default(),
             answer: AnswerMode::default(),
             dialog_watchers: None,
+            call_pickup: None,
             presentation: Presentation::default(),
             media: MediaOption::default(),
             switches: Vec::new(),
@@ -338,8 +349,10 @@ pub struct Trunk {
     pub media: MediaOption,
     /// Further source addresses whose requests belong to this trunk.
     pub sources: Vec<ipnet::IpNet>,
-    /// `tls-client-certificate`: connections from there show a certificate that names the contact's host.
+    /// `tls-client-certificate`: connections from there show a certificate, too.
     pub tls_client_certificate: bool,
+    /// `tls-name`: what its certificate names instead of the contact's host.
+    pub tls_name: Option<Box<str>>,
     /// User and password with which this server answers the trunk's own challenges.
     pub credentials: Option<(Box<str>, Box<str>)>,
     /// What it is told, and believed, of who calls.
@@ -348,9 +361,17 @@ pub struct Trunk {
     pub session_timer: OwnSessionTimer,
     /// `sip-enable-100rel`: this server asks for reliable provisional responses on behalf of callers who do not.
     pub sip_enable_100rel: bool,
+    /// `capacity` and its fellows.
+    pub capacity: TrunkCapacity,
 }
 
 impl Trunk {
+    /// What its certificate must name (RFC 5922): the host of its contact, which is an address if the contact is one.
+    #[must_use]
+    pub fn certified(&self) -> String {
+        self.tls_name.as_deref().map_or_else(|| self.contact.host(), str::to_owned)
+    }
+
     /// A trunk that leads there, every option as it is by default.
     #[must_use]
     pub fn new(name: &str, contact: StaticContact) -> Self {
@@ -361,11 +382,13 @@ impl Trunk {
             oosp_transfer_enabled: false,
             sources: Vec::new(),
             tls_client_certificate: false,
+            tls_name: None,
             media: MediaOption::default(),
             credentials: None,
             identity: Arc::default(),
             session_timer: OwnSessionTimer::default(),
             sip_enable_100rel: true,
+            capacity: TrunkCapacity::default(),
         }
     }
 }
@@ -403,6 +426,7 @@ pub struct Directory {
     /// AgentIDs that some person names as his.
     owned: HashSet<Arc<str>, foldhash::fast::RandomState>,
     port_numbers: HashSet<Arc<str>, foldhash::fast::RandomState>,
+    static_extensions: usize,
 }
 
 /// Why the parts do not make a directory.
@@ -480,7 +504,10 @@ impl Directory {
             }
         }
         dial_plan.sort_by_key(|rule| std::cmp::Reverse(rule.prefix.len()));
+        let static_extensions =
+            extensions.iter().filter(|extension| extension.class.contact.is_some()).count();
         Ok(Self {
+            static_extensions,
             server,
             options,
             extensions,
@@ -527,6 +554,12 @@ impl Directory {
         self.port_numbers.extend(floor.ports.iter().map(|port| Arc::clone(&port.number)));
         self.floor = floor;
         Ok(self)
+    }
+
+    /// How many Extensions have a static contact.
+    #[must_use]
+    pub const fn static_extensions(&self) -> usize {
+        self.static_extensions
     }
 
     /// The floor.
@@ -654,6 +687,13 @@ impl Directory {
     pub fn dialog_watchers(&self, dn: DnId) -> &Watchers {
         let own = self.extension(dn).and_then(|extension| extension.class.dialog_watchers.as_ref());
         own.unwrap_or(&self.options.events.dialog_watchers)
+    }
+
+    /// Who may take a call that rings at an Extension.
+    #[must_use]
+    pub fn call_pickup(&self, dn: DnId) -> Pickup {
+        let own = self.extension(dn).and_then(|extension| extension.class.call_pickup);
+        own.unwrap_or(self.options.events.call_pickup)
     }
 
     /// Whether a far end is asked for reliable provisional responses on behalf of callers who do not.

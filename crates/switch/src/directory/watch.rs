@@ -1,4 +1,4 @@
-//! Who may watch what: options of event notification (RFC 6665).
+//! Who may watch what, and who may take what rings: options of event notification (RFC 6665).
 
 use std::sync::Arc;
 
@@ -26,11 +26,25 @@ impl Watchers {
     }
 }
 
+/// `call-pickup`: which other Extensions may take a call that rings at one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pickup {
+    /// Those that `dialog-watchers` names.
+    #[default]
+    Named,
+    /// Whoever may watch its calls.
+    Watchers,
+    /// None.
+    Own,
+}
+
 /// Options of event notification at the Application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventOptions {
     /// `dialog-watchers`.
     pub dialog_watchers: Watchers,
+    /// `call-pickup`.
+    pub call_pickup: Pickup,
     /// `mwi-source`: the Trunk, or the Extension with a static contact, that says what waits in mailboxes.
     pub mwi_source: Option<Box<str>>,
     /// `mwi-implicit-notify`: phones that did not subscribe are told, too.
@@ -39,6 +53,11 @@ pub struct EventOptions {
 
 impl Default for EventOptions {
     fn default() -> Self {
-        Self { dialog_watchers: Watchers::Everyone, mwi_source: None, mwi_implicit_notify: true }
+        Self {
+            dialog_watchers: Watchers::Everyone,
+            call_pickup: Pickup::Named,
+            mwi_source: None,
+            mwi_implicit_notify: true,
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::xml;
+use crate::call::DialogNames;
 
 /// Where a call stands, as a lamp shows it (RFC 4235 3.7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub struct Lamp {
     pub held: bool,
     /// The other party; `None` when there is none, or several.
     pub remote: Option<Remote>,
+    /// Its dialog with this server.
+    pub dialog: Option<DialogNames>,
 }
 
 /// The other party.
@@ -90,6 +93,13 @@ impl Document<'_> {
     fn lamp(&self, out: &mut Vec<u8>, lamp: &Lamp) {
         out.extend_from_slice(b"<dialog");
         xml::attribute(out, "id", format!("{:016x}", lamp.id).as_bytes());
+        if let Some(dialog) = &lamp.dialog {
+            xml::attribute(out, "call-id", &dialog.call_id);
+            xml::attribute(out, "local-tag", &dialog.local_tag);
+            if let Some(tag) = &dialog.remote_tag {
+                xml::attribute(out, "remote-tag", tag);
+            }
+        }
         xml::attribute(out, "direction", if lamp.initiator { b"initiator" } else { b"recipient" });
         out.extend_from_slice(b"><state>");
         out.extend_from_slice(lamp.state.as_str().as_bytes());
@@ -99,15 +109,17 @@ impl Document<'_> {
             // RFC 4235 4.1.6.2: a party that renders nothing has the other one on hold.
             let rendering: Option<&[u8]> =
                 (lamp.state == State::Confirmed).then_some(if lamp.held { b"no" } else { b"yes" });
-            party(out, "local", None, local.as_bytes(), rendering);
+            party(out, "local", None, [local.as_bytes(); 2], rendering);
             match &lamp.remote {
                 Some(Remote::Number(number)) => {
                     let uri = format!("sip:{number}@{}", self.host);
-                    party(out, "remote", None, uri.as_bytes(), None);
+                    party(out, "remote", None, [uri.as_bytes(); 2], None);
                 }
                 Some(Remote::Hidden) => {
-                    let uri = b"sip:anonymous@anonymous.invalid";
-                    party(out, "remote", Some("Anonymous"), uri, None);
+                    // Who takes the call from the lamp calls the target, which must lead here.
+                    let target = format!("sip:anonymous@{}", self.host);
+                    let uris = [&b"sip:anonymous@anonymous.invalid"[..], target.as_bytes()];
+                    party(out, "remote", Some("Anonymous"), uris, None);
                 }
                 None => {}
             }
@@ -116,15 +128,21 @@ impl Document<'_> {
     }
 }
 
-fn party(out: &mut Vec<u8>, side: &str, display: Option<&str>, uri: &[u8], rendering: Option<&[u8]>) {
+fn party(
+    out: &mut Vec<u8>,
+    side: &str,
+    display: Option<&str>,
+    [identity, target]: [&[u8]; 2],
+    rendering: Option<&[u8]>,
+) {
     out.extend_from_slice(format!("<{side}><identity").as_bytes());
     if let Some(display) = display {
         xml::attribute(out, "display", display.as_bytes());
     }
     out.push(b'>');
-    xml::text(out, uri);
+    xml::text(out, identity);
     out.extend_from_slice(b"</identity><target");
-    xml::attribute(out, "uri", uri);
+    xml::attribute(out, "uri", target);
     match rendering {
         Some(value) => {
             out.extend_from_slice(b"><param pname=\"+sip.rendering\"");

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tandem_peer::replica::{Change, ChangeLog, Replicated};
 
+use super::stored::Said;
 use crate::limits::{MAX_MAILBOXES, MAX_SUMMARY_BYTES};
 
 /// `Content-Type` of a summary.
@@ -13,7 +15,7 @@ pub const SUMMARY_TYPE: &[u8] = b"application/simple-message-summary";
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Mailboxes {
-    said: BTreeMap<Arc<str>, Bytes>,
+    said: BTreeMap<Arc<str>, Replicated<Said>>,
 }
 
 /// Why a summary is not kept.
@@ -26,33 +28,47 @@ pub enum NotKept {
 }
 
 impl Mailboxes {
-    /// Keeps what a mailbox says. True: it said something else before.
+    /// Keeps what a mailbox says, in a record of this number if it is its first word. True: it said something else before.
     ///
     /// # Errors
     /// See [`NotKept`].
-    pub fn says(&mut self, dn: &Arc<str>, summary: Bytes) -> Result<bool, NotKept> {
+    pub(crate) fn says(
+        &mut self,
+        dn: &Arc<str>,
+        summary: Bytes,
+        record: u64,
+        log: &mut ChangeLog,
+    ) -> Result<bool, NotKept> {
         if summary.len() > MAX_SUMMARY_BYTES {
             return Err(NotKept::TooLong);
         }
         let full = self.said.len() >= MAX_MAILBOXES;
         match self.said.get_mut(dn) {
-            Some(known) if *known == summary => Ok(false),
+            Some(known) if known.summary == summary => Ok(false),
             Some(known) => {
-                *known = summary;
+                known.update(log, |said| said.summary = summary);
                 Ok(true)
             }
             None if full => Err(NotKept::Full),
             None => {
-                self.said.insert(Arc::clone(dn), summary);
+                let said = Said { number: Arc::clone(dn), summary };
+                self.said.insert(Arc::clone(dn), Replicated::create(record, said, log));
                 Ok(true)
             }
         }
     }
 
+    /// Takes up what a mailbox had said to the process before. False: it cannot be read.
+    pub(crate) fn restore(&mut self, change: &Change) -> bool {
+        let Some(said) = Replicated::<Said>::restore(change) else { return false };
+        self.said.insert(Arc::clone(&said.number), said);
+        true
+    }
+
     /// What it said last.
     #[must_use]
     pub fn of(&self, dn: &str) -> Option<&Bytes> {
-        self.said.get(dn)
+        self.said.get(dn).map(|said| &said.summary)
     }
 
     /// Mailboxes that are known.
@@ -68,7 +84,9 @@ impl Mailboxes {
     }
 
     /// Forgets those of numbers that are no more.
-    pub fn forget(&mut self, gone: impl Fn(&str) -> bool) {
-        self.said.retain(|dn, _| !gone(dn));
+    pub(crate) fn forget(&mut self, gone: impl Fn(&str) -> bool, log: &mut ChangeLog) {
+        for (_, said) in self.said.extract_if(.., |dn, _| gone(dn)) {
+            said.delete(log);
+        }
     }
 }

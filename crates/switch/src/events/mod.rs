@@ -4,13 +4,13 @@
 //! watched may have changed, [`Events::next_due`] names the subscriptions whose turn it is. A watcher has at most one
 //! NOTIFY under way and at most one a second; what changes meanwhile is told together.
 //!
-//! Subscriptions live in this process only. After a restart a refresh gets 481, and the phone subscribes anew
-//! (RFC 6665 4.1.2.2).
+//! Subscriptions are stored, and what mailboxes said: after a restart or a takeover each watcher is told all of it anew.
 
 pub mod dialog_info;
 mod mailbox;
 mod package;
 pub mod reg_info;
+mod stored;
 mod subscription;
 mod xml;
 
@@ -23,6 +23,7 @@ use smallvec::SmallVec;
 
 pub use mailbox::{Mailboxes, NotKept, SUMMARY_TYPE};
 pub use package::{ALLOW_EVENTS, EventType, Package};
+pub(crate) use stored::{Kept, MAILBOX_KIND};
 pub use subscription::{Ended, Subscription, Told, Wanted};
 
 use crate::arena::{Arena, Key};

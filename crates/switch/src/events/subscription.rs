@@ -4,18 +4,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tandem_peer::replica::{Change, ChangeLog, Replicated};
 use tandem_sip::dialog::ViaLine;
 use tandem_sip::{Envelope, Flow, HeaderName, Message, TxnId, response_to};
 
 use super::dialog_info::Lamp;
 use super::package::{EventType, check_accept, granted};
 use super::reg_info::Contact;
+use super::stored::{Kept, Watching};
 use crate::arena::Key;
 use crate::call::Leg;
 use crate::ids::Tag;
-use crate::limits::NOTIFY_INTERVAL;
+use crate::limits::{NOTIFY_INTERVAL, RESTORED_GRACE, RESTORED_WATCH_STEP, WATCHER_LOOKED_FOR_EVERY};
 use crate::reject::Reject;
 use crate::rooms::{Rooms, Use};
+use crate::stored::GONE;
+use crate::time::Deadline;
 
 /// Why a subscription ends, as `Subscription-State` says it (RFC 6665 4.1.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +83,12 @@ pub struct Subscription {
     sent: Option<TxnId>,
     /// The connection was replaced since the last NOTIFY that arrived.
     reconnected: bool,
+    /// What another process would go on from.
+    record: Option<Replicated<Kept>>,
+    /// It is taken up from its record, and has told nothing since.
+    taken_up: bool,
+    /// Until when a watcher whose connection went with an earlier process is waited for.
+    away_until: Instant,
 }
 
 /// What a SUBSCRIBE asks for, once it was found good.
@@ -129,9 +139,91 @@ impl Subscription {
             dirty: true,
             sent: None,
             reconnected: false,
+            record: None,
+            taken_up: false,
+            away_until: now,
         };
         subscription.lasts(wanted.expires_s, now);
         subscription
+    }
+
+    /// Takes one up from its record. Its watcher is told everything at `next_at`; one whose time was over meanwhile has a
+    /// while to say that it goes on. `None`: it cannot be read.
+    #[must_use]
+    pub(crate) fn restored(rooms: &mut Rooms, change: &Change, next_at: Instant) -> Option<Self> {
+        let mut record = Replicated::<Kept>::restore(change)?;
+        let mut stored = None;
+        record.let_go(|kept| stored = kept.0.take());
+        let Watching { event, watched, entity, watcher, mut leg, version, until } = *stored?;
+        let tag = Tag::parse(leg.dialog.local_tag())?;
+        leg.resume(rooms);
+        leg.dialog.skip_cseq(RESTORED_WATCH_STEP);
+        let grace = Deadline::after(rooms.now.unix_ms, RESTORED_GRACE);
+        let away_until = rooms.now.instant_of(grace);
+        Some(Self {
+            event,
+            watched,
+            entity,
+            watcher,
+            leg,
+            tag,
+            told: Told::Nothing,
+            version: version.wrapping_add(RESTORED_WATCH_STEP) & 0x7fff_ffff,
+            ended: None,
+            until: rooms.now.instant_of(until.max(grace)),
+            next_at,
+            dirty: true,
+            sent: None,
+            reconnected: false,
+            record: Some(record),
+            taken_up: true,
+            away_until,
+        })
+    }
+
+    /// Stores it as it is now.
+    pub(crate) fn keep(&mut self, rooms: &mut Rooms) {
+        let left = self.until.saturating_duration_since(rooms.now.mono);
+        let mut leg = self.leg.clone();
+        leg.name = Some(Arc::clone(&self.watcher));
+        let watching = Watching {
+            event: self.event.clone(),
+            watched: Arc::clone(&self.watched),
+            entity: self.entity.clone(),
+            watcher: Arc::clone(&self.watcher),
+            leg,
+            version: self.version,
+            until: Deadline::after(rooms.now.unix_ms, left),
+        };
+        let kept = Kept(Some(Box::new(watching)));
+        let record = match self.record.take() {
+            Some(mut record) => {
+                record.update(&mut rooms.log, |record| *record = kept);
+                record
+            }
+            None => Replicated::create(rooms.record_id(), kept, &mut rooms.log),
+        };
+        self.record.insert(record).let_go(|kept| kept.0 = None);
+    }
+
+    /// It is over: nothing is stored of it any more.
+    pub(crate) fn forget(&mut self, log: &mut ChangeLog) {
+        self.record.take().into_iter().for_each(|record| drop(record.delete(log)));
+    }
+
+    /// Whether its watcher can be told. A phone whose connection went with an earlier process comes back by itself: it is
+    /// looked for again. `None`: it has been waited for long enough.
+    pub(crate) fn reaches(&mut self, rooms: &Rooms) -> Option<bool> {
+        if self.leg.flow.conn != GONE {
+            return Some(true);
+        }
+        let now = rooms.now.mono;
+        if let Some(flow) = self.leg.way_now(rooms) {
+            self.leg.flow = flow;
+            return Some(true);
+        }
+        self.next_at = now + WATCHER_LOOKED_FOR_EVERY;
+        (self.ended.is_none() && now < self.away_until).then_some(false)
     }
 
     /// It lasts for so long from now on; 0 ends it. What is watched is told in full (RFC 6665 4.2.1.2).
@@ -193,6 +285,10 @@ impl Subscription {
     pub fn notify(&mut self, rooms: &mut Rooms, key: Key, body: Option<&[u8]>) -> bool {
         let Some((txn, branch)) = rooms.endpoint.reserve() else { return false };
         let cseq = self.leg.dialog.next_cseq();
+        if std::mem::take(&mut self.taken_up) {
+            // Should this process die as well, the next one's numbers are higher than these.
+            self.keep(rooms);
+        }
         let mut flow = self.leg.flow;
         let mut payload = self.print(rooms, flow, (cseq, branch.as_ref()), body);
         let wanted = rooms.endpoint.pick_transport(flow, payload.len());

@@ -18,6 +18,7 @@ pub use incident::{Incident, Offence};
 pub use ledger::{Ledger, TollLimits, TollRule};
 pub use locks::Locks;
 pub use policy::{Manner, Policy};
+pub(crate) use sources::Bucket;
 pub use sources::Sources;
 
 /// What is remembered of sources.

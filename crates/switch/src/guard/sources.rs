@@ -13,15 +13,21 @@ use crate::limits::{GUARD_LINES, MAX_SOURCES, SOURCE_LINES};
 /// Thousandths of a token.
 const TOKEN: u64 = 1_000;
 
+/// A token bucket.
 #[derive(Clone, Copy, Debug)]
-struct Bucket {
+pub(crate) struct Bucket {
     tokens: u64,
     at: Instant,
 }
 
 impl Bucket {
+    /// One that holds `burst`, and is full.
+    pub(crate) fn full(burst: u32, now: Instant) -> Self {
+        Self { tokens: u64::from(burst) * TOKEN, at: now }
+    }
+
     /// Takes one token of a bucket that holds `burst` and gains `rate` a second.
-    fn take(&mut self, rate: u32, burst: u32, now: Instant) -> bool {
+    pub(crate) fn take(&mut self, rate: u32, burst: u32, now: Instant) -> bool {
         let gained = now.saturating_duration_since(self.at).as_millis().min(1_000_000);
         let gained = u64::try_from(gained).unwrap_or(0) * u64::from(rate);
         (self.tokens, self.at) = ((self.tokens + gained).min(u64::from(burst) * TOKEN), now);
@@ -53,13 +59,13 @@ impl Sources {
     /// Whether a request of this source (see [`source_of`](super::source_of)) is within `rate` a second and `burst` at
     /// once.
     pub fn may_ask(&mut self, source: IpAddr, rate: u32, burst: u32, now: Instant) -> bool {
-        let full = Bucket { tokens: u64::from(burst) * TOKEN, at: now };
+        let full = Bucket::full(burst, now);
         self.of(source, now).requests.get_or_insert(full).take(rate, burst, now)
     }
 
     /// Whether a line about this source may be logged, and how many were held back since the one before.
     pub fn may_log(&mut self, source: IpAddr, now: Instant) -> Option<u32> {
-        let mut lines = self.lines.unwrap_or(Bucket { tokens: u64::from(GUARD_LINES) * TOKEN, at: now });
+        let mut lines = self.lines.unwrap_or(Bucket::full(GUARD_LINES, now));
         let found = self.of(source, now);
         let may = found.lines.take(1, SOURCE_LINES, now) && lines.take(GUARD_LINES, GUARD_LINES, now);
         let said = if may {
@@ -77,7 +83,7 @@ impl Sources {
             self.old = std::mem::take(&mut self.young);
         }
         let old = &mut self.old;
-        let lines = Bucket { tokens: u64::from(SOURCE_LINES) * TOKEN, at: now };
+        let lines = Bucket::full(SOURCE_LINES, now);
         self.young
             .entry(source)
             .or_insert_with(|| old.remove(&source).unwrap_or(Source { requests: None, lines, unlogged: 0 }))

@@ -32,6 +32,7 @@ impl Node {
                 Ready::Caller(key, outcome) => {
                     self.call(key, |call, rooms| call.caller_described(rooms, outcome));
                 }
+                Ready::Taker(taker) => self.replace_described(&taker),
                 Ready::Refuse(received, why) => self.refuse_undescribed(received, &why),
                 Ready::Answer { flow, message, own, why } => {
                     if let Some(key) = self.call_with(own) {

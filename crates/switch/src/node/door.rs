@@ -115,7 +115,7 @@ impl Node {
     pub(super) fn load(&mut self, load: Load) {
         let rooms = &mut self.rooms;
         let burdens = [
-            (Burden::Behind, overload::behind(load.behind_for)),
+            (Burden::Behind, overload::behind(load.waits)),
             (Burden::Queue, u32::from(load.queued_percent) * 2),
             (Burden::HeldOutputs, overload::of_half(self.outbox.len(), MAX_HELD_OUTPUTS)),
             (Burden::Transactions, overload::of_half(rooms.endpoint.len(), rooms.endpoint.capacity())),
@@ -228,7 +228,7 @@ impl Rooms {
     }
 
     /// Whether the request comes by the flow of a registered contact of the DN that it says it is of.
-    fn is_known_flow(&self, flow: Flow, env: &Envelope<'_>) -> bool {
+    pub(super) fn is_known_flow(&self, flow: Flow, env: &Envelope<'_>) -> bool {
         let dn = self.directory.find(claimed(env).as_bytes());
         dn.is_some_and(|dn| self.registrar.is_from_binding(dn, flow))
     }

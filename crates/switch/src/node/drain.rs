@@ -9,11 +9,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tandem_cti::{ErrorCode, KvList, Refusal, Request};
+use tandem_peer::Replicated;
 use tandem_peer::drain::{DEFAULT_REJECT_CODE, DrainAnswer, NewCall, answer_new_call};
+use tandem_peer::replica::Change;
 use tandem_sip::{Flow, HeaderName, Message};
 
-use super::Node;
+use super::drain_record::Draining;
 use super::floor::desk;
+use super::{Node, Restored};
 use crate::agent::{Drained, LogoutBy, View, drained};
 use crate::call::control::Operation;
 use crate::call::{Carried, Stage, has_marker};
@@ -33,17 +36,27 @@ const HAND_OVER_EVERY: Duration = Duration::from_secs(5);
 /// A drain that is under way.
 #[derive(Debug)]
 pub(super) struct Drain {
-    by: Box<str>,
-    since: Now,
-    calls_then: usize,
-    agents_then: usize,
+    /// What another process would go on from.
+    record: Replicated<Draining>,
     /// Agents whose state changed: they are looked at when the rooms are silent.
     changed: Vec<Arc<str>>,
     /// Since when no call is left.
     quiet: Option<Instant>,
     look_at: Instant,
     hand_over_at: Instant,
-    over: bool,
+}
+
+impl Drain {
+    /// Looks at these agents first.
+    fn of(record: Replicated<Draining>, agents: Vec<View>, now: Now) -> Self {
+        Self {
+            record,
+            changed: agents.into_iter().rev().map(|agent| agent.dn).collect(),
+            quiet: None,
+            look_at: now.mono,
+            hand_over_at: now.mono,
+        }
+    }
 }
 
 impl Node {
@@ -57,7 +70,8 @@ impl Node {
         match order {
             DrainOrder::Start { by } => self.start_drain(by),
             DrainOrder::Abort { by } => {
-                if self.drain.take().is_some() {
+                if let Some(drain) = self.drain.take() {
+                    drain.record.delete(&mut self.rooms.log);
                     self.rooms.report(Event::DrainAborted { by });
                     self.distribute_again();
                 }
@@ -72,21 +86,38 @@ impl Node {
         }
         let now = self.rooms.now;
         let agents = self.floor.agents.list();
-        let (calls_then, agents_then) = (self.calls_in_progress(), agents.len());
-        self.drain = Some(Drain {
+        let (calls, agents_then) = (self.calls_in_progress(), agents.len());
+        let record = Draining {
             by: by.clone(),
-            since: now,
-            calls_then,
-            agents_then,
-            changed: agents.into_iter().rev().map(|agent| agent.dn).collect(),
-            quiet: None,
-            look_at: now.mono,
-            hand_over_at: now.mono,
+            since_unix_ms: now.unix_ms,
+            calls_then: u32::try_from(calls).unwrap_or(u32::MAX),
+            agents_then: u32::try_from(agents_then).unwrap_or(u32::MAX),
             over: false,
-        });
+        };
+        let record = Replicated::create(self.rooms.record_id(), record, &mut self.rooms.log);
+        self.drain = Some(Drain::of(record, agents, now));
         self.end_migration(MigrationNews::Aborted, by.clone());
-        self.rooms.report(Event::DrainStarted { by, calls: calls_then, agents: agents_then });
+        self.rooms.report(Event::DrainStarted { by, calls, agents: agents_then });
         self.calls.unnail_all(&mut self.rooms);
+    }
+
+    /// Goes on with the drain of the process before. One that was complete is over: whoever started this process, or lost
+    /// the one that had the site, wants it to serve.
+    pub(super) fn restore_drain(&mut self, changes: &[Change], restored: &mut Restored) {
+        for change in changes {
+            self.rooms.next_record = self.rooms.next_record.max(change.key.id);
+            let Some(record) = Replicated::<Draining>::restore(change) else {
+                restored.unread(change.key);
+                continue;
+            };
+            if record.over || self.drain.is_some() {
+                record.delete(&mut self.rooms.log);
+                continue;
+            }
+            restored.draining = Some(record.by.clone());
+            let agents = self.floor.agents.list();
+            self.drain = Some(Drain::of(record, agents, self.rooms.now));
+        }
     }
 
     /// Calls that a draining server waits for. One that has ended but owes an answer is waited for by time alone.
@@ -96,18 +127,19 @@ impl Node {
 
     /// Whether a BYE that nobody answered in the time of its transaction is sent anew: until the process ends.
     pub(super) fn repeats_byes(&self) -> bool {
-        self.drain.as_ref().is_some_and(|drain| !drain.over)
+        self.drain.as_ref().is_some_and(|drain| !drain.record.over)
     }
 
     /// The next moment at which the drain is looked at.
     pub(super) fn drain_timeout(&self) -> Option<Instant> {
-        self.drain.as_ref().filter(|drain| !drain.over).map(|drain| drain.look_at)
+        self.drain.as_ref().filter(|drain| !drain.record.over).map(|drain| drain.look_at)
     }
 
     /// Runs the drain's timers.
     pub(super) fn run_drain(&mut self) {
         let now = self.rooms.now;
-        let Some(drain) = self.drain.as_mut().filter(|drain| !drain.over && drain.look_at <= now.mono) else {
+        let Some(drain) = self.drain.as_mut().filter(|drain| !drain.record.over && drain.look_at <= now.mono)
+        else {
             return;
         };
         drain.look_at = now.mono + LOOK_EVERY;
@@ -124,8 +156,9 @@ impl Node {
         if calls > 0 {
             drain.quiet = None;
         } else if *drain.quiet.get_or_insert(now.mono) + patience <= now.mono && agents == 0 {
-            drain.over = true;
-            let lasted_ms = now.unix_ms.saturating_sub(drain.since.unix_ms);
+            // Stored before anybody is told: the process ends then, and the other server of a pair with it.
+            drain.record.update(&mut self.rooms.log, |drain| drain.over = true);
+            let lasted_ms = now.unix_ms.saturating_sub(drain.record.since_unix_ms);
             self.rooms.report(Event::Drained { lasted_ms });
         }
     }
@@ -274,16 +307,16 @@ impl Node {
         if !agents.is_empty() {
             waits_for.push(format!("{} agents logged in", agents.len()));
         }
-        if !drain.over && !byes.is_zero() {
+        if !drain.record.over && !byes.is_zero() {
             waits_for
                 .push(format!("{} s after the last call for BYEs to be answered", byes.as_secs_f32().ceil()));
         }
         view::Drain {
-            state: if drain.over { "drained" } else { "draining" },
-            by: Some(drain.by.to_string()),
-            since_s: Some(now.unix_ms.saturating_sub(drain.since.unix_ms) / 1000),
-            calls_then: drain.calls_then,
-            agents_then: drain.agents_then,
+            state: if drain.record.over { "drained" } else { "draining" },
+            by: Some(drain.record.by.to_string()),
+            since_s: Some(now.unix_ms.saturating_sub(drain.record.since_unix_ms) / 1000),
+            calls_then: usize::try_from(drain.record.calls_then).unwrap_or(usize::MAX),
+            agents_then: usize::try_from(drain.record.agents_then).unwrap_or(usize::MAX),
             calls_left,
             agents_left: agents.len(),
             calls: in_progress.take(MAX_DRAIN_LINES).map(|call| call.view(now)).collect(),

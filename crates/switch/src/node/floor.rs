@@ -17,8 +17,8 @@ use crate::call::{News, Ticket};
 use crate::cti::calls::{Happening, TCalls};
 use crate::cti::sessions::{Gone, Sessions, Who};
 use crate::cti::{SessionId, agent_event, device_event};
-use crate::directory::Directory;
 use crate::directory::floor::{AgentOptions, NoAnswerOverflow};
+use crate::directory::{Directory, DnId};
 use crate::event::Event;
 use crate::output::Output;
 use crate::queue::{Arrival, Candidate, OfferEnd, Queues, Wish};
@@ -146,7 +146,9 @@ impl Node {
     fn settle_rooms(&mut self) -> bool {
         let mut any = false;
         loop {
-            if let Some(happening) = self.floor.tcalls.poll() {
+            if let Some(dn) = self.rooms.registrar.pop_turned() {
+                self.phone_turned(dn);
+            } else if let Some(happening) = self.floor.tcalls.poll() {
                 self.happening(happening);
             } else if let Some(order) = self.floor.tcalls.poll_order() {
                 self.order(order);
@@ -172,7 +174,7 @@ impl Node {
         }
     }
 
-    fn happening(&mut self, happening: Happening) {
+    pub(super) fn happening(&mut self, happening: Happening) {
         self.lamp_changes(&happening);
         match happening {
             Happening::Event { dn, mut event, asked } => {
@@ -364,7 +366,7 @@ impl Node {
         }
     }
 
-    fn candidate(&self, dn: &str) -> Option<Candidate> {
+    pub(super) fn candidate(&self, dn: &str) -> Option<Candidate> {
         let agent = self.floor.agents.at(dn)?;
         Some(Candidate {
             dn: agent.dn,
@@ -525,6 +527,15 @@ impl Node {
             let _ = self.floor.agents.logout(desk, dn, LogoutBy::DrForce, None, nothing(), nothing());
         } else {
             self.floor.agents.dn_in_service(&mut desk!(self, agent), dn, in_service);
+        }
+    }
+
+    /// The last contact of a DN went into quarantine, or one is back: whether queues offer its agent calls follows.
+    fn phone_turned(&mut self, dn: DnId) {
+        let directory = Arc::clone(&self.rooms.directory);
+        if let Some(extension) = directory.extension(dn) {
+            let suspended = self.rooms.registrar.is_suspended(dn);
+            self.floor.agents.dn_suspended(&mut desk!(self, agent), &extension.number, suspended);
         }
     }
 

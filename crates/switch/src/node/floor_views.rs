@@ -117,6 +117,7 @@ fn agent_view(agent: &agent::View, now: Now) -> view::Agent {
         calls: agent.calls,
         available: agent.available,
         phone_in_service: agent.in_service,
+        phone_suspected: agent.suspended,
         queues: agent.queues.iter().map(ToString::to_string).collect(),
     }
 }

@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 
 use tandem_cti::{ErrorCode, KvList, Refusal};
 use tandem_peer::continuity::Mode;
+use tandem_peer::replica::{Change, ChangeLog, Replicated};
 
-use super::Node;
 use super::floor::desk;
+use super::migrate_record::{Migrating, Moved};
+use super::{Node, Restored};
 use crate::agent::{self, Drained, LogoutBy, View, drained};
 use crate::directory::Directory;
 use crate::event::{Event, MigrationNews};
@@ -32,7 +34,7 @@ const COUNT_EVERY: Duration = Duration::from_secs(30);
 pub(super) struct Migration {
     to: Box<str>,
     by: Box<str>,
-    since: Now,
+    since_unix_ms: u64,
     group: Option<Arc<str>>,
     target: u8,
     step: u8,
@@ -42,13 +44,78 @@ pub(super) struct Migration {
     /// DNs of agents who are logged out when their work is done, in the order in which they were chosen.
     leaving: BTreeMap<Arc<str>, u64>,
     chosen: u64,
-    /// AgentIDs of those who were logged out, and in which order.
-    gone: BTreeSet<Arc<str>>,
+    /// Those who were logged out, by AgentID, and in which order.
+    gone: BTreeMap<Arc<str>, Replicated<Moved>>,
     gone_in_order: VecDeque<Arc<str>>,
     /// Leaving agents whose state changed.
     changed: Vec<Arc<str>>,
     look_at: Instant,
     count_at: Instant,
+    /// What another process would go on from.
+    record: Option<Replicated<Migrating>>,
+}
+
+impl Migration {
+    /// The same, of what is stored of it; nobody is chosen yet.
+    fn of(stored: Migrating, now: Now) -> Self {
+        let Migrating { to, by, since_unix_ms, group, target, step, every_ms, paused, percent: _ } = stored;
+        let every = Duration::from_millis(every_ms);
+        Self {
+            to,
+            by,
+            since_unix_ms,
+            group,
+            target,
+            step,
+            every,
+            step_at: now.mono + every,
+            paused,
+            leaving: BTreeMap::new(),
+            chosen: 0,
+            gone: BTreeMap::new(),
+            gone_in_order: VecDeque::new(),
+            changed: Vec::new(),
+            look_at: now.mono,
+            count_at: now.mono,
+            record: None,
+        }
+    }
+
+    /// What is to be stored of it.
+    fn stands(&self, percent: u8) -> Migrating {
+        Migrating {
+            to: self.to.clone(),
+            by: self.by.clone(),
+            since_unix_ms: self.since_unix_ms,
+            group: self.group.clone(),
+            target: self.target,
+            step: self.step,
+            every_ms: u64::try_from(self.every.as_millis()).unwrap_or(u64::MAX),
+            paused: self.paused,
+            percent,
+        }
+    }
+
+    fn has_gone(&mut self, agent: Replicated<Moved>, log: &mut ChangeLog) {
+        self.gone_in_order.push_back(Arc::clone(&agent.agent_id));
+        self.gone.insert(Arc::clone(&agent.agent_id), agent);
+        if self.gone_in_order.len() > MAX_MIGRATED
+            && let Some(first) = self.gone_in_order.pop_front()
+        {
+            self.is_back(&first, log);
+        }
+    }
+
+    /// Whether this agent was gone, and is not any more.
+    fn is_back(&mut self, agent_id: &str, log: &mut ChangeLog) -> bool {
+        self.gone.remove(agent_id).map(|agent| agent.delete(log)).is_some()
+    }
+
+    /// It is over: nothing is stored of it any more.
+    fn forget(self, log: &mut ChangeLog) {
+        self.gone.into_values().for_each(|agent| drop(agent.delete(log)));
+        self.record.into_iter().for_each(|record| drop(record.delete(log)));
+    }
 }
 
 impl Node {
@@ -109,6 +176,59 @@ impl Node {
             }
             MigrateOrder::Abort { by } => self.end_migration(MigrationNews::Aborted, by),
         }
+        self.keep_migration();
+    }
+
+    /// Stores how the migration stands, if that has changed.
+    fn keep_migration(&mut self) {
+        let rooms = &mut self.rooms;
+        let (Some(migration), Some(share)) = (&mut self.migration, &rooms.share) else { return };
+        let stands = migration.stands(share.percent());
+        match &mut migration.record {
+            Some(record) if **record == stands => {}
+            Some(record) => record.update(&mut rooms.log, |record| *record = stands),
+            None => {
+                let id = rooms.record_id();
+                migration.record = Some(Replicated::create(id, stands, &mut rooms.log));
+            }
+        }
+    }
+
+    /// Goes on with the migration of the process before; the next step is a whole interval away.
+    pub(super) fn restore_migration(
+        &mut self,
+        changes: &[Change],
+        moved: &[Change],
+        restored: &mut Restored,
+    ) {
+        let now = self.rooms.now;
+        for change in changes.iter().chain(moved) {
+            self.rooms.next_record = self.rooms.next_record.max(change.key.id);
+        }
+        for change in changes {
+            let Some(record) = Replicated::<Migrating>::restore(change) else {
+                restored.unread(change.key);
+                continue;
+            };
+            let stored = (*record).clone();
+            let mut share = Share::of(queues(&self.rooms.directory, stored.group.as_ref()));
+            share.set(stored.percent);
+            restored.migrating = Some((stored.to.clone(), stored.percent));
+            self.rooms.share = Some(share);
+            self.migration = Some(Migration { record: Some(record), ..Migration::of(stored, now) });
+        }
+        for change in moved {
+            let Some(agent) = Replicated::<Moved>::restore(change) else {
+                restored.unread(change.key);
+                continue;
+            };
+            match &mut self.migration {
+                Some(migration) => migration.has_gone(agent, &mut self.rooms.log),
+                None => drop(agent.delete(&mut self.rooms.log)),
+            }
+        }
+        // The configuration may be another one.
+        self.migration_adopts();
     }
 
     fn migrate_to(&mut self, wanted: Migrate) {
@@ -122,24 +242,18 @@ impl Node {
             self.rooms.share = Some(Share::of(queues(&self.rooms.directory, group.as_ref())));
         }
         let news = if self.migration.is_none() { MigrationNews::Started } else { MigrationNews::Changed };
-        let migration = self.migration.get_or_insert_with(|| Migration {
+        let begun = Migrating {
             to: to.clone(),
             by: by.clone(),
-            since: now,
+            since_unix_ms: now.unix_ms,
             group,
             target: percent,
             step: 100,
-            every,
-            step_at: now.mono,
+            every_ms: 0,
             paused: false,
-            leaving: BTreeMap::new(),
-            chosen: 0,
-            gone: BTreeSet::new(),
-            gone_in_order: VecDeque::new(),
-            changed: Vec::new(),
-            look_at: now.mono,
-            count_at: now.mono,
-        });
+            percent: 0,
+        };
+        let migration = self.migration.get_or_insert_with(|| Migration::of(begun, now));
         (migration.target, migration.step, migration.every) = (percent, step.clamp(1, 100), every);
         (migration.by, migration.to, migration.paused) = (by.clone(), to, false);
         (migration.step_at, migration.look_at) = (now.mono, now.mono);
@@ -161,6 +275,7 @@ impl Node {
         self.rooms.share = None;
         if let Some(migration) = self.migration.take() {
             self.are_offered_again(migration.leaving.keys());
+            migration.forget(&mut self.rooms.log);
         }
     }
 
@@ -184,9 +299,14 @@ impl Node {
     /// Runs the migration's timers.
     pub(super) fn run_migration(&mut self) {
         let now = self.rooms.now.mono;
-        let Some(migration) = self.migration.as_mut().filter(|migration| migration.look_at <= now) else {
-            return;
-        };
+        if self.migration.as_ref().is_some_and(|migration| migration.look_at <= now) {
+            self.look_at_migration(now);
+            self.keep_migration();
+        }
+    }
+
+    fn look_at_migration(&mut self, now: Instant) {
+        let Some(migration) = &mut self.migration else { return };
         migration.look_at = now + LOOK_EVERY;
         if self.rooms.trunks.mode() != Mode::Peered {
             // The steps go on a whole interval after the peer is back. What is to come back comes at once: nothing is there.
@@ -296,7 +416,7 @@ impl Node {
         while fewer > 0
             && let Some(agent) = migration.gone_in_order.pop_back()
         {
-            fewer -= usize::from(migration.gone.remove(&agent));
+            fewer -= usize::from(migration.is_back(&agent, &mut self.rooms.log));
         }
         let stay: Vec<Arc<str>> = stay.into_iter().map(|(_, dn)| dn).collect();
         self.are_offered_again(stay.iter());
@@ -334,20 +454,17 @@ impl Node {
     /// An agent was logged out, by whatever.
     pub(super) fn migration_sees_logout(&mut self, dn: &str, agent_id: &Arc<str>) {
         let Some(migration) = &mut self.migration else { return };
-        if migration.leaving.remove(dn).is_some() && migration.gone.insert(Arc::clone(agent_id)) {
-            migration.gone_in_order.push_back(Arc::clone(agent_id));
-            if migration.gone_in_order.len() > MAX_MIGRATED
-                && let Some(first) = migration.gone_in_order.pop_front()
-            {
-                migration.gone.remove(&first);
-            }
+        if migration.leaving.remove(dn).is_some() && !migration.gone.contains_key(agent_id) {
+            let moved = Moved { agent_id: Arc::clone(agent_id) };
+            let moved = Replicated::create(self.rooms.record_id(), moved, &mut self.rooms.log);
+            migration.has_gone(moved, &mut self.rooms.log);
         }
     }
 
     /// An agent logged in: whoever was gone is not.
     pub(super) fn migration_sees_login(&mut self, agent_id: &str) {
         if let Some(migration) = &mut self.migration
-            && migration.gone.remove(agent_id)
+            && migration.is_back(agent_id, &mut self.rooms.log)
         {
             migration.gone_in_order.retain(|gone| **gone != *agent_id);
         }
@@ -377,7 +494,7 @@ impl Node {
             && !migration.paused
             && members(&self.rooms.directory, migration.group.as_ref())
                 .is_ok_and(|members| members.is_none_or(|ids| ids.contains(agent_id)));
-        if all || migration.gone.contains(agent_id) {
+        if all || migration.gone.contains_key(agent_id) {
             let text = format!("agent {agent_id} was moved to the site {}: log in there", migration.to);
             return Err(Refusal::because(ErrorCode::AdminShutdown, text));
         }
@@ -432,7 +549,7 @@ impl Node {
             state,
             to: Some(migration.to.to_string()),
             by: Some(migration.by.to_string()),
-            since_s: Some(now.unix_ms.saturating_sub(migration.since.unix_ms) / 1000),
+            since_s: Some(now.unix_ms.saturating_sub(migration.since_unix_ms) / 1000),
             group: migration.group.as_ref().map(ToString::to_string),
             percent,
             target: migration.target,

@@ -4,27 +4,34 @@
 //! order `Store`, then what it justifies.
 
 mod anchored;
+mod away;
 mod conference;
+mod connections;
 mod continuity;
 mod control;
 mod cti;
 mod door;
 mod drain;
+mod drain_record;
 mod failure;
 mod floor;
 mod floor_counts;
 mod floor_views;
 mod held;
 mod migrate;
+mod migrate_record;
 mod nailed;
 mod orders;
+mod pages;
 mod phones;
 mod probes;
 mod readiness;
 mod refer;
 mod register;
+mod replaces;
 mod requests;
 mod responses;
+mod restore;
 mod subscribe;
 mod supervision;
 mod views;
@@ -53,9 +60,11 @@ use crate::signals::Signals;
 use crate::storm::Storm;
 use crate::time::Now;
 
+pub use drain_record::says_drained;
 #[doc(hidden)]
 pub use floor_counts::FloorCounts;
 pub use readiness::{ExtensionNow, Standing};
+pub use restore::{Restored, Term};
 
 /// See the module.
 #[derive(Debug)]
@@ -175,6 +184,10 @@ impl Node {
                 self.endpoint_events();
             }
             Input::Persisted { seq } => self.outbox.persisted(seq),
+            Input::Recorded { calls } => {
+                let rooms = &mut self.rooms;
+                calls.into_iter().for_each(|uuid| rooms.unwritten.written(uuid, &mut rooms.log));
+            }
             Input::Cti(input) => self.cti(input),
             Input::Media(news) => {
                 let (id, _) = news.of();
@@ -218,6 +231,8 @@ impl Node {
         self.run_registers();
         self.expire();
         self.run_pulses();
+        self.run_away();
+        self.rooms.run_takebacks();
         self.run_floor();
         self.run_drain();
         self.run_migration();
@@ -231,6 +246,12 @@ impl Node {
     /// What to do next; `None` when there is nothing until the next input or timer.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outbox.poll()
+    }
+
+    /// Calls that are over, and whose records for the operator are not known to be written.
+    #[must_use]
+    pub fn unwritten(&self) -> usize {
+        self.rooms.unwritten.len()
     }
 
     /// The next moment at which [`Node::handle_timeout`] has something to do, and what.
@@ -250,7 +271,11 @@ impl Node {
         let recovery = self.continuity_timeout().map(|at| (at, Reason::Recovery));
         let watcher = self.events.poll_timeout().map(|at| (at, Reason::Watcher));
         let media = self.rooms.anchors.poll_timeout().map(|at| (at, Reason::Media));
+        let away = self.rooms.away.poll_timeout().map(|at| (at, Reason::Pulse));
+        let takeback = self.rooms.takebacks.poll_timeout().map(|at| (at, Reason::Call(CallTimer::Ring)));
         let all = [
+            away,
+            takeback,
             transaction,
             call,
             storm,
@@ -284,7 +309,7 @@ impl Node {
             Received::Cancel { txn, invite, message, flow } => self.cancel(txn, invite, flow, &message),
             Received::Ack { flow: _, message } => self.ack(&message),
             Received::Response { txn, user, message, flow } => self.response(txn, user, flow, &message),
-            Received::Stray { message: _ } => self.rooms.counters.stray_responses += 1,
+            Received::Stray { flow, message } => self.stray(flow, &message),
             Received::BadRequest { flow, message, fault } => self.bad_request(flow, &message, fault),
             Received::Full { flow, message } if self.rooms.asks_for_help(&message) => {
                 let received = self.rooms.endpoint.receive_reserved(flow, message, self.rooms.now.mono);

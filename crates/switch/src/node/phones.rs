@@ -56,7 +56,7 @@ impl Node {
 
     pub(super) fn phone_silent(&mut self, binding: u64, how: CallFailure) {
         let rooms = &mut self.rooms;
-        rooms.registrar.unanswered(binding, ghost_of(how), &mut rooms.log, rooms.now);
+        rooms.registrar.unanswered(binding, Ghost::after(how), &mut rooms.log, rooms.now);
     }
 
     /// Tells what happened to contacts, as much as one turn has room for.
@@ -72,14 +72,6 @@ impl Node {
             let dn = rooms.directory.extension(news.dn).map(|e| e.number.clone()).unwrap_or_default();
             rooms.report(Event::Binding { dn, contact: news.contact, what: news.what });
         }
-    }
-}
-
-/// What the failure of a request says about the contact that it was for.
-pub(crate) fn ghost_of(how: CallFailure) -> Ghost {
-    match how {
-        CallFailure::Timeout => Ghost::Unanswered,
-        CallFailure::Transport => Ghost::Unreachable,
     }
 }
 

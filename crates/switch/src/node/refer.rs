@@ -1,16 +1,13 @@
 //! REFER from a party of a call (RFC 3515): where its target is, and what it may be. A number goes the way of a number that
 //! the party dials; a dialog (RFC 3891) is one of this server's, whose other party then joins, or the peer site's.
 
-use tandem_sip::{Envelope, Flow, HeaderName, Message, TxnId};
-
 use super::Node;
 use super::floor::with_calls;
 use crate::arena::Key;
 use crate::call::control::Onward;
-use crate::call::{Beside, Call, Carried, Incoming, LegNo, Redirected, Referred, Replaces, Stage};
+use crate::call::{Beside, Carried, Incoming, LegNo, Redirected, Referred, Replaces, Stage};
 use crate::cti::calls;
 use crate::cti::calls::{NOBODY, Order};
-use crate::directory::Watchers;
 use crate::ids::Tag;
 use crate::limits::MAX_STAGES;
 use crate::reject::Reject;
@@ -20,13 +17,8 @@ use crate::routing::{self, Onwards};
 impl Node {
     /// REFER outside a dialog: about one that its sender has here (RFC 4538), or refused. A phone that could have others
     /// called by a request of its own would be a way round every rule for calls.
-    pub(super) fn refer_outside(
-        &mut self,
-        txn: TxnId,
-        flow: Flow,
-        request: &Message,
-        env: &Envelope<'_>,
-    ) -> Result<(), Reject> {
+    pub(super) fn refer_outside(&mut self, incoming: &Incoming<'_>) -> Result<(), Reject> {
+        let Incoming { flow, message: request, env, .. } = *incoming;
         let target = request.other(b"Target-Dialog").map(Replaces::of_target_dialog);
         let Some(target) = target else {
             return Err(Reject::because(403, "REFER Outside A Call (no Target-Dialog)"));
@@ -40,56 +32,8 @@ impl Node {
         if self.calls.get(key).and_then(|call| call.name_at(leg)) != sender {
             return Err(Reject::because(403, "Not A Party Of The Call"));
         }
-        let incoming = Incoming { txn, flow, message: request, env };
-        self.call(key, |call, rooms| call.refer_from_beside(rooms, leg, &incoming));
+        self.call(key, |call, rooms| call.refer_from_beside(rooms, leg, incoming));
         Ok(())
-    }
-
-    /// INVITE with `Replaces` (RFC 3891 3): its sender takes a party's place in an answered call of this server. He may if it
-    /// is his own place, that of an Extension which lets him watch its calls, or if the peer site sends him.
-    pub(super) fn invite_replacing(
-        &mut self,
-        txn: TxnId,
-        flow: Flow,
-        request: &Message,
-        env: &Envelope<'_>,
-    ) -> Result<(), Reject> {
-        let mut values = request.lines(HeaderName::Replaces);
-        let replaces = values.next().and_then(Replaces::parse).filter(|_| values.next().is_none());
-        let replaces = replaces.ok_or_else(|| Reject::because(400, "Bad Replaces"))?;
-        let (origin, _) = self.origin(flow, request, env)?;
-        super::requests::check_dialog(request, env)?;
-        let gone = || Reject::because(481, "No Such Dialog To Replace");
-        let tags = [&replaces.to_tag, &replaces.from_tag];
-        let known = tags.into_iter().find_map(|tag| self.rooms.tags.get(&Tag::parse(tag)?).copied());
-        let key = known.ok_or_else(gone)?;
-        let call = self.calls.get(key).ok_or_else(gone)?;
-        if call.is_ending() {
-            return Err(Reject::new(603));
-        }
-        let leg = call.place_in(&replaces).ok_or_else(gone)?;
-        if replaces.early_only {
-            return Err(Reject::because(486, "Answered Already"));
-        }
-        if call.is_at_mixer() || !self.may_take_over(origin, call, leg) {
-            return Err(Reject::because(403, "Not Allowed To Replace"));
-        }
-        let incoming = Incoming { txn, flow, message: request, env };
-        self.call(key, |call, rooms| call.taken_over(rooms, leg, origin, &incoming));
-        Ok(())
-    }
-
-    fn may_take_over(&self, origin: Device, call: &Call, leg: LegNo) -> bool {
-        let directory = &self.rooms.directory;
-        let Device::Extension(dn) = origin else { return routing::is_peer(directory, origin) };
-        let Some(number) = directory.extension(dn).map(|extension| &extension.number) else { return false };
-        let place = call.name_at(leg);
-        place.as_ref() == Some(number)
-            || place.and_then(|place| directory.find(place.as_bytes())).is_some_and(|place| {
-                let watchers = directory.dialog_watchers(place);
-                // Who is not named may look, and no more.
-                matches!(watchers, Watchers::Only(_)) && watchers.may(number)
-            })
     }
 
     /// Carries a REFER out, or has its sender told why not.

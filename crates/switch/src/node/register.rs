@@ -6,6 +6,7 @@ use super::Node;
 use crate::admission::Purpose;
 use crate::directory::DnId;
 use crate::event::Event;
+use crate::guard::source_of;
 use crate::registrar::{Binding, Registered};
 use crate::reject::Reject;
 use crate::storm::Rank;
@@ -29,9 +30,10 @@ impl Node {
             return self.register_now(txn, flow, request, env);
         }
         let rank = self.rank(flow, request, env);
+        let source = self.has_a_share(flow, env).then(|| source_of(flow.remote.ip()));
         let waiting = Waiting { txn, flow, request: request.clone() };
         self.rooms.counters.registers_waited += 1;
-        if let Some(Waiting { txn, flow, request }) = self.storm.wait(rank, waiting, rate, now) {
+        if let Some(Waiting { txn, flow, request }) = self.storm.wait(rank, source, waiting, rate, now) {
             self.turn_away(txn, flow, &request, rate);
         }
         self.tell_storm();
@@ -53,6 +55,14 @@ impl Node {
 
     fn register_rate(&self) -> u32 {
         self.rooms.directory.options.registration.register_rate
+    }
+
+    /// Whether no more than a share may wait of its source: that is not said of trunks, of networks in `allow`, and of a
+    /// phone that comes by the flow that it registered over.
+    fn has_a_share(&self, flow: Flow, env: &Envelope<'_>) -> bool {
+        self.rooms.trunks.identify(&self.rooms.directory, flow).is_none()
+            && !self.rooms.directory.options.guard.allows(flow.remote.ip())
+            && !self.rooms.is_known_flow(flow, env)
     }
 
     fn rank(&self, flow: Flow, request: &Message, env: &Envelope<'_>) -> Rank {
@@ -110,6 +120,7 @@ impl Node {
         let done = rooms.registrar.register(dn, request, env, flow, &directory, &mut rooms.log, rooms.now)?;
         rooms.counters.registers += 1;
         self.accept_register(txn, flow, request, env, dn, done);
+        self.phone_is_back(dn);
         let number = || directory.extension(dn).map(|e| e.number.clone()).unwrap_or_default();
         if done.came_in_service {
             self.phone_seen(&number(), true);

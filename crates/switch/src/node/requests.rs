@@ -36,18 +36,14 @@ impl Node {
                 Door::Unheard => return self.rooms.endpoint.forget(txn),
             }
         }
-        if let Err(reject) = self.dispatch(txn, flow, request, &env) {
+        let incoming = Incoming { txn, flow, message: request, env: &env };
+        if let Err(reject) = self.dispatch(&incoming) {
             self.rooms.refuse(txn, flow, request, &env, &reject);
         }
     }
 
-    fn dispatch(
-        &mut self,
-        txn: TxnId,
-        flow: Flow,
-        request: &Message,
-        env: &Envelope<'_>,
-    ) -> Result<(), Reject> {
+    fn dispatch(&mut self, incoming: &Incoming<'_>) -> Result<(), Reject> {
+        let Incoming { txn, flow, message: request, env } = *incoming;
         if env.max_forwards == Some(0) && goes_further(env) {
             return Err(Reject::new(483));
         }
@@ -56,15 +52,20 @@ impl Node {
             return Err(Reject::full());
         }
         if env.to_tag.is_some() {
-            return self.within_dialog(txn, flow, request, env);
+            return self.within_dialog(incoming);
         }
         match env.cseq.method {
             Method::Invite => {
+                let now = self.rooms.now.mono;
+                if let Some((code, answer)) = self.rooms.repeated.answer_to(env, now) {
+                    self.rooms.endpoint.respond(txn, code, answer, now);
+                    return Ok(());
+                }
                 if !self.rooms.asks_for_help(request) {
                     check_uri(request)?;
                 }
                 check_require(request)?;
-                self.invite(txn, flow, request, env)
+                self.invite(incoming)
             }
             Method::Register => {
                 check_uri(request)?;
@@ -81,9 +82,9 @@ impl Node {
             Method::Subscribe => {
                 check_uri(request)?;
                 check_require(request)?;
-                self.subscribe(txn, flow, request, env)
+                self.subscribe(incoming)
             }
-            Method::Notify => self.unsolicited(txn, flow, request, env),
+            Method::Notify => self.unsolicited(incoming),
             Method::Bye | Method::Update | Method::Prack | Method::Info | Method::Message => {
                 // Known methods that mean nothing outside a dialog (RFC 3261 12.2.2).
                 Err(Reject::new(481))
@@ -92,45 +93,34 @@ impl Node {
             Method::Refer => {
                 check_uri(request)?;
                 check_require(request)?;
-                self.refer_outside(txn, flow, request, env)
+                self.refer_outside(incoming)
             }
             Method::Publish | Method::Other => Err(Reject::new(405).with(HeaderName::Allow, ALLOW)),
         }
     }
 
-    fn within_dialog(
-        &mut self,
-        txn: TxnId,
-        flow: Flow,
-        request: &Message,
-        env: &Envelope<'_>,
-    ) -> Result<(), Reject> {
+    fn within_dialog(&mut self, incoming: &Incoming<'_>) -> Result<(), Reject> {
+        let Incoming { message: request, env, .. } = *incoming;
         let tag = env.to_tag.and_then(Tag::parse).ok_or_else(|| Reject::new(481))?;
         if let (Method::Subscribe, Some(key)) = (env.cseq.method, self.events.by_tag(tag)) {
-            return self.resubscribe(key, txn, flow, request, env);
+            return self.resubscribe(key, incoming);
         }
         let key = self.rooms.tags.get(&tag).copied().ok_or_else(|| Reject::new(481))?;
         if env.cseq.method == Method::Subscribe {
             return Err(Reject::because(403, "Subscribe Outside the Call"));
         }
         check_require(request)?;
-        let incoming = Incoming { txn, flow, message: request, env };
-        if self.call(key, |call, rooms| call.request(rooms, tag, &incoming)) {
+        if self.call(key, |call, rooms| call.request(rooms, tag, incoming)) {
             Ok(())
         } else {
             Err(Reject::new(481))
         }
     }
 
-    fn invite(
-        &mut self,
-        txn: TxnId,
-        flow: Flow,
-        request: &Message,
-        env: &Envelope<'_>,
-    ) -> Result<(), Reject> {
+    fn invite(&mut self, incoming: &Incoming<'_>) -> Result<(), Reject> {
+        let Incoming { txn, flow, message: request, env } = *incoming;
         if request.header(HeaderName::Replaces).is_some() {
-            return self.invite_replacing(txn, flow, request, env);
+            return self.invite_replacing(incoming);
         }
         let for_help = self.rooms.asks_for_help(request);
         if !for_help && let Some(reject) = self.drain_answer(flow, request) {

@@ -73,6 +73,18 @@ impl Node {
         }
     }
 
+    /// A response to nothing that this process sent.
+    pub(super) fn stray(&mut self, flow: Flow, message: &Message) {
+        self.rooms.counters.stray_responses += 1;
+        if self.rooms.taken_back(message, flow) {
+            return;
+        }
+        let tag = message.envelope().ok().and_then(|env| Tag::parse(env.from_tag?));
+        if let Some(key) = tag.and_then(|tag| self.rooms.tags.get(&tag).copied()) {
+            self.call(key, |call, rooms| call.stray(rooms, message));
+        }
+    }
+
     /// A 2xx that has been acknowledged and comes again gets its ACK again; whether it is one.
     fn acknowledged_again(&mut self, txn: TxnId, from: Flow, message: &Message) -> bool {
         let tag = message.envelope().ok().and_then(|env| env.to_tag).unwrap_or_default();
@@ -121,7 +133,7 @@ impl Node {
         }
     }
 
-    fn unanswered(&mut self, txn: TxnId, user: Use, how: CallFailure) {
+    pub(super) fn unanswered(&mut self, txn: TxnId, user: Use, how: CallFailure) {
         match user {
             Use::Branch(key, id) => {
                 self.call(key, |call, rooms| call.branch_unanswered(rooms, id, how));
@@ -138,7 +150,10 @@ impl Node {
             Use::Bye(key, side) if self.repeats_byes() => {
                 self.call(key, |call, rooms| call.bye_again(rooms, side));
             }
-            Use::Bye(key, _) | Use::Stray(key) => {
+            Use::Bye(key, side) => {
+                self.call(key, |call, rooms| call.bye_unheard(rooms, side));
+            }
+            Use::Stray(key) => {
                 self.call(key, |call, _| call.bye_over());
             }
             Use::Told(key, id) => {

@@ -1,37 +1,37 @@
 //! SUBSCRIBE, and NOTIFY both ways: who may watch what, what a watcher is told, and what a mailbox says.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tandem_peer::replica::Change;
 use tandem_peer::trunk::CallFailure;
 use tandem_sip::dialog::Order;
-use tandem_sip::{Builder, Dialog, Envelope, Flow, HeaderName, Message, TxnId, Uri};
+use tandem_sip::{Builder, Dialog, Flow, HeaderName, Message, TxnId, Uri};
 
-use super::Node;
+use super::{Node, Restored};
 use crate::arena::Key;
-use crate::call::{Call, Leg, behind_nat};
-use crate::cti::calls::Happening;
+use crate::call::{Call, Calls, DialogNames, Incoming, Leg, LegNo, behind_nat};
+use crate::cti::calls::{Beneath, Happening};
 use crate::directory::DnId;
 use crate::events::{
     Ended, EventType, NotKept, Package, SUMMARY_TYPE, Subscription, Told, Wanted, dialog_info, reg_info,
 };
 use crate::explain::{Explained, Trace, What};
-use crate::limits::{MAX_ENTITY_BYTES, MAX_NOTIFIED_AT_ONCE};
+use crate::limits::{MAX_ENTITY_BYTES, MAX_NOTIFIED_AT_ONCE, RESTORED_NOTIFIES_PER_S};
 use crate::reject::Reject;
 use crate::rooms::{Device, Rooms, Use};
 
 impl Node {
     /// SUBSCRIBE outside a dialog.
-    pub(super) fn subscribe(
-        &mut self,
-        txn: TxnId,
-        flow: Flow,
-        request: &Message,
-        env: &Envelope<'_>,
-    ) -> Result<(), Reject> {
+    pub(super) fn subscribe(&mut self, incoming: &Incoming<'_>) -> Result<(), Reject> {
+        let Incoming { txn, flow, message: request, env } = *incoming;
         let wanted = Wanted::of(request)?;
         let (watcher, _) = self.origin(flow, request, env)?;
-        match self.admit(watcher, &wanted, flow, request, env) {
-            Ok(subscription) => {
+        match self.admit(watcher, &wanted, incoming) {
+            Ok(mut subscription) => {
+                if subscription.ended.is_none() {
+                    subscription.keep(&mut self.rooms);
+                }
                 subscription.accept(&mut self.rooms, txn, flow, request, env);
                 self.rooms.counters.subscribes += 1;
                 // A full table was seen before.
@@ -39,7 +39,7 @@ impl Node {
                 Ok(())
             }
             Err(reject) => {
-                self.explain_refusal(watcher, wanted.event.package, request, env, &reject);
+                self.explain_refusal(watcher, wanted.event.package, incoming, &reject);
                 Err(reject)
             }
         }
@@ -49,10 +49,9 @@ impl Node {
         &mut self,
         watcher: Device,
         wanted: &Wanted,
-        flow: Flow,
-        request: &Message,
-        env: &Envelope<'_>,
+        incoming: &Incoming<'_>,
     ) -> Result<Subscription, Reject> {
+        let Incoming { flow, message: request, env, .. } = *incoming;
         let entity = request.request_uri().unwrap_or_default();
         if entity.len() > MAX_ENTITY_BYTES {
             return Err(Reject::new(414));
@@ -101,10 +100,10 @@ impl Node {
         &mut self,
         watcher: Device,
         package: Package,
-        request: &Message,
-        env: &Envelope<'_>,
+        incoming: &Incoming<'_>,
         reject: &Reject,
     ) {
+        let Incoming { message: request, env, .. } = *incoming;
         self.rooms.counters.subscribes_refused += 1;
         let mut trace = Trace::default();
         let entity = String::from_utf8_lossy(request.request_uri().unwrap_or_default()).into();
@@ -124,14 +123,8 @@ impl Node {
     }
 
     /// SUBSCRIBE within a subscription's dialog: it is refreshed, or ended (RFC 6665 4.2.1.4).
-    pub(super) fn resubscribe(
-        &mut self,
-        key: Key,
-        txn: TxnId,
-        flow: Flow,
-        request: &Message,
-        env: &Envelope<'_>,
-    ) -> Result<(), Reject> {
+    pub(super) fn resubscribe(&mut self, key: Key, incoming: &Incoming<'_>) -> Result<(), Reject> {
+        let Incoming { txn, flow, message: request, env } = *incoming;
         let wanted = Wanted::of(request);
         let now = self.rooms.now.mono;
         let Self { events, rooms, .. } = self;
@@ -150,6 +143,9 @@ impl Node {
             subscription.leg.heard_by(flow);
             subscription.leg.renew(request);
             subscription.lasts(wanted.expires_s, now);
+            if subscription.ended.is_none() {
+                subscription.keep(rooms);
+            }
             subscription.accept(rooms, txn, flow, request, env);
             Ok(())
         });
@@ -191,11 +187,18 @@ impl Node {
     fn notify(&mut self, key: Key) {
         let now = self.rooms.now.mono;
         self.events.change(key, |subscription| subscription.expire(now));
-        let Some(subscription) = self.events.get(key).filter(|subscription| subscription.is_due(now)) else {
+        if !self.events.get(key).is_some_and(|subscription| subscription.is_due(now)) {
             // Another turn is set for it.
             self.events.change(key, |_| ());
             return;
-        };
+        }
+        let rooms = &self.rooms;
+        match self.events.change(key, |subscription| subscription.reaches(rooms)) {
+            Some(Some(true)) => {}
+            Some(Some(false)) | None => return,
+            Some(None) => return self.watcher_lost(key),
+        }
+        let Some(subscription) = self.events.get(key) else { return };
         let (body, told) = match self.document(subscription) {
             Some(document) => document,
             None if subscription.ended.is_some() => (None, Told::Nothing),
@@ -214,9 +217,44 @@ impl Node {
             sent
         });
         if sent == Some(false) {
-            rooms.counters.refused_full += 1;
-            events.remove(key);
+            self.rooms.counters.refused_full += 1;
+            self.no_watcher(key);
         }
+    }
+
+    /// Takes a subscription out.
+    fn no_watcher(&mut self, key: Key) -> Option<Subscription> {
+        let mut over = self.events.remove(key)?;
+        over.forget(&mut self.rooms.log);
+        Some(over)
+    }
+
+    /// Takes up what was stored of subscriptions and mailboxes. Each watcher is told everything, one after the other.
+    pub(super) fn restore_watchers(
+        &mut self,
+        mailboxes: &[Change],
+        watchers: &[Change],
+        restored: &mut Restored,
+    ) {
+        for change in mailboxes.iter().chain(watchers) {
+            self.rooms.next_record = self.rooms.next_record.max(change.key.id);
+        }
+        for change in mailboxes {
+            if !self.events.mailboxes.restore(change) {
+                restored.unread(change.key);
+            }
+        }
+        let mut next_at = self.rooms.now.mono;
+        for change in watchers {
+            let subscription = Subscription::restored(&mut self.rooms, change, next_at);
+            match subscription.and_then(|subscription| self.events.insert(subscription)) {
+                Some(_) => next_at += Duration::from_secs(1) / RESTORED_NOTIFIES_PER_S,
+                None => restored.unread(change.key),
+            }
+        }
+        restored.watchers = self.events.len();
+        // The configuration may be another one.
+        self.events_adopt();
     }
 
     /// What a watcher is to be told, and what he then knows. `None`: he knows it already.
@@ -238,8 +276,7 @@ impl Node {
     }
 
     fn dialog_document(&self, subscription: &Subscription) -> Option<(Option<Vec<u8>>, Told)> {
-        let hides = |key: Key| self.calls.get(key).is_some_and(Call::hides_parties);
-        let lamps = self.floor.tcalls.lamps(&subscription.watched, &hides);
+        let lamps = self.floor.tcalls.lamps(&subscription.watched, &self.calls);
         let (full, shown) = match &subscription.told {
             Told::Lamps(told) if subscription.ended.is_none() => (false, dialog_info::changes(told, &lamps)),
             Told::Lamps(_) | Told::Nothing | Told::Contacts(_) | Told::Summary(_) => (true, lamps.clone()),
@@ -306,14 +343,15 @@ impl Node {
 
     /// The subscription is over; one that was to last is counted as lost.
     fn watcher_lost(&mut self, key: Key) {
-        let over = self.events.remove(key);
+        let over = self.no_watcher(key);
         self.rooms.counters.watchers_lost += u64::from(over.is_some_and(|s| s.ended.is_none()));
     }
 
     /// A new configuration is in force: who watches what is no more, or what he may not watch any more, is told so.
     pub(super) fn events_adopt(&mut self) {
         let directory = Arc::clone(&self.rooms.directory);
-        self.events.mailboxes.forget(|dn| directory.find(dn.as_bytes()).is_none());
+        let log = &mut self.rooms.log;
+        self.events.mailboxes.forget(|dn| directory.find(dn.as_bytes()).is_none(), log);
         let now = self.rooms.now.mono;
         let over: Vec<(Key, Ended)> = self
             .events
@@ -340,13 +378,8 @@ impl Node {
 
     /// NOTIFY outside a dialog: a mailbox says what waits in it (RFC 3842 3.10), if it is the one that
     /// `mwi-source` names.
-    pub(super) fn unsolicited(
-        &mut self,
-        txn: TxnId,
-        flow: Flow,
-        request: &Message,
-        env: &Envelope<'_>,
-    ) -> Result<(), Reject> {
+    pub(super) fn unsolicited(&mut self, incoming: &Incoming<'_>) -> Result<(), Reject> {
+        let Incoming { txn, flow, message: request, env } = *incoming;
         let source = self.rooms.directory.options.events.mwi_source.clone();
         let is_summary = EventType::of(request).is_ok_and(|event| event.package == Package::MessageSummary);
         let Some(source) = source.filter(|_| is_summary) else { return Err(Reject::new(481)) };
@@ -364,7 +397,8 @@ impl Node {
         }
         let number = directory.extension(dn).map(|e| Arc::clone(&e.number)).unwrap_or_default();
         let summary = bytes::Bytes::copy_from_slice(request.body());
-        match self.events.mailboxes.says(&number, summary) {
+        let record = self.rooms.record_id();
+        match self.events.mailboxes.says(&number, summary, record, &mut self.rooms.log) {
             Ok(_) => {}
             Err(NotKept::TooLong) => return Err(Reject::new(413)),
             Err(NotKept::Full) => return Err(Reject::full()),
@@ -400,6 +434,16 @@ impl Node {
             rooms.endpoint.start(txn, method, flow, payload, Use::Nobody, rooms.now.mono);
             rooms.counters.notifies += 1;
         }
+    }
+}
+
+impl Beneath for Calls {
+    fn hides(&self, key: Key) -> bool {
+        self.get(key).is_some_and(Call::hides_parties)
+    }
+
+    fn dialog(&self, key: Key, leg: LegNo) -> Option<DialogNames> {
+        self.get(key)?.dialog_names(leg)
     }
 }
 

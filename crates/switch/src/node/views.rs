@@ -7,18 +7,22 @@ use crate::cti::calls::parse_conn_id;
 use crate::directory::{DnId, TrunkId};
 use crate::events::Package;
 use crate::rooms::{Device, Rooms};
-use crate::routing;
 use crate::share::Share;
 use crate::time::Now;
 use crate::view;
 use tandem_peer::trunk::Phase;
 
 impl Node {
+    /// Whether anything waits for what was stored, or for being polled.
+    #[must_use]
+    pub fn holds_outputs(&self) -> bool {
+        self.outbox.len() > 0
+    }
+
     /// `tandem status`.
     #[must_use]
     pub fn status(&self, now: Now) -> view::Status {
         let directory = &self.rooms.directory;
-        let ids = (0u32..).zip(directory.extensions()).map(|(id, _)| DnId(id));
         let out = |id: &u32| !self.rooms.trunks.in_service(TrunkId(*id));
         let name = |id: u32| directory.trunk(TrunkId(id)).map(|trunk| trunk.name.to_string());
         let trunks = (0u32..).zip(directory.trunks()).map(|(id, _)| id);
@@ -30,7 +34,7 @@ impl Node {
             peer_trunk: directory.options.dr_peer_trunk.and_then(|id| name(id.0)),
             calls: self.calls.len(),
             extensions: directory.extensions().len(),
-            in_service: ids.filter(|id| routing::in_service(&self.rooms, directory, *id)).count(),
+            in_service: self.extensions_in_service(),
             bindings: self.rooms.registrar.len(),
             trunks_out_of_service: trunks.filter(out).filter_map(name).collect(),
             transactions: self.rooms.endpoint.len(),
@@ -45,6 +49,14 @@ impl Node {
             migration: self.migration_line(),
             migration_percent: self.rooms.share.as_ref().map_or(0, Share::percent),
         }
+    }
+
+    /// Extensions that can be rung here, without looking at each: those that are registered, and those with a static
+    /// contact that are not known to be dead.
+    fn extensions_in_service(&self) -> usize {
+        let fixed =
+            self.rooms.directory.static_extensions().saturating_sub(self.rooms.trunks.extensions_out());
+        self.rooms.registrar.registered_dns() + fixed
     }
 
     /// Whether this server can take calls.
@@ -68,65 +80,6 @@ impl Node {
     #[must_use]
     pub fn dialogs(&self) -> usize {
         self.rooms.tags.len()
-    }
-
-    /// `tandem dn list`.
-    #[must_use]
-    pub fn dn_list(&self, _now: Now) -> Vec<view::Dn> {
-        let directory = &self.rooms.directory;
-        let extensions = (0u32..).zip(directory.extensions()).map(|(id, extension)| {
-            let id = DnId(id);
-            let fixed = extension.class.contact.is_some();
-            let health = self.rooms.trunks.health(Device::Extension(id));
-            let contacts = if fixed { 1 } else { self.rooms.registrar.bindings(id).count() };
-            let reason = match (fixed, health) {
-                (true, Some(health)) => health.reason().to_string(),
-                (true, None) => "static contact, not probed".to_owned(),
-                (false, _) if contacts > 0 => "registered".to_owned(),
-                (false, _) => "not registered".to_owned(),
-            };
-            let in_service = routing::in_service(&self.rooms, directory, id);
-            view::Dn { dn: extension.number.to_string(), kind: "extension", in_service, reason, contacts }
-        });
-        let trunks = (0u32..).zip(directory.trunks()).map(|(id, trunk)| {
-            let health = self.rooms.trunks.health(Device::Trunk(TrunkId(id)));
-            view::Dn {
-                dn: trunk.name.to_string(),
-                kind: "trunk",
-                in_service: self.rooms.trunks.in_service(TrunkId(id)),
-                reason: health.map(|health| health.reason().to_string()).unwrap_or_default(),
-                contacts: 1,
-            }
-        });
-        extensions.chain(trunks).collect()
-    }
-
-    /// `tandem reg list`.
-    #[must_use]
-    pub fn reg_list(&self, now: Now) -> Vec<view::Binding> {
-        let directory = &self.rooms.directory;
-        let ids = (0u32..).zip(directory.extensions()).map(|(id, extension)| (DnId(id), &extension.number));
-        ids.flat_map(|(id, number)| {
-            self.rooms.registrar.bindings(id).map(move |binding| view::Binding {
-                dn: number.to_string(),
-                contact: String::from_utf8_lossy(binding.uri()).into_owned(),
-                q: binding.q(),
-                expires_s: binding.expires().unix_ms().saturating_sub(now.unix_ms) / 1000,
-                reached_at: format!("{} {}", binding.flow().transport, binding.flow().remote),
-                call_id: String::from_utf8_lossy(binding.call_id()).into_owned(),
-                instance: binding.instance().map(|text| String::from_utf8_lossy(text).into_owned()),
-                reg_id: Some(binding.reg_id()).filter(|id| *id != 0),
-                path: Some(binding.path())
-                    .filter(|path| !path.is_empty())
-                    .map(|path| String::from_utf8_lossy(path).into_owned()),
-                nat: binding.nat(),
-                quarantine: binding.quarantine().map(|quarantine| quarantine.why.as_str()),
-                removed_in_s: binding
-                    .quarantine()
-                    .map(|quarantine| quarantine.until.remaining(now.unix_ms).as_secs()),
-            })
-        })
-        .collect()
     }
 
     /// `tandem call list`. Whoever is called beside a conversation is not one more call.
@@ -168,6 +121,9 @@ impl Node {
                 oos_check_s: trunk.oos.oos_check_s.into(),
                 oos_force_s: trunk.oos.oos_force_s.into(),
                 calls: self.calls.iter().filter(|call| call.uses_trunk(&trunk.name)).count(),
+                capacity: trunk.capacity.calls,
+                max_calls_per_second: trunk.capacity.per_second,
+                refused: self.rooms.trunks.load.refused(&trunk.name),
             })
         };
         (0u32..).zip(directory.trunks()).filter_map(line).collect()

@@ -1,13 +1,14 @@
 //! One binding of an address of record to a contact (RFC 3261 10.3), and its stored form.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use tandem_peer::replica::{Reader, Record, Writer};
 use tandem_sip::lexer::split_element;
-use tandem_sip::{Flow, NameAddr, Params, Transport, Uri};
+use tandem_sip::{Flow, NameAddr, Params, Uri};
 
 use super::ghost::{Ghost, Quarantine};
 use super::{contact, reach};
+use crate::stored::{address, code_of, flow, put_address, put_flow};
 use crate::time::Deadline;
 
 /// A registered contact. The texts lie in one buffer: number, contact URI, contact parameters, Path, Call-ID.
@@ -240,8 +241,9 @@ impl Binding {
         self.quarantine.as_deref().copied()
     }
 
-    /// Whether a question to it while it is in quarantine has a way: a closed connection is none.
-    pub(super) fn may_answer(&self) -> bool {
+    /// Whether a request to it while it is in quarantine has a way: a closed connection is none.
+    #[must_use]
+    pub fn may_answer(&self) -> bool {
         self.quarantine.as_ref().is_none_or(|quarantine| quarantine.why != Ghost::ConnectionClosed)
     }
 
@@ -277,7 +279,6 @@ impl Binding {
 impl Record for Binding {
     const KIND: u8 = 1;
 
-    /// A connection does not outlive the process, so its number is not stored: only that there was one.
     fn encode(&self, out: &mut Writer<'_>) {
         out.bytes(&self.text);
         out.u16(self.number_len);
@@ -289,21 +290,17 @@ impl Record for Binding {
         out.u32(self.reg_id);
         out.deadline(self.expires);
         out.u64(self.updated_unix_ms);
-        out.u8(transport_code(self.flow.transport));
-        out.u8(self.flow.local);
-        out.bool(self.flow.conn != 0);
-        put_address(out, self.flow.remote);
+        put_flow(out, self.flow);
         out.option(self.source.as_deref().copied(), put_address);
         out.bool(self.dialable);
         out.bool(self.nat);
         out.option(self.quarantine.as_deref().copied(), |out, quarantine| {
-            out.u8(ghost_code(quarantine.why));
+            out.u8(code_of(&Ghost::ALL, &quarantine.why));
             out.deadline(quarantine.until);
         });
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut fields = Reader::new(bytes);
+    fn read(fields: &mut Reader<'_>) -> Option<Self> {
         let mut binding = Self {
             text: fields.bytes()?.into(),
             number_len: fields.u16()?,
@@ -315,18 +312,12 @@ impl Record for Binding {
             reg_id: fields.u32()?,
             expires: fields.deadline()?,
             updated_unix_ms: fields.u64()?,
-            flow: Flow {
-                transport: transport_of(fields.u8()?)?,
-                local: fields.u8()?,
-                conn: u64::from(fields.bool()?),
-                remote: address(&mut fields)?,
-            },
+            flow: flow(fields)?,
             source: fields.option(address)?.map(Box::new),
             dialable: fields.bool()?,
             nat: fields.bool()?,
             quarantine: fields.option(quarantine)?.map(Box::new),
         };
-        fields.end()?;
         let texts = [binding.number_len, binding.uri_len, binding.params_len, binding.path_len];
         let within = texts.into_iter().map(usize::from).sum::<usize>() <= binding.text.len();
         // A NUL would make every 200 that lists this contact unreadable.
@@ -343,55 +334,7 @@ impl Record for Binding {
     }
 }
 
-const TRANSPORTS: [Transport; 5] =
-    [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss];
-
-fn transport_code(transport: Transport) -> u8 {
-    (0u8..).zip(TRANSPORTS).find(|(_, t)| *t == transport).map_or(0, |(code, _)| code)
-}
-
-fn transport_of(code: u8) -> Option<Transport> {
-    TRANSPORTS.get(usize::from(code)).copied()
-}
-
-fn ghost_code(why: Ghost) -> u8 {
-    (0u8..).zip(Ghost::ALL).find(|(_, ghost)| *ghost == why).map_or(0, |(code, _)| code)
-}
-
 fn quarantine(fields: &mut Reader<'_>) -> Option<Quarantine> {
     let why = *Ghost::ALL.get(usize::from(fields.u8()?))?;
     Some(Quarantine { why, until: fields.deadline()? })
-}
-
-fn put_address(out: &mut Writer<'_>, address: SocketAddr) {
-    match address {
-        SocketAddr::V4(v4) => {
-            out.u8(4);
-            out.u32(v4.ip().to_bits());
-        }
-        SocketAddr::V6(v6) => {
-            let bits = v6.ip().to_bits();
-            out.u8(6);
-            out.u64((bits >> 64) as u64);
-            out.u64(bits as u64);
-            out.u32(v6.scope_id());
-        }
-    }
-    out.u16(address.port());
-}
-
-fn address(fields: &mut Reader<'_>) -> Option<SocketAddr> {
-    match fields.u8()? {
-        4 => {
-            let ip = Ipv4Addr::from_bits(fields.u32()?);
-            Some(SocketAddr::new(IpAddr::V4(ip), fields.u16()?))
-        }
-        6 => {
-            let bits = (u128::from(fields.u64()?) << 64) | u128::from(fields.u64()?);
-            let scope = fields.u32()?;
-            let port = fields.u16()?;
-            Some(std::net::SocketAddrV6::new(Ipv6Addr::from_bits(bits), port, 0, scope).into())
-        }
-        _ => None,
-    }
 }

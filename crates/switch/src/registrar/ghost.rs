@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use tandem_peer::trunk::CallFailure;
+
 use crate::time::Deadline;
 
 /// Why a binding is not called.
@@ -23,6 +25,15 @@ impl Ghost {
     /// Every reason; the position is its stored form.
     pub(super) const ALL: [Self; 5] =
         [Self::ConnectionClosed, Self::Unreachable, Self::Unanswered, Self::Superseded, Self::FlowFailed];
+
+    /// What the failure of a request says about the contact that it was for.
+    #[must_use]
+    pub const fn after(failure: CallFailure) -> Self {
+        match failure {
+            CallFailure::Timeout => Self::Unanswered,
+            CallFailure::Transport => Self::Unreachable,
+        }
+    }
 
     /// The reason as a label.
     #[must_use]

@@ -24,7 +24,7 @@ use std::collections::VecDeque;
 
 use tandem_peer::ChangeLog;
 use tandem_peer::replica::{Change, Replicated};
-use tandem_sip::{Builder, Envelope, Flow, Message, NameAddr};
+use tandem_sip::{Builder, Envelope, Flow, Message, NameAddr, Transport};
 
 pub use binding::Binding;
 pub use ghost::{Ghost, Quarantine};
@@ -48,6 +48,8 @@ pub struct Registrar {
     scratch: Vec<u8>,
     options: Registration,
     news: VecDeque<BindingNews>,
+    /// Nothing expires before: a server that was down has not heard who renewed his registration.
+    held_until: Option<Deadline>,
     /// Thousandths by which granted times are shortened.
     shortened: u32,
 }
@@ -103,6 +105,7 @@ impl Registrar {
             scratch: Vec::new(),
             options: directory.options.registration.clone(),
             news: VecDeque::new(),
+            held_until: None,
             shortened: 0,
         }
     }
@@ -209,6 +212,23 @@ impl Registrar {
         !self.store.get(dn).is_empty()
     }
 
+    /// Whether the DN is registered, and each of its contacts is in quarantine: the phone may be there, and nobody knows.
+    #[must_use]
+    pub fn is_suspended(&self, dn: DnId) -> bool {
+        store::is_suspended(self.store.get(dn))
+    }
+
+    /// A DN that became [suspended](Self::is_suspended) or is not so any more.
+    pub fn pop_turned(&mut self) -> Option<DnId> {
+        self.store.pop_turned()
+    }
+
+    /// DNs with a binding.
+    #[must_use]
+    pub const fn registered_dns(&self) -> usize {
+        self.store.registered()
+    }
+
     /// Bindings of all DNs.
     #[must_use]
     pub const fn len(&self) -> usize {
@@ -224,7 +244,12 @@ impl Registrar {
     /// The moment at which the next binding expires.
     #[must_use]
     pub fn next_expiry(&self) -> Option<Deadline> {
-        self.store.next_expiry()
+        self.store.next_expiry().max(self.held_until.filter(|_| !self.is_empty()))
+    }
+
+    /// Nothing expires before this moment.
+    pub fn hold_until(&mut self, until: Deadline) {
+        self.held_until = Some(until);
     }
 
     /// Removes the bindings whose time has come, ghosts whose quarantine is over too, and says how many; appends to
@@ -232,6 +257,10 @@ impl Registrar {
     /// [`next_expiry`](Self::next_expiry) stays in the past while more are due.
     pub fn expire(&mut self, log: &mut ChangeLog, now: Now, gone: &mut Vec<(DnId, Option<Ghost>)>) -> usize {
         let before = self.len();
+        if self.held_until.is_some_and(|until| !until.is_past(now.unix_ms)) {
+            return 0;
+        }
+        self.held_until = None;
         for _ in 0..MAX_EXPIRED_AT_ONCE {
             let Some(dn) = self.store.pop_expired(now.unix_ms) else { break };
             let Self { store, news, .. } = self;
@@ -264,6 +293,16 @@ impl Registrar {
                 None => aor.into_iter().for_each(|b| drop(b.delete(log))),
             }
         }
+    }
+
+    /// How the phone is reached now whose Contact in a dialog was `target`: by the binding of that contact, or by the only
+    /// one of its transport. `None`: it is not there.
+    #[must_use]
+    pub fn way_to(&self, dn: DnId, transport: Transport, target: &[u8]) -> Option<Flow> {
+        let here = || self.bindings(dn).filter(|b| b.reachable() && b.flow().transport == transport);
+        let same = here().find(|binding| binding.uri() == target);
+        let only = || here().next().filter(|_| here().count() == 1);
+        same.or_else(only).map(Binding::flow)
     }
 
     /// Whether this flow belongs to a binding of the DN.

@@ -1,6 +1,6 @@
 //! The bindings of every DN, and two indexes over them: who expires next, and who is reached over which connection.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use smallvec::SmallVec;
 use tandem_peer::replica::Replicated;
@@ -25,6 +25,10 @@ pub(super) struct Store {
     len: usize,
     /// DNs whose bindings changed, while somebody wants to know.
     changed: Option<Vec<DnId>>,
+    /// DNs with a binding.
+    registered: usize,
+    /// DNs all of whose bindings are in quarantine since a moment ago, or are not any more; the same one perhaps twice.
+    turned: VecDeque<DnId>,
 }
 
 /// What the indexes hold of one DN.
@@ -34,6 +38,8 @@ struct Keys {
     connections: SmallVec<[u64; 2]>,
     pulses: SmallVec<[(u64, Kind); 1]>,
     len: usize,
+    /// All of them are in quarantine.
+    suspended: bool,
 }
 
 impl Keys {
@@ -43,8 +49,14 @@ impl Keys {
             connections: aor.iter().map(|b| b.flow().conn).filter(|conn| *conn != 0).collect(),
             pulses: aor.iter().filter_map(|b| Some((b.key().id, pulse_of(b)?))).collect(),
             len: aor.len(),
+            suspended: is_suspended(aor),
         }
     }
+}
+
+/// Whether there are bindings, and every one is in quarantine.
+pub(super) fn is_suspended(bindings: &[Replicated<Binding>]) -> bool {
+    !bindings.is_empty() && !bindings.iter().any(|binding| binding.reachable())
 }
 
 /// What a binding is sent something for, if at all. A connection needs nothing to stay open; who is put away is asked over
@@ -65,6 +77,16 @@ impl Store {
     /// Bindings of all DNs.
     pub const fn len(&self) -> usize {
         self.len
+    }
+
+    /// DNs with a binding.
+    pub const fn registered(&self) -> usize {
+        self.registered
+    }
+
+    /// A DN whose last way to be reached went into quarantine, or came back.
+    pub fn pop_turned(&mut self) -> Option<DnId> {
+        self.turned.pop_front()
     }
 
     /// The bindings of one DN.
@@ -110,6 +132,11 @@ impl Store {
         self.by_connection.remove(&key).then_some(key.1)
     }
 
+    /// The DNs that are reached over this connection.
+    pub fn over(&self, conn: u64) -> impl Iterator<Item = DnId> {
+        self.by_connection.range((conn, DnId(0))..=(conn, DnId(u32::MAX))).map(|(_, dn)| *dn)
+    }
+
     /// A DN whose bindings changed. `wanted`: whether somebody will ask for those that change from now on.
     pub fn pop_changed(&mut self, wanted: bool) -> Option<DnId> {
         let dn = self.changed.as_mut().and_then(Vec::pop);
@@ -126,6 +153,10 @@ impl Store {
 
     fn reindex(&mut self, dn: DnId, before: &Keys, after: &Keys) {
         self.len = self.len + after.len - before.len;
+        self.registered = self.registered + usize::from(after.len > 0) - usize::from(before.len > 0);
+        if before.suspended != after.suspended {
+            self.turned.push_back(dn);
+        }
         if before.expiry != after.expiry {
             if let Some(deadline) = before.expiry {
                 self.by_expiry.remove(&(deadline, dn));

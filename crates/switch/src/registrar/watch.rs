@@ -37,6 +37,13 @@ impl Registrar {
         self.settle(now.mono);
     }
 
+    /// Whether a contact that is called is reached over this connection.
+    #[must_use]
+    pub fn reaches_over(&self, conn: u64) -> bool {
+        let reached = |binding: &Replicated<Binding>| binding.reachable() && binding.flow().conn == conn;
+        self.store.over(conn).any(|dn| self.store.get(dn).iter().any(reached))
+    }
+
     /// A request to a binding, sent over this flow, failed so that nobody can be there. One that has another flow by now
     /// is not meant.
     pub fn suspect(&mut self, dn: DnId, record: u64, flow: Flow, why: Ghost, log: &mut ChangeLog, now: Now) {
@@ -47,6 +54,14 @@ impl Registrar {
     pub fn heard(&mut self, dn: DnId, flow: Flow, log: &mut ChangeLog, now: Now) {
         if self.bindings(dn).any(|binding| !binding.reachable() && binding.is_from(flow)) {
             self.take_back(dn, |binding| binding.is_from(flow), log, now);
+        }
+    }
+
+    /// A binding answered a request of a call, sent over this flow: it lives.
+    pub fn responded(&mut self, dn: DnId, record: u64, flow: Flow, log: &mut ChangeLog, now: Now) {
+        let is_it = |b: &Replicated<Binding>| b.key().id == record && b.flow() == flow;
+        if self.store.get(dn).iter().any(|binding| !binding.reachable() && is_it(binding)) {
+            self.take_back(dn, is_it, log, now);
         }
     }
 

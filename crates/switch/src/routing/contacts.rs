@@ -12,11 +12,14 @@ use crate::limits::MAX_BRANCHES;
 use crate::registrar::{Binding, Registrar};
 use crate::rooms::Device;
 
-/// Where the INVITEs for the contacts of `dn` go. `device` is what the call knows it as.
+/// Where the INVITEs for the contacts of `dn` go. `device` is what the call knows it as. When every contact is in
+/// quarantine, those that a request can be sent to are called all the same: to be suspected is not to be gone.
 pub fn targets(registrar: &Registrar, device: Device, dn: DnId) -> SmallVec<[Target; 2]> {
     let mut found: SmallVec<[Target; 2]> = SmallVec::new();
     let mut instances: SmallVec<[&[u8]; 4]> = SmallVec::new();
-    for (record, binding) in registrar.records(dn).filter(|(_, binding)| binding.reachable()) {
+    let suspended = registrar.is_suspended(dn);
+    let called = |binding: &Binding| binding.reachable() || (suspended && binding.may_answer());
+    for (record, binding) in registrar.records(dn).filter(|(_, binding)| called(binding)) {
         if found.len() >= MAX_BRANCHES {
             break;
         }

@@ -1,6 +1,7 @@
 //! What this node believes about the devices it probes: every Trunk DN, and Extensions with a static contact.
 
 mod line;
+mod load;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -14,6 +15,7 @@ use tandem_sip::{Flow, TxnId};
 
 use self::line::Line;
 pub use self::line::{Consequence, Target, TargetNo};
+pub use self::load::{Full, TrunkLoad};
 use crate::directory::{Directory, DnId, TrunkId};
 use crate::event::Event;
 use crate::explain::KnownBy;
@@ -35,6 +37,8 @@ pub struct Trunks {
     wakes: BTreeSet<(Instant, Device, TargetNo)>,
     last_no: u32,
     mode: Mode,
+    /// Calls over each trunk.
+    pub load: TrunkLoad,
     /// Callers redirected a moment ago (loop guard d).
     pub redirects: RedirectMemory,
 }
@@ -62,6 +66,7 @@ impl Trunks {
             wakes: BTreeSet::new(),
             last_no,
             mode: Mode::StandAlone,
+            load: TrunkLoad::default(),
             redirects: RedirectMemory::new(),
         };
         for id in probed_extensions(directory) {
@@ -102,6 +107,8 @@ impl Trunks {
         }
         next.mode = self.mode;
         next.redirects = std::mem::take(&mut self.redirects);
+        next.load = std::mem::take(&mut self.load);
+        next.load.forget(|name| new.trunk_named(name).is_some());
         next.index();
         next.schedule();
         *self = next;
@@ -219,6 +226,12 @@ impl Trunks {
     #[must_use]
     pub fn extension_answers(&self, id: DnId) -> Option<bool> {
         self.extensions.get(&id).map(TrunkHealth::in_service)
+    }
+
+    /// Extensions with a static contact that are known to be dead.
+    #[must_use]
+    pub fn extensions_out(&self) -> usize {
+        self.extensions.values().filter(|health| !health.in_service()).count()
     }
 
     /// What is believed about a device; of a trunk with several targets, what decides about it.

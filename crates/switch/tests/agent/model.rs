@@ -80,6 +80,11 @@ pub enum Op {
         dn: String,
         yes: bool,
     },
+    /// The phone is suspected to be gone, or is not any more.
+    Suspended {
+        dn: String,
+        yes: bool,
+    },
     ClientGone {
         client: u64,
     },
@@ -151,6 +156,7 @@ struct Agent {
 #[derive(Clone, Debug, Default)]
 struct Desk {
     calls: Vec<Call>,
+    suspended: bool,
     agent: Option<Agent>,
 }
 
@@ -169,7 +175,7 @@ impl Desk {
 
     fn available(&self) -> bool {
         let free = |a: &Agent| a.chose.0 && a.pause.is_none() && a.offer.is_none() && a.in_service;
-        self.calls.is_empty() && self.agent.as_ref().is_some_and(free)
+        !self.suspended && self.calls.is_empty() && self.agent.as_ref().is_some_and(free)
     }
 }
 
@@ -260,7 +266,7 @@ impl Model {
             self.heard.push(Heard::Available(dn.to_owned()));
         }
         if let Some(mut agent) = desk.agent.take() {
-            let state = self.state(&Desk { calls: desk.calls.clone(), agent: None }, &agent);
+            let state = self.state(&Desk { calls: desk.calls.clone(), ..Desk::default() }, &agent);
             if state != agent.last_state {
                 agent.quiet_since = self.now;
                 agent.last_state = state;
@@ -334,6 +340,7 @@ impl Model {
                     }
                 }
             }
+            Op::Suspended { yes, .. } => desk.suspended = *yes,
             Op::ClientGone { .. } | Op::Pass { .. } => {}
         }
         Ok(())
@@ -407,6 +414,7 @@ impl Model {
             | Op::Established { .. }
             | Op::Ended { .. }
             | Op::InService { .. }
+            | Op::Suspended { .. }
             | Op::ClientGone { .. }
             | Op::Unregistered { .. }
             | Op::Pass { .. } => self.gone(dn, desk),
@@ -650,6 +658,7 @@ impl Op {
             | Self::Established { dn, .. }
             | Self::Ended { dn, .. }
             | Self::InService { dn, .. }
+            | Self::Suspended { dn, .. }
             | Self::Unregistered { dn, .. } => dn,
             Self::ClientGone { .. } | Self::Pass { .. } => "",
         }

@@ -91,6 +91,7 @@ fn op() -> impl Strategy<Value = Op> {
         8 => (dn(), 1..4u64).prop_map(|(dn, conn)| Op::Established { dn, conn }),
         8 => (dn(), 1..4u64).prop_map(|(dn, conn)| Op::Ended { dn, conn }),
         2 => (dn(), any::<bool>()).prop_map(|(dn, yes)| Op::InService { dn, yes }),
+        2 => (dn(), any::<bool>()).prop_map(|(dn, yes)| Op::Suspended { dn, yes }),
         1 => (1..4u64).prop_map(|client| Op::ClientGone { client }),
         1 => (dn(), 1..4u64).prop_map(|(dn, client)| Op::Unregistered { dn, client }),
         8 => pass.prop_map(|ms| Op::Pass { ms }),
@@ -157,6 +158,7 @@ fn carry_out(floor: &mut Floor, op: &Op) -> Result<(), u16> {
             Op::Established { dn, conn } => agents.call_established(desk, &dn, conn),
             Op::Ended { dn, conn } => agents.call_ended(desk, &dn, conn),
             Op::InService { dn, yes } => agents.dn_in_service(desk, &dn, yes),
+            Op::Suspended { dn, yes } => agents.dn_suspended(desk, &dn.as_str().into(), yes),
             Op::ClientGone { client } => agents.client_gone(desk, client),
             Op::Unregistered { dn, client } => agents.unregistered(desk, &dn, client),
             Op::Pass { .. } => {}
@@ -204,7 +206,8 @@ fn check_records(floor: &mut Floor, stored: &mut ReplicaSet) {
     for agent in floor.agents.list().into_iter().filter(|agent| agent.calls == 0) {
         let mut found = again.agents.at(&agent.dn).unwrap();
         // The phone is told anew.
-        (found.available, found.in_service) = (agent.available, agent.in_service);
+        (found.available, found.in_service, found.suspended) =
+            (agent.available, agent.in_service, agent.suspended);
         assert_eq!(found, agent);
     }
 }

@@ -9,7 +9,7 @@ use tandem_sip::{HeaderName, Message};
 use tandem_switch::Input;
 use tandem_switch::anchor::{AnchorId, AnchorNews, AnchorOrder, End, MediaChoice, MediaOption, Part, Speaks};
 use tandem_switch::call::control::{Begun, Operation};
-use tandem_switch::directory::{Directory, DnClass};
+use tandem_switch::directory::{Directory, DnClass, Watchers};
 
 use crate::support::{
     Bed, CALLEE, CALLER, OTHER, answer, body, cancel_of, codes, directory, from_callee, header, in_dialog,
@@ -18,16 +18,22 @@ use crate::support::{
 
 /// 1001 and 1004 speak as browsers do, 1003 is anchored as it speaks; the others are plain phones.
 fn office(media: bool) -> Arc<Directory> {
+    office_with(media, |number| match number {
+        "1001" | "1004" => Some(MediaChoice::WebRtc),
+        "1003" => Some(MediaChoice::Anchor),
+        _ => None,
+    })
+}
+
+/// A configuration in which Extensions have this `media`; 1004 may take calls and places of 1001 and 1002.
+pub fn office_with(media: bool, choice: impl Fn(&str) -> Option<MediaChoice>) -> Arc<Directory> {
     directory(|options, extensions, trunks| {
         options.media = media;
         options.dr_peer_trunk = None;
+        options.events.dialog_watchers = Watchers::Only(["1004".into()].into());
         trunks.iter_mut().for_each(|trunk| trunk.oos = tandem_peer::trunk::TrunkOptions::default());
         for extension in extensions {
-            let choice = match &*extension.number {
-                "1001" | "1004" => MediaChoice::WebRtc,
-                "1003" => MediaChoice::Anchor,
-                _ => continue,
-            };
+            let Some(choice) = choice(&extension.number) else { continue };
             let class =
                 DnClass { media: MediaOption { choice, network: None }, ..(*extension.class).clone() };
             extension.class = Arc::new(class);
@@ -44,7 +50,7 @@ fn bed() -> Bed {
 }
 
 /// A browser's description.
-fn browser(who: &str) -> String {
+pub fn browser(who: &str) -> String {
     let ice = "a=ice-ufrag:abcd~a=ice-pwd:0123456789012345678901~a=fingerprint:sha-256 AA:BB~a=setup:actpass~a=mid:0~";
     let filler = "a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level~".repeat(6);
     format!(
@@ -53,11 +59,11 @@ fn browser(who: &str) -> String {
     .replace('~', "\u{1}")
 }
 
-fn phone(who: &str) -> String {
+pub fn phone(who: &str) -> String {
     crate::support::sdp(who, "sendrecv")
 }
 
-fn saying(text: &str, sdp: &str) -> String {
+pub fn saying(text: &str, sdp: &str) -> String {
     let (head, _) = text.split_once("\n\n").unwrap();
     let head: Vec<&str> = head.lines().filter(|line| !line.starts_with("Content-")).collect();
     let length = sdp.len();
@@ -98,7 +104,7 @@ impl Bed {
 
     /// The media server is asked this, and does it.
     #[track_caller]
-    fn describes(&mut self, from: End, part: Part) {
+    pub fn describes(&mut self, from: End, part: Part) {
         let (asked_from, asked_part, order) = self.asked();
         assert_eq!((asked_from, asked_part), (from, part));
         let (id, turn, sdp) = made(&order);
@@ -106,14 +112,14 @@ impl Bed {
     }
 
     #[track_caller]
-    fn fails(&mut self, refused: bool) {
+    pub fn fails(&mut self, refused: bool) {
         let (_, _, order) = self.asked();
         let (id, turn, _) = made(&order);
         self.hears(AnchorNews::Failed { id, turn, why: "it broke".into(), refused });
     }
 
     #[track_caller]
-    fn released(&mut self) -> AnchorId {
+    pub fn released(&mut self) -> AnchorId {
         let order = self.anchors.remove(0);
         let AnchorOrder::Release { id } = order else { panic!("{order:?}") };
         id

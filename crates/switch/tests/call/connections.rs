@@ -68,3 +68,42 @@ fn a_party_that_connects_again_is_reached_by_its_new_connection() {
     assert!(bed.lines(SOCKET).iter().any(|line| line.starts_with("BYE ")));
     assert_eq!(bed.last_flow.map(|flow| flow.conn), Some(8));
 }
+
+#[test]
+fn a_connection_is_in_use_while_a_contact_a_call_or_a_subscription_is_reached_over_it() {
+    let mut bed = Bed::with(alone());
+    let in_use = |bed: &Bed| bed.node.in_use(&[7, 8, 9, 10]);
+    let over = |conn: u64, text: &str| (connection(conn), text.replace("SIP/2.0/UDP", "SIP/2.0/TCP"));
+    let (flow, invite) = over(7, &invite("1001", CALLER, "1002", "call0"));
+    bed.register("1002", CALLEE);
+    bed.receive_by(flow, &invite);
+    assert_eq!(in_use(&bed), [7], "it rings");
+    let offered = bed.one(CALLEE);
+    bed.receive(CALLEE, &answer(&offered, 486, "callee", CALLEE, ""));
+    assert!(in_use(&bed).is_empty(), "nobody wants it");
+    bed.take(CALLEE);
+
+    let (ok, _) = established(&mut bed);
+    let (flow, register) = over(
+        8,
+        &format!(
+            "REGISTER sip:tandem SIP/2.0\nVia: SIP/2.0/UDP {CALLER};branch=z9hG4bKreg\nFrom: <sip:1004@tandem>;tag=r\n\
+             To: <sip:1004@tandem>\nCall-ID: reg\nCSeq: 1 REGISTER\nContact: <sip:1004@10.0.0.77>\nContent-Length: 0\n\n"
+        ),
+    );
+    bed.receive_by(flow, &register);
+    let (flow, subscribe) = over(
+        9,
+        &format!(
+            "SUBSCRIBE sip:1002@tandem SIP/2.0\nVia: SIP/2.0/UDP {CALLER};branch=z9hG4bKsub\nMax-Forwards: 70\n\
+             From: <sip:1001@tandem>;tag=w\nTo: <sip:1002@tandem>\nCall-ID: sub\nCSeq: 1 SUBSCRIBE\n\
+             Contact: <sip:1001@{CALLER}>\nEvent: dialog\nExpires: 600\nContent-Length: 0\n\n"
+        ),
+    );
+    bed.receive_by(flow, &subscribe);
+    assert_eq!(in_use(&bed), [7, 8, 9]);
+    let (flow, bye) = over(7, &in_dialog(&ok, "BYE", 2, CALLER, ""));
+    bed.receive_by(flow, &bye);
+    lose(&mut bed, connection(8));
+    assert_eq!(in_use(&bed), [9]);
+}

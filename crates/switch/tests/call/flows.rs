@@ -108,21 +108,6 @@ fn a_refusal_of_a_person_is_not_tried_again_over_another_flow() {
 }
 
 #[test]
-fn the_last_dead_flow_is_told_by_480_and_the_next_call_rings_nobody() {
-    let mut bed = bed();
-    register(&mut bed, CALLEE, "r1", "", "");
-    call(&mut bed, "c1");
-    let offered = bed.one(CALLEE);
-    bed.receive(CALLEE, &answer(&offered, 430, "edge", CALLEE, ""));
-    assert_eq!(codes(&bed.take(CALLER)), [480]);
-    bed.take(CALLEE);
-    bed.receive(CALLER, &invite("1001", CALLER, "1002", "c2"));
-    assert_eq!(codes(&bed.take(CALLER)), [100, 480]);
-    assert!(bed.take(CALLEE).iter().all(|message| line(message).starts_with("OPTIONS ")));
-    assert!(bed.events.iter().all(|event| !matches!(event, Event::DnOutOfService { .. })));
-}
-
-#[test]
 fn a_contact_in_quarantine_is_called_again_as_soon_as_it_answers_a_question() {
     let mut bed = bed();
     register(&mut bed, CALLEE, "r1", "", "");
@@ -225,4 +210,40 @@ fn the_end_of_a_connection_with_many_phones_is_told_of_in_parts_that_hold_up_not
     bed.drain();
     bed.pass(Duration::ZERO);
     assert_eq!((put_away(&bed), quarantined(&bed).len()), (PHONES, PHONES));
+}
+
+#[test]
+fn extensions_in_service_are_counted_as_they_are_listed() {
+    let listed = |bed: &Bed| {
+        let rows = bed.node.dn_list(bed.now);
+        rows.iter().filter(|row| row.kind == "extension" && row.in_service).count()
+    };
+    let mut bed = bed();
+    let agree = |bed: &Bed, count: usize| {
+        assert_eq!((bed.node.status(bed.now).in_service, listed(bed)), (count, count));
+    };
+    // 1003 has a static contact.
+    agree(&bed, 1);
+    bed.register("1001", CALLER);
+    two_flows(&mut bed);
+    agree(&bed, 3);
+    bed.refuse(OTHER, Transport::Udp);
+    agree(&bed, 3);
+    bed.pass(Duration::from_secs(3_700));
+    agree(&bed, 1);
+}
+
+#[test]
+fn pages_of_contacts_do_not_part_those_of_one_dn() {
+    let mut bed = bed();
+    bed.register("1001", CALLER);
+    two_flows(&mut bed);
+    let page = |after, limit| {
+        let rows = bed.node.reg_page(after, limit, bed.now);
+        rows.map(|rows| rows.iter().map(|row| row.dn.clone()).collect::<Vec<_>>())
+    };
+    assert_eq!(page(None, 2).unwrap(), ["1001", "1002", "1002"]);
+    assert_eq!(page(Some("1001"), 1).unwrap(), ["1002", "1002"]);
+    assert_eq!(page(Some("1002"), 1).unwrap(), [""; 0]);
+    assert_eq!(page(Some("4711"), 1), None);
 }

@@ -22,12 +22,12 @@ fn tag(message: &Message) -> String {
 
 impl Bed {
     #[track_caller]
-    fn order(&mut self) -> MediaOrder {
+    pub fn order(&mut self) -> MediaOrder {
         assert_eq!(self.media.len(), 1, "{:?}", self.media);
         self.media.remove(0)
     }
 
-    fn says(&mut self, news: MediaNews) {
+    pub fn says(&mut self, news: MediaNews) {
         self.node.handle_input(Input::Media(news), self.now);
         self.drain();
     }
@@ -48,7 +48,7 @@ impl Bed {
 
 /// The player of an order to play.
 #[track_caller]
-fn play(order: &MediaOrder) -> (MediaId, u32) {
+pub fn play(order: &MediaOrder) -> (MediaId, u32) {
     let MediaOrder::Play { id, turn, .. } = order else { panic!("{order:?}") };
     (*id, *turn)
 }

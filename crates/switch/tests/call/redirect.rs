@@ -1,6 +1,8 @@
 //! A callee's redirection (3xx): followed with the permissions of who redirects, or told to the caller.
 
+use tandem_peer::trunk::TrunkOptions;
 use tandem_sip::{HeaderName, Message};
+use tandem_switch::directory::{Forwarding, TrunkIdentity};
 
 use crate::support::{
     Bed, CALLEE, CALLER, GATEWAY, OTHER, alone, answer, codes, directory, header, in_dialog, invite, line,
@@ -56,6 +58,73 @@ fn a_phones_own_word_on_the_diversion_is_kept() {
         .replace(&format!("<sip:x@{CALLEE}>"), "<sip:1004@10.0.0.1>");
     bed.receive(CALLEE, &with(&moved, "Diversion: <sip:1002@10.0.0.1>;reason=user-busy"));
     assert!(header(&bed.one(OTHER), HeaderName::Diversion).contains("reason=user-busy"));
+}
+
+#[test]
+fn a_redirection_tells_carriers_and_phones_the_history_of_the_call_as_configured() {
+    let own = "<sip:1002@10.0.0.1:5060?Reason=SIP%3Bcause%3D302>;index=1";
+    for (to, at, target) in [
+        ("1004", OTHER, "<sip:1004@10.0.0.1:5060;cause=302>;index=1.1;mp=1"),
+        ("90301234", GATEWAY, "<sip:+0301234@10.0.0.1:5060;cause=302>;index=1.1;mp=1"),
+    ] {
+        for forwarding in [Forwarding::BOTH, Forwarding::NONE] {
+            let mut bed = Bed::with(directory(|options, _, trunks| {
+                options.dr_peer_trunk = None;
+                trunks.iter_mut().for_each(|trunk| trunk.oos = TrunkOptions::default());
+                options.forwarding = forwarding;
+                let identity = TrunkIdentity { forwarding, ..TrunkIdentity::usual(false) };
+                trunks[0].identity = std::sync::Arc::new(identity);
+            }));
+            bed.register("1004", OTHER);
+            let offered = bed.offered();
+            redirects(&mut bed, &offered, 302, &format!("<sip:{to}@10.0.0.1>"));
+            let told = bed.one(at);
+            let told: Vec<_> = told.values(HeaderName::HistoryInfo).map(String::from_utf8_lossy).collect();
+            let wanted = if forwarding == Forwarding::NONE { vec![] } else { vec![own, target] };
+            assert_eq!(told, wanted, "{to}");
+        }
+    }
+}
+
+#[test]
+fn each_redirection_stands_on_top_of_the_one_before_and_follows_it_in_the_history() {
+    let mut bed = Bed::with(directory(|options, _, trunks| {
+        options.dr_peer_trunk = None;
+        trunks.iter_mut().for_each(|trunk| trunk.oos = TrunkOptions::default());
+        options.forwarding = Forwarding::BOTH;
+    }));
+    bed.register("1004", OTHER);
+    bed.register("1001", CALLER);
+    bed.register("1002", CALLEE);
+    let brought =
+        "Diversion: <sip:77@x>;reason=user-busy\nHistory-Info: <sip:77@x>;index=1, <sip:1002@x>;index=1.1";
+    bed.receive(CALLER, &with(&invite("1001", CALLER, "1002", "call1"), brought));
+    bed.take(CALLER);
+    let offered = bed.one(CALLEE);
+    bed.receive(CALLEE, &answer(&offered, 180, "callee", CALLEE, ""));
+    redirects(&mut bed, &offered, 302, "<sip:1004@10.0.0.1>");
+    let second = bed.one(OTHER);
+    let moved = answer(&second, 302, "other", OTHER, "");
+    bed.receive(OTHER, &moved.replace(&format!("<sip:x@{OTHER}>"), "<sip:90301234@10.0.0.1>"));
+    let told = bed.one(GATEWAY);
+    let all = |name| told.values(name).map(|v| String::from_utf8_lossy(v).into_owned()).collect::<Vec<_>>();
+    assert_eq!(
+        all(HeaderName::Diversion),
+        [
+            "<sip:1004@10.0.0.1:5060>;reason=unconditional;counter=1",
+            "<sip:1002@10.0.0.1:5060>;reason=deflection;counter=1",
+            "<sip:77@x>;reason=user-busy"
+        ]
+    );
+    assert_eq!(
+        all(HeaderName::HistoryInfo),
+        [
+            "<sip:77@x>;index=1",
+            "<sip:1002@x>;index=1.1",
+            "<sip:1004@10.0.0.1:5060;cause=480?Reason=SIP%3Bcause%3D302>;index=1.1.1;mp=1.1",
+            "<sip:+0301234@10.0.0.1:5060;cause=302>;index=1.1.1.1;mp=1.1.1"
+        ]
+    );
 }
 
 #[test]

@@ -247,6 +247,31 @@ fn a_transfer_waits_for_an_invite_under_way() {
 }
 
 #[test]
+fn of_two_who_answer_a_transfer_that_waits_the_second_is_hung_up_on() {
+    let (mut bed, ok, offered) = talking();
+    bed.register("1004", GATEWAY);
+    refers(&mut bed, &offered, "1004");
+    let [first, second] = [bed.one(OTHER), bed.one(GATEWAY)];
+    bed.receive(CALLER, &in_dialog(&ok, "INVITE", 2, CALLER, "hold"));
+    bed.receive(OTHER, &answer(&first, 200, "one", OTHER, &sdp("one", "sendrecv")));
+    for _ in 0..2 {
+        bed.receive(GATEWAY, &answer(&second, 200, "two", GATEWAY, &sdp("two", "sendrecv")));
+        let hung_up = bed.take(GATEWAY);
+        assert!(line(&hung_up[0]).starts_with("ACK "), "{}", line(&hung_up[0]));
+        if let Some(bye) = hung_up.get(1) {
+            bed.receive(GATEWAY, &answer(bye, 200, "", GATEWAY, ""));
+        }
+    }
+    assert!(bed.take(OTHER).is_empty(), "the first waits");
+    bed.receive(CALLER, &in_dialog(&ok, "BYE", 3, CALLER, ""));
+    let hung_up = bed.take(OTHER);
+    assert!(line(&hung_up[0]).starts_with("ACK ") && line(&hung_up[1]).starts_with("BYE "));
+    bed.receive(OTHER, &answer(&hung_up[1], 200, "", OTHER, ""));
+    bed.pass(Duration::from_secs(40));
+    bed.nothing_stays();
+}
+
+#[test]
 fn a_phone_that_hangs_up_in_the_middle_of_an_invite_leaves_the_other_party_waiting() {
     for reply in [None, Some(200), Some(488)] {
         let (mut bed, ok, offered) = talking();

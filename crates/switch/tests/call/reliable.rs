@@ -5,8 +5,8 @@ use std::time::Duration;
 use tandem_sip::{HeaderName, Message};
 
 use crate::support::{
-    Bed, CALLEE, CALLER, OTHER, alone, answer, body, codes, directory, header, in_dialog, invite, line, with,
-    without,
+    Bed, CALLEE, CALLER, OTHER, alone, answer, body, cancel_of, codes, directory, header, in_dialog, invite,
+    line, with, without,
 };
 
 fn ms(milliseconds: u64) -> Duration {
@@ -75,6 +75,43 @@ fn the_answer_waits_until_what_went_before_it_is_acknowledged() {
     bed.receive(CALLER, &in_dialog(&told[1], "ACK", 1, CALLER, ""));
     assert!(line(&bed.one(CALLEE)).starts_with("ACK "));
     assert_eq!(bed.node.call_list(bed.now)[0].state, "established");
+}
+
+#[test]
+fn who_answers_and_waits_for_the_prack_is_hung_up_on_when_the_caller_takes_the_call_back() {
+    let mut bed = Bed::with(alone());
+    let offer = offered(&mut bed, "Require: 100rel");
+    bed.receive(CALLEE, &with(&answer(&offer, 183, "callee", CALLEE, "early"), SDP));
+    bed.receive(CALLEE, &with(&answer(&offer, 200, "callee", CALLEE, "early"), SDP));
+    bed.receive(CALLER, &cancel_of(&with(&invite("1001", CALLER, "1002", "call1"), "Require: 100rel")));
+    let hung_up = bed.take(CALLEE);
+    assert_eq!(hung_up.len(), 2, "a CANCEL would be too late");
+    assert!(line(&hung_up[0]).starts_with("ACK ") && line(&hung_up[1]).starts_with("BYE "));
+    bed.receive(CALLEE, &answer(&hung_up[1], 200, "", CALLEE, ""));
+    bed.nothing_stays();
+}
+
+#[test]
+fn of_two_who_answer_before_the_prack_the_second_is_hung_up_on() {
+    let mut bed = Bed::with(alone());
+    bed.register("1002", OTHER);
+    let first = offered(&mut bed, "Require: 100rel");
+    let second = bed.one(OTHER);
+    bed.receive(CALLEE, &answer(&first, 180, "one", CALLEE, ""));
+    let ringing = bed.one(CALLER);
+    bed.receive(CALLEE, &with(&answer(&first, 200, "one", CALLEE, "sdp"), SDP));
+    bed.receive(OTHER, &with(&answer(&second, 200, "two", OTHER, "sdp"), SDP));
+    let hung_up = bed.take(OTHER);
+    assert!(line(&hung_up[0]).starts_with("ACK ") && line(&hung_up[1]).starts_with("BYE "));
+    bed.receive(OTHER, &answer(&hung_up[1], 200, "", OTHER, ""));
+    bed.receive(CALLER, &prack(&ringing, 2));
+    let ok = bed.take(CALLER).pop().unwrap();
+    assert_eq!((ok.code(), &*header(&ok, HeaderName::CSeq)), (Some(200), "1 INVITE"));
+    bed.receive(CALLER, &in_dialog(&ok, "ACK", 1, CALLER, ""));
+    bed.receive(CALLER, &in_dialog(&ok, "BYE", 3, CALLER, ""));
+    bed.nothing_stays();
+    let reasons: Vec<&str> = bed.cdrs[0].legs.iter().map(|leg| leg.reason.as_str()).collect();
+    assert_eq!(reasons, ["BYE", "BYE", "answered elsewhere"]);
 }
 
 #[test]

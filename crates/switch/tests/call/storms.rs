@@ -124,6 +124,50 @@ fn who_would_wait_too_long_is_told_when_to_come_again() {
     assert_eq!(bed.node.counters().registers_refused, 97);
 }
 
+/// The `n`th REGISTER of 1004 from a port of one address.
+fn nth_behind(address: &str, n: usize) -> (String, String) {
+    let (at, text) = nth(n);
+    let behind = format!("{address}:{}", 10_000 + n);
+    (behind.clone(), text.replace(&at, &behind))
+}
+
+/// Offers a flood behind one address; statuses with their Retry-After.
+fn flood_behind(bed: &mut Bed, address: &str, count: usize) -> Vec<(u16, u64)> {
+    for n in 0..count {
+        let (at, text) = nth_behind(address, n);
+        bed.receive(&at, &text);
+    }
+    answered(bed)
+}
+
+#[test]
+fn one_address_cannot_take_every_place_of_those_that_wait() {
+    let mut bed = bed();
+    let refused: Vec<_> = flood_behind(&mut bed, "10.1.9.9", 1_100);
+    let refused: Vec<_> = refused.into_iter().filter(|(code, _)| *code == 503).collect();
+    assert_eq!(refused.len(), 1_100 - 500 - 3, "half of the 1,000 places are its own");
+    assert!(refused.iter().all(|(_, after)| (5..=15).contains(after)), "{refused:?}");
+    offer(&mut bed, 1_100..1_500);
+    assert_eq!(answered(&mut bed), [], "the others wait");
+    bed.pass(Duration::from_secs(10));
+    let over =
+        told(&bed).into_iter().find_map(|told| if let Told::Over(burst) = told { Some(burst) } else { None });
+    let burst = over.expect("it is over");
+    assert_eq!((burst.crowded, burst.crowd), (597, Some("10.1.9.9".parse().unwrap())));
+}
+
+#[test]
+fn networks_in_allow_have_no_share_in_a_storm() {
+    let mut bed = Bed::with(directory(|options, _, trunks| {
+        options.dr_peer_trunk = None;
+        options.registration.register_rate = 100;
+        options.guard.allow = vec!["10.1.9.0/24".parse().unwrap()];
+        trunks.iter_mut().for_each(|trunk| trunk.oos = Default::default());
+    }));
+    let refused = flood_behind(&mut bed, "10.1.9.9", 1_100).into_iter().filter(|(code, _)| *code == 503);
+    assert_eq!(refused.count(), 1_100 - 1_000 - 3);
+}
+
 /// REGISTER of 1001 with an answer to this challenge.
 fn proven(challenge: &[u8], nonce: Option<&str>, nc: u32, cseq: u32) -> String {
     let text = String::from_utf8(challenge.to_vec()).unwrap();

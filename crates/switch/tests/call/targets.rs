@@ -53,6 +53,14 @@ impl Bed {
         self.node.trunk_list(self.now)[0].targets.iter().map(|target| target.state).collect()
     }
 
+    fn answers_probes(&mut self, at: &[&str]) {
+        for at in at {
+            for probe in self.take(at) {
+                self.receive(at, &answer(&probe, 200, "p", at, ""));
+            }
+        }
+    }
+
     /// Answers an INVITE and ends the call.
     fn answered_and_ended(&mut self, offered: &Message, at: &str) {
         self.receive(at, &answer(offered, 200, "gw", at, ""));
@@ -75,6 +83,20 @@ fn two(oos: TrunkOptions) -> (Bed, Message) {
     bed.register("1001", CALLER);
     bed.take(GATEWAY);
     bed.take(SECOND);
+    bed.dial("first");
+    let offered = bed.take(GATEWAY).pop().unwrap();
+    (bed, offered)
+}
+
+/// The same with targets that answer probes, as often as they are asked.
+fn two_probed(oos: TrunkOptions) -> (Bed, Message) {
+    let mut bed = Bed::with(named(oos));
+    bed.located(&[place(GATEWAY, 10, 0, 0), place(SECOND, 20, 0, 1)]);
+    bed.register("1001", CALLER);
+    for _ in 0..12 {
+        bed.pass(Duration::from_secs(1));
+        bed.answers_probes(&[GATEWAY, SECOND]);
+    }
     bed.dial("first");
     let offered = bed.take(GATEWAY).pop().unwrap();
     (bed, offered)
@@ -327,5 +349,58 @@ impl Bed {
         self.receive(at, &answer(&offered, code, "gw", at, ""));
         self.take(at);
         self.take(CALLER);
+    }
+}
+
+/// A call over the first target, whose answer names the trunk's name, or an address, as where requests go. The 200 that 1001 got.
+#[track_caller]
+fn talking((mut bed, offered): (Bed, Message), contact: &str) -> (Bed, Message) {
+    bed.receive(GATEWAY, &answer(&offered, 200, "gw", contact, ""));
+    let ok = bed.one(CALLER);
+    bed.receive(CALLER, &in_dialog(&ok, "ACK", 1, CALLER, ""));
+    assert!(line(&bed.one(GATEWAY)).starts_with("ACK "));
+    (bed, ok)
+}
+
+#[test]
+fn a_dialog_whose_next_hop_is_the_trunks_name_goes_on_over_another_target_when_its_own_is_lost() {
+    let probed = TrunkOptions { oos_check_s: 10, oos_force_s: 5, ..TrunkOptions::default() };
+    for (contact, moves) in [("gw.example", true), (GATEWAY, false), ("other.example", false)] {
+        let (mut bed, ok) = talking(two_probed(probed), contact);
+        bed.receive(CALLER, &in_dialog(&ok, "INFO", 2, CALLER, "one"));
+        let info = bed.one(GATEWAY);
+        assert!(line(&info).starts_with("INFO "), "while it is in service");
+        bed.receive(GATEWAY, &answer(&info, 200, "", GATEWAY, ""));
+        for _ in 0..40 {
+            bed.pass(Duration::from_secs(1));
+            bed.answers_probes(&[SECOND]);
+        }
+        bed.take(GATEWAY);
+        assert_eq!(bed.target_states(), ["out-of-service", "in-service"]);
+        bed.receive(CALLER, &in_dialog(&ok, "INFO", 3, CALLER, "two"));
+        let there = bed.lines(SECOND).iter().any(|line| line.starts_with("INFO "));
+        assert_eq!(there, moves, "{contact}");
+    }
+}
+
+#[test]
+fn a_bye_that_no_target_hears_is_sent_to_each_once() {
+    for (by, contact, second) in
+        [("silence", "gw.example", true), ("refusal", "gw.example", true), ("silence", GATEWAY, false)]
+    {
+        let (mut bed, ok) = talking(two(TrunkOptions::default()), contact);
+        bed.receive(CALLER, &in_dialog(&ok, "BYE", 2, CALLER, ""));
+        assert!(bed.lines(GATEWAY).iter().any(|line| line.starts_with("BYE ")));
+        if by == "silence" {
+            bed.pass(Duration::from_secs(33));
+        } else {
+            bed.refuse(GATEWAY, Transport::Udp);
+        }
+        assert_eq!(bed.lines(SECOND).iter().any(|line| line.starts_with("BYE ")), second, "{by} {contact}");
+        bed.take(GATEWAY);
+        bed.pass(Duration::from_secs(70));
+        assert!(bed.take(GATEWAY).is_empty(), "no circle");
+        assert_eq!(bed.node.call_list(bed.now).len(), 0);
+        assert_eq!(bed.node.status(bed.now).transactions, 0);
     }
 }

@@ -168,3 +168,46 @@ fn a_notify_that_waits_for_its_answer_holds_the_next_one_back() {
     let (text, _) = told(&mut bed);
     assert_eq!(shown(&text), ("recipient", "confirmed"));
 }
+
+#[test]
+fn a_ringing_call_is_shown_with_the_dialog_by_which_it_can_be_taken() {
+    let mut bed = Bed::with(alone());
+    watching(&mut bed, "1002", "dialog");
+    let offered = bed.offered();
+    bed.receive(CALLEE, &answer(&offered, 180, "callee", CALLEE, ""));
+    let text = told_in_time(&mut bed);
+    let ours = header(&offered, HeaderName::From);
+    let names = format!(
+        "call-id=\"{}\" local-tag=\"callee\" remote-tag=\"{}\" direction=\"recipient\"",
+        header(&offered, HeaderName::CallId),
+        ours.split(";tag=").nth(1).unwrap()
+    );
+    assert!(text.contains(&names), "{names} in {text}");
+    bed.pass(Duration::from_secs(2));
+    bed.receive(CALLEE, &answer(&offered, 200, "callee", CALLEE, "answer"));
+    let text = told_in_time(&mut bed);
+    assert!(text.contains(&names), "the same dialog once it is answered: {text}");
+}
+
+#[test]
+fn a_callers_lamp_names_his_own_dialog() {
+    let mut bed = Bed::with(alone());
+    bed.established();
+    let (_, notify) = watching(&mut bed, "1001", "dialog");
+    let text = String::from_utf8_lossy(notify.body()).into_owned();
+    assert!(text.contains("call-id=\"call1\" local-tag=\"fcall1\" remote-tag=\""), "{text}");
+    assert!(text.contains("direction=\"initiator\""), "{text}");
+}
+
+#[test]
+fn the_target_of_a_caller_who_is_not_named_leads_here_and_not_to_him() {
+    let mut bed = Bed::with(alone());
+    watching(&mut bed, "1002", "dialog");
+    bed.register("1002", CALLEE);
+    bed.receive(GATEWAY, &with(&invite("0301234", GATEWAY, "1002", "call1"), "Privacy: id"));
+    let offered = bed.one(CALLEE);
+    bed.receive(CALLEE, &answer(&offered, 180, "callee", CALLEE, ""));
+    let text = told_in_time(&mut bed);
+    assert!(text.contains("<target uri=\"sip:anonymous@10.0.0.1:5060\"/></remote>"), "{text}");
+    assert!(!text.contains("call1"), "the caller's own Call-ID stays with him: {text}");
+}

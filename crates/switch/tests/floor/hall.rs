@@ -210,6 +210,17 @@ impl Hall {
         id
     }
 
+    /// A phone takes the call that rings at another one (INVITE with `Replaces`).
+    #[track_caller]
+    pub fn takes(&mut self, dn: &str, from: &str) {
+        self.next_call += 1;
+        let replaces = self.phone(from).ringing_dialog().expect("it rings there");
+        let id = format!("call{}", self.next_call);
+        let invite = self.phone(dn).dials(dn, from, &id);
+        self.bed.receive(&at(dn), &crate::support::with(&invite, &replaces));
+        self.run();
+    }
+
     /// A phone answers what rings.
     pub fn picks_up(&mut self, dn: &str) {
         if let Some(ok) = self.phone(dn).answers_one(None) {

@@ -18,6 +18,7 @@ mod lamps;
 mod nailed;
 mod office;
 mod phones;
+mod pickup;
 mod random;
 mod refer;
 mod reload;

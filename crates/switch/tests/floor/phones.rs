@@ -192,6 +192,15 @@ impl Phone {
         Some(with(&refer, &refer_to))
     }
 
+    /// `Replaces` of the call that rings at it, as its busy lamp tells it.
+    pub fn ringing_dialog(&self) -> Option<String> {
+        let leg = self.legs.iter().find(|leg| leg.is_called() && !leg.up)?;
+        let Side::Called { invite, tag } = &leg.side else { return None };
+        let theirs = header(invite, HeaderName::From);
+        let theirs = theirs.split(";tag=").nth(1)?;
+        Some(format!("Replaces: {};to-tag={theirs};from-tag={tag}", leg.id))
+    }
+
     /// Ends all its calls.
     pub fn hangs_up(&mut self) -> Vec<String> {
         let mut sent = Vec::new();

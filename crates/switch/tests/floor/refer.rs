@@ -3,7 +3,7 @@
 use tandem_cti::{CallState, Event, EventName, Role};
 
 use crate::hall::Hall;
-use crate::office::{ANNA, BERT, DORA, QUEUE};
+use crate::office::{ANNA, BERT, DORA, FIXED, QUEUE};
 use crate::phones::Acts;
 use crate::stages::{A, B, ROOT};
 
@@ -20,7 +20,7 @@ fn talking() -> (Hall, String) {
 }
 
 /// What a DN was told of a call, with its state where that says something, and the other party.
-fn told(hall: &Hall, link: u64, dn: &str) -> Vec<String> {
+pub fn told(hall: &Hall, link: u64, dn: &str) -> Vec<String> {
     let one = |event: &Event| {
         let state = event.call_state.filter(|state| *state != CallState::Ok);
         let state = state.map(|state| format!("({state:?})")).unwrap_or_default();
@@ -133,5 +133,24 @@ fn whoever_rings_for_a_transfer_cannot_send_it_to_a_queue_and_the_two_talk_on() 
     assert_eq!(hall.refused(B, &redirect), 51);
     hall.picks_up(DORA);
     assert_eq!(told(&hall, A, BERT).last().unwrap(), "PartyChanged(Transferred) >1004 by 1001");
+    hall.closes();
+}
+
+#[test]
+fn who_answers_a_transfer_of_a_call_that_ends_before_he_can_be_connected_is_hung_up_on() {
+    let mut hall = Hall::open();
+    hall.dials(DORA, FIXED);
+    hall.acts(FIXED, Acts::Dead);
+    assert!(hall.refers(DORA, Some(ANNA)));
+    // The INVITE that connects 1003 with Anna has no answer yet, so Bert waits for his turn.
+    assert!(hall.refers(FIXED, Some(BERT)));
+    assert_eq!(hall.phone(BERT).calls(), 1);
+    hall.hangs_up(ANNA);
+    hall.acts(FIXED, Acts::Answers);
+    let heard = |hall: &mut Hall, method| {
+        hall.phone(BERT).heard.iter().filter(|line| line.starts_with(method)).count()
+    };
+    assert_eq!(["ACK", "BYE"].map(|method| heard(&mut hall, method)), [1, 1]);
+    assert_eq!(hall.phone(BERT).calls(), 0);
     hall.closes();
 }

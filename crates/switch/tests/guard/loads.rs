@@ -20,7 +20,7 @@ fn options(at: &str, id: u32) -> String {
 fn under(bed: &mut Bed, behind: Duration, seconds: u64) {
     for _ in 0..seconds * 10 {
         bed.pass(Duration::from_millis(100));
-        bed.node.handle_input(Input::Load(Load { behind_for: behind, queued_percent: 0 }), bed.now);
+        bed.node.handle_input(Input::Load(Load { waits: behind, queued_percent: 0 }), bed.now);
         bed.drain();
     }
 }

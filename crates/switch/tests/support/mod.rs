@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tandem_peer::DrForward;
 use tandem_peer::trunk::{TrunkOptions, TrunkRole};
+use tandem_peer::{Batch, DrForward, ReplicaSet};
 use tandem_sip::{Flow, HeaderName, Message, Transport};
 use tandem_switch::call::control::{Begun, Make, Onward, Operation};
 use tandem_switch::call::{Carried, News, Stage, Ticket};
@@ -14,7 +14,7 @@ use tandem_switch::directory::{
     Authenticate, DialRule, Directory, DnClass, Extension, Listen, Options, Registration, Secret, Server,
     StaticContact, Trunk, TrunkId,
 };
-use tandem_switch::{Cdr, Event, Input, Node, Now, Output};
+use tandem_switch::{Cdr, Event, Input, Node, Now, Output, Restored, Term};
 
 pub const NODE: &str = "10.0.0.1:5060";
 pub const CALLER: &str = "10.0.0.11:5060";
@@ -58,6 +58,16 @@ pub struct Bed {
     pub anchors: Vec<tandem_switch::anchor::AnchorOrder>,
     pub commit: bool,
     pub stored: u64,
+    /// What is on the disk.
+    pub disk: ReplicaSet,
+    /// It is kept.
+    pub keeps: bool,
+    /// Call records are confirmed as written.
+    pub records: bool,
+    pub directory: Arc<Directory>,
+    epoch: u32,
+    /// Batches whose commitment was not reported.
+    unsaid: Vec<Batch>,
 }
 
 pub fn addr(text: &str) -> SocketAddr {
@@ -123,7 +133,7 @@ impl Bed {
 
     pub fn with(directory: Arc<Directory>) -> Self {
         let now = Now { mono: Instant::now(), unix_ms: 1_800_000_000_000 };
-        let node = Node::new(directory, [9; 32], now);
+        let node = Node::new(Arc::clone(&directory), [9; 32], now);
         let mut bed = Self {
             node,
             now,
@@ -138,6 +148,12 @@ impl Bed {
             anchors: Vec::new(),
             commit: true,
             stored: 0,
+            disk: ReplicaSet::new(),
+            keeps: true,
+            records: true,
+            directory,
+            epoch: 1,
+            unsaid: Vec::new(),
         };
         bed.node.handle_timeout(now);
         bed.drain();
@@ -149,6 +165,10 @@ impl Bed {
             match output {
                 Output::Store(batch) => {
                     self.stored = batch.seq().0;
+                    self.unsaid.extend((!self.commit).then(|| batch.clone()));
+                    if self.commit && self.keeps {
+                        self.disk.apply_all(&batch);
+                    }
                     if self.commit {
                         self.node.handle_input(Input::Persisted { seq: self.stored }, self.now);
                     }
@@ -164,9 +184,36 @@ impl Bed {
                 Output::CtiClose(link) => self.closed.push(link),
                 Output::Media(order) => self.media.push(order),
                 Output::Anchor(order) => self.anchors.push(order),
-                Output::Cdr(cdr) => self.cdrs.push(*cdr),
+                Output::Cdr(cdr) => {
+                    let calls = vec![u128::from_str_radix(&cdr.call_uuid, 16).unwrap()];
+                    self.cdrs.push(*cdr);
+                    if self.records {
+                        self.node.handle_input(Input::Recorded { calls }, self.now);
+                    }
+                }
             }
         }
+    }
+
+    /// What was stored last reaches the disk, and the process does not hear of it.
+    pub fn persist_silently(&mut self) {
+        for batch in self.unsaid.drain(..) {
+            self.disk.apply_all(&batch);
+        }
+    }
+
+    /// The process dies, and another one goes on from the disk after this time.
+    pub fn restart(&mut self, gap: Duration) -> Restored {
+        self.now = self.now.plus(gap);
+        self.epoch += 1;
+        let term = Term { owner: 0, epoch: self.epoch };
+        let records = self.disk.changes();
+        let (node, restored) = Node::restored(Arc::clone(&self.directory), [9; 32], term, records, self.now);
+        self.node = node;
+        self.drain();
+        self.node.handle_timeout(self.now);
+        self.drain();
+        restored
     }
 
     pub fn receive(&mut self, from: &str, text: &str) {

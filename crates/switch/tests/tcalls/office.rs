@@ -68,12 +68,14 @@ pub fn directory(mixer: bool) -> Directory {
         oos: Default::default(),
         oosp_transfer_enabled: false,
         tls_client_certificate: false,
+        tls_name: None,
         media: tandem_switch::anchor::MediaOption::default(),
         sources: vec![],
         credentials: None,
         identity: Arc::default(),
         session_timer: Default::default(),
         sip_enable_100rel: true,
+        capacity: Default::default(),
     };
     let rule = DialRule { prefix: "0".into(), strip: 0, add: "".into(), trunks: vec![TrunkId(0)] };
     let point = RoutingPoint {

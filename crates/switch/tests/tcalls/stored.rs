@@ -24,8 +24,9 @@ fn call_with_everything(office: &mut Office) -> Key {
 }
 
 #[test]
-fn a_call_is_stored_once_a_fact_and_only_from_its_answer_on() {
+fn a_call_that_nobody_hears_of_is_stored_once_a_fact_and_only_from_its_answer_on() {
     let mut office = Office::new();
+    office.watched = false;
     let key = office.open("1001", "1002");
     office.offered(key, 1, "1002");
     office.ringing(key, 1);
@@ -39,6 +40,14 @@ fn a_call_is_stored_once_a_fact_and_only_from_its_answer_on() {
     assert_eq!(changes(&mut office.log).len(), 1);
     office.hang_up(key);
     assert!(matches!(changes(&mut office.log).last().unwrap().op, Op::Delete));
+}
+
+#[test]
+fn a_call_that_somebody_has_heard_of_is_stored_before_its_answer() {
+    let mut office = Office::new();
+    let key = office.open("1001", "1002");
+    office.offered(key, 1, "1002");
+    assert!(!changes(&mut office.log).is_empty());
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 mod floor;
 mod guard;
+mod ha;
+mod media;
 mod peer;
 mod peer_http;
 mod session_timer;

@@ -36,6 +36,20 @@ fn tls_without_a_certificate_is_refused_where_it_is_listened_for() {
 }
 
 #[test]
+fn a_trunk_may_say_what_its_certificate_names() {
+    let trunk = |contact: &str, name: &str| {
+        let trunk = format!("[[trunk]]\nname = \"sbc\"\ncontact = \"{contact}\"\ntls-name = \"{name}\"\n");
+        listening("\"tls:127.0.0.1:5061\", \"udp:127.0.0.1:5060\"", &format!("{TLS}{trunk}"))
+    };
+    let directory = trunk("sips:192.0.2.10", "sbc.example").unwrap().directory;
+    assert_eq!(directory.trunks()[0].certified(), "sbc.example");
+    let out = trunk("sips:192.0.2.10", "not a name").unwrap_err().report;
+    assert!(out.contains("\"not a name\" is not one"), "{out}");
+    let out = trunk("sip:192.0.2.10", "sbc.example").unwrap_err().report;
+    assert!(out.contains("`tls-name`: the trunk \"sbc\" is reached by UDP"), "{out}");
+}
+
+#[test]
 fn a_trunk_by_tls_needs_an_address_to_leave_by_and_something_to_check_its_certificate_against() {
     let out = report(&format!("{TLS}{TRUNK}"));
     assert!(out.contains("add a TLS address to `listen`"), "{out}");

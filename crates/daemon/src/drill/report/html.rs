@@ -106,6 +106,17 @@ pub fn page(signed: &Value) -> String {
         text(report, "/sites/peer/name"),
         text(report, "/drill/injected_by"),
     );
+    if report.get("pair").is_some_and(Value::is_object) {
+        let _ = writeln!(
+            page,
+            "<p>Lost: {} ({}) · took over: {} ({}, epoch {})</p>",
+            text(report, "/pair/lost"),
+            text(report, "/pair/lost_http"),
+            text(report, "/pair/took_over"),
+            text(report, "/pair/took_over_http"),
+            text(report, "/pair/epoch")
+        );
+    }
     if !report.get("aborted").is_none_or(Value::is_null) {
         let _ = writeln!(page, "<p class=\"why\">Ended early: {}</p>", text(report, "/aborted"));
     }
@@ -149,7 +160,8 @@ fn picture(page: &mut String, report: &Value) {
     for (place, phase) in items(report, "/phases").enumerate() {
         let (from, to) = (number(phase, "/from_ms"), number(phase, "/to_ms"));
         let (name, class) = (text(phase, "/name"), if place % 2 == 0 { "even" } else { "odd" });
-        let lost = if matches!(&*name, "loss to service" | "alone") { " lost" } else { "" };
+        let lost =
+            if matches!(&*name, "loss to service" | "alone" | "one server short") { " lost" } else { "" };
         let (left, width) = (x(from), (x(to) - x(from)).max(1.0));
         let _ = write!(
             page,

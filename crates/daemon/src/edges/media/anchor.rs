@@ -30,13 +30,22 @@ pub struct Describe {
     pub profile: Profile,
 }
 
+/// What a session is asked for.
+#[derive(Clone, Debug)]
+pub enum Wanted {
+    /// A description.
+    Description(Describe),
+    /// This file, over and over, to the device; or nothing any more.
+    Music(Option<Arc<str>>),
+}
+
 /// See the module.
 pub struct Session {
     edge: Arc<MediaEdge>,
     id: AnchorId,
     /// Its name at the engine, where it is a call.
     name: String,
-    orders: mpsc::Receiver<Describe>,
+    orders: mpsc::Receiver<Wanted>,
     place: Arc<Place>,
     engine: Option<Arc<Engine>>,
     /// The latest offer: another engine has to hear it before it understands the answer.
@@ -51,7 +60,7 @@ impl Session {
         edge: Arc<MediaEdge>,
         id: AnchorId,
         name: String,
-        orders: mpsc::Receiver<Describe>,
+        orders: mpsc::Receiver<Wanted>,
         place: Arc<Place>,
     ) -> Self {
         let (engine, offer) = (None, None);
@@ -64,7 +73,8 @@ impl Session {
             let engine = self.engine.clone();
             tokio::select! {
                 order = self.orders.recv() => match order {
-                    Some(order) => self.describe(order).await,
+                    Some(Wanted::Description(order)) => self.describe(order).await,
+                    Some(Wanted::Music(file)) => self.music(file.as_deref()).await,
                     None => break,
                 },
                 () = lost(engine.as_deref()), if engine.is_some() => self.leave(true),
@@ -121,6 +131,34 @@ impl Session {
         self.lost = false;
         self.edge.counters.moved.fetch_add(1, Relaxed);
         self.edge.tell_anchor(AnchorNews::Lost { id: self.id }).await;
+    }
+
+    /// Plays to the device, in place of what the other party sends. A call whose music is refused goes on in silence.
+    async fn music(&self, file: Option<&str>) {
+        let Some(engine) = &self.engine else { return };
+        let mut about =
+            Map::from_iter([("call-id".to_owned(), json!(self.name)), ("from-tag".to_owned(), json!("far"))]);
+        let asked = match file {
+            Some(file) => {
+                let path = format!("{}/{file}", self.edge.directory);
+                about.extend([
+                    ("file".to_owned(), json!(path)),
+                    ("repeat-times".to_owned(), json!(i32::MAX)),
+                    ("flags".to_owned(), json!(["block-egress"])),
+                ]);
+                engine.ask("play media", about).await
+            }
+            None => engine.ask("stop media", about).await,
+        };
+        match (file, asked) {
+            (Some(_), Ok(_)) => drop(self.edge.counters.plays.fetch_add(1, Relaxed)),
+            (Some(file), Err(error)) => {
+                self.edge.counters.failures.fetch_add(1, Relaxed);
+                tracing::warn!(engine = %engine.addr, name = %self.name, file, %error, "no music on hold");
+            }
+            // A refusal says that nothing plays.
+            (None, _) => {}
+        }
     }
 
     async fn describe(&mut self, order: Describe) {

@@ -25,7 +25,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
-use self::anchor::{Describe, Session};
+use self::anchor::{Describe, Session, Wanted};
 use self::engine::Engine;
 use self::place::{Names, Place};
 use self::player::{Player, Wish};
@@ -48,8 +48,15 @@ pub struct MediaCounters {
 
 /// The session of an anchored leg, as orders reach it.
 struct Carried {
-    orders: mpsc::Sender<Describe>,
+    orders: mpsc::Sender<Wanted>,
     place: Arc<Place>,
+}
+
+/// Music is no reason to end a call: where there is no session, or too much waits for it, there is none.
+fn music(carried: Option<&Carried>, wanted: Wanted) {
+    if carried.is_some_and(|carried| carried.orders.try_send(wanted).is_err()) {
+        tracing::warn!("a media server is too slow for music");
+    }
 }
 
 /// See the module.
@@ -180,6 +187,14 @@ impl MediaEdge {
                 sessions.remove(id);
                 return None;
             }
+            AnchorOrder::Play { id, file } => {
+                music(sessions.get(id), Wanted::Music(Some(Arc::clone(file))));
+                return None;
+            }
+            AnchorOrder::Quiet { id } => {
+                music(sessions.get(id), Wanted::Music(None));
+                return None;
+            }
             AnchorOrder::Describe { id, turn, from, part, sdp, profile } => {
                 let (sdp, profile) = (sdp.clone(), profile.clone());
                 (*id, Describe { turn: *turn, from: *from, part: *part, sdp, profile })
@@ -202,7 +217,7 @@ impl MediaEdge {
                 free.insert(Carried { orders, place })
             }
         };
-        match carried.orders.try_send(describe) {
+        match carried.orders.try_send(Wanted::Description(describe)) {
             Ok(()) => None,
             Err(_) => failed("the media server is too slow"),
         }

@@ -38,8 +38,10 @@ pub struct Names {
 pub enum Whose {
     /// Another server's, or none of Tandem's.
     Foreign,
-    /// An earlier process's of this server: nobody will end it.
+    /// An earlier process's of this server, for a waiting caller: nobody will end it.
     Past,
+    /// The same for an anchored leg: its call may go on, and the engine ends it when no media comes any more.
+    PastAnchor,
     /// This process's, for an anchored leg.
     Anchor(AnchorId),
     /// This process's, for a waiting caller.
@@ -65,7 +67,9 @@ impl Names {
 
     pub fn whose(&self, name: &str) -> Whose {
         let Some(own) = name.strip_prefix(&self.process) else {
-            return if name.starts_with(&self.server) { Whose::Past } else { Whose::Foreign };
+            let Some(past) = name.strip_prefix(&self.server) else { return Whose::Foreign };
+            let anchored = past.rsplit('-').next().is_some_and(|own| own.starts_with('a'));
+            return if anchored { Whose::PastAnchor } else { Whose::Past };
         };
         match own.strip_prefix('a').map(str::parse) {
             Some(Ok(id)) => Whose::Anchor(AnchorId(id)),
@@ -83,7 +87,7 @@ mod tests {
         let (before, now) = (Names::new("site-a", "box", 1), Names::new("site-a", "box", 2));
         assert_eq!(now.whose(&now.anchor(AnchorId(7))), Whose::Anchor(AnchorId(7)));
         assert_eq!(now.whose(&now.player(7)), Whose::Player);
-        assert_eq!(now.whose(&before.anchor(AnchorId(7))), Whose::Past);
+        assert_eq!(now.whose(&before.anchor(AnchorId(7))), Whose::PastAnchor);
         assert_eq!(now.whose(&before.player(7)), Whose::Past);
         for other in [Names::new("site-a", "box2", 1), Names::new("site-ab", "box", 1)] {
             assert_eq!(now.whose(&other.player(7)), Whose::Foreign);

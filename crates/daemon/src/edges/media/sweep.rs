@@ -1,5 +1,5 @@
-//! Sessions that an engine has and nobody will end: of an earlier process of this server, or of legs that moved to another
-//! engine while this one was silent.
+//! Sessions that an engine has and nobody will end: players of an earlier process of this server, or sessions of legs that
+//! moved to another engine while this one was silent.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -38,7 +38,8 @@ async fn once(edge: &MediaEdge, engine: &Engine, suspects: &mut BTreeSet<String>
                 suspects.insert(name.to_owned());
                 before.contains(name)
             }
-            Whose::Anchor(_) | Whose::Player | Whose::Foreign => false,
+            // A call that outlived the process still talks through it.
+            Whose::PastAnchor | Whose::Anchor(_) | Whose::Player | Whose::Foreign => false,
         };
         if ends {
             let about =

@@ -14,6 +14,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+mod anchors;
+
 use super::MediaEdge;
 use crate::command::{Command, Commands};
 use crate::config::MediaSettings;
@@ -110,7 +112,9 @@ impl Bed {
     async fn news(&mut self) -> MediaNews {
         match timeout(PATIENCE, self.told.recv()).await.expect("news").unwrap() {
             Command::Input(Input::Media(news)) => news,
-            Command::Input(_) | Command::Ask(_) | Command::Stop => panic!("no news of media"),
+            Command::Input(_) | Command::Ask(_) | Command::Group(_) | Command::Stop => {
+                panic!("no news of media")
+            }
         }
     }
 }

@@ -166,7 +166,7 @@ impl TCall {
         let redirected = out.asks(self.conn, &name, |work| matches!(work, Work::Redirect));
         let how = match (reason, status) {
             (EndReason::CallerGone, _) => ABANDONED,
-            (_, 300..=399) => (EventName::Released, CallState::Redirected),
+            (_, 300..=399) | (EndReason::TakenOver, _) => (EventName::Released, CallState::Redirected),
             _ if offered || redirected => (EventName::Released, CallState::Redirected),
             (EndReason::RingTimeout, _) | (_, 408 | 480) => (EventName::Released, CallState::NoAnswer),
             _ => RELEASED,

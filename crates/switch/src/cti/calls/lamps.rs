@@ -5,20 +5,30 @@ use tandem_cti::{DnRole, PartyState};
 use super::TCalls;
 use super::record::TCall;
 use crate::arena::Key;
+use crate::call::{DialogNames, LegNo};
 use crate::events::dialog_info::{Lamp, Remote, State};
 use crate::limits::MAX_LAMPS;
 
+/// What lamps show of the calls beneath.
+pub trait Beneath {
+    /// Whether a party asked not to be named.
+    fn hides(&self, key: Key) -> bool;
+
+    /// The dialog at a leg.
+    fn dialog(&self, key: Key, leg: LegNo) -> Option<DialogNames>;
+}
+
 impl TCalls {
-    /// Calls at an Extension, oldest first. `hides`: a party of the call beneath asked not to be named.
+    /// Calls at an Extension, oldest first.
     #[must_use]
-    pub fn lamps(&self, dn: &str, hides: &dyn Fn(Key) -> bool) -> Vec<Lamp> {
+    pub fn lamps(&self, dn: &str, beneath: &dyn Beneath) -> Vec<Lamp> {
         let conns = self.out.at.get(dn).into_iter().flatten();
-        conns.filter_map(|conn| self.call(*conn)?.lamp(dn, hides)).take(MAX_LAMPS).collect()
+        conns.filter_map(|conn| self.call(*conn)?.lamp(dn, beneath)).take(MAX_LAMPS).collect()
     }
 }
 
 impl TCall {
-    fn lamp(&self, dn: &str, hides: &dyn Fn(Key) -> bool) -> Option<Lamp> {
+    fn lamp(&self, dn: &str, beneath: &dyn Beneath) -> Option<Lamp> {
         let place = self.named(dn)?;
         let party = self.parties.get(place).filter(|party| party.told)?;
         let rings_somewhere = self.waits.is_some() || self.parties.iter().any(|p| p.is_called() && p.told);
@@ -34,7 +44,7 @@ impl TCall {
             None if self.conference || state == State::Confirmed => None,
             None => Some(&self.dialled),
         };
-        let hidden = self.keys.iter().any(|(key, _)| hides(*key));
+        let hidden = self.keys.iter().any(|(key, _)| beneath.hides(*key));
         let remote = other
             .filter(|name| !name.is_empty())
             .map(|name| if hidden { Remote::Hidden } else { Remote::Number(std::sync::Arc::clone(name)) });
@@ -44,6 +54,7 @@ impl TCall {
             state,
             held: party.state == PartyState::Held,
             remote,
+            dialog: party.legs.iter().find_map(|leg| beneath.dialog(leg.at?, leg.no)),
         })
     }
 }

@@ -77,9 +77,7 @@ impl TCall {
     pub(super) fn counterpart(&self, than: usize) -> Option<&Party> {
         let own = self.parties.get(than)?;
         let others = || self.parties.iter().enumerate().filter(|(place, _)| *place != than).map(|(_, p)| p);
-        let fits = |party: &&Party| {
-            if own.is_called() { !self.is_leaving(party) } else { !party.is_called() }
-        };
+        let fits = |party: &&Party| !(party.is_called() || own.is_called() && self.is_leaving(party));
         others().rfind(fits).or_else(|| others().next_back())
     }
 

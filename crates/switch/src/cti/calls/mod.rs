@@ -26,6 +26,7 @@ use tandem_cti::{ErrorCode, Refusal};
 use tandem_peer::{ChangeLog, Replicated};
 
 pub use happening::Happening;
+pub use lamps::Beneath;
 pub use order::{Dialled, NOBODY, Order};
 pub use party::{Leg, Party};
 pub use record::TCall;
@@ -62,7 +63,7 @@ impl Desk<'_> {
 /// A call, before and after it is worth storing.
 #[derive(Debug)]
 enum Slot {
-    /// Nobody has answered yet.
+    /// Nobody has answered yet, nor heard of it.
     Early(Box<TCall>),
     /// Somebody has.
     Stored(Box<Replicated<TCall>>),
@@ -141,11 +142,12 @@ impl TCalls {
         })
     }
 
-    /// Stores a call from its first answer on.
+    /// Stores a call from its first answer on, and before that if it waits, or if somebody has heard of it.
     fn store(&mut self, desk: &mut Desk<'_>, conn: u64) {
         let Some(slot) = self.calls.get_mut(&conn) else { return };
         let Slot::Early(call) = slot else { return };
-        if !call.is_answered() {
+        let is_told = |party: &Party| party.inside && party.told && (desk.watched)(&party.name);
+        if !call.is_answered() && call.waits.is_none() && !call.parties.iter().any(is_told) {
             return;
         }
         self.last_record = self.last_record.wrapping_add(1);

@@ -168,6 +168,7 @@ impl TCalls {
             self.out.attach(ticket, conn);
         }
         self.begin(desk, conn, opening.parked);
+        self.store(desk, conn);
     }
 
     /// What the request that made a call wants it to carry, and the call that it consults about.
@@ -227,6 +228,7 @@ impl TCalls {
             call.business = true;
             call.park(out, sight, at);
         });
+        self.store(desk, conn);
     }
 
     /// A call leaves its queue or routing point by itself, for `to` or to be refused.

@@ -7,6 +7,7 @@ use tandem_peer::Replicated;
 use tandem_peer::replica::Change;
 
 use super::compound::{Consult, Mute, Work};
+use super::happening::Happening;
 use super::record::TCall;
 use super::{Desk, Slot, TCalls, conn_id};
 use crate::arena::Key;
@@ -141,23 +142,45 @@ impl TCalls {
         self.calls.is_empty() && self.keys.is_empty() && out.at.is_empty() && nothing_waits && nothing_to_tell
     }
 
-    /// Takes a stored call up again after a restart. `key_of` finds the call beneath by its `CallUUID`; a call of which
-    /// none came back is deleted.
-    pub fn restore(&mut self, desk: &mut Desk<'_>, change: &Change, key_of: &dyn Fn(u128) -> Option<Key>) {
-        let Some(mut stored) = Replicated::<TCall>::restore(change) else { return };
-        stored.update(desk.log, |call| call.find_again(key_of));
-        if stored.parties.is_empty() || self.calls.contains_key(&stored.conn) {
+    /// Takes a stored call up again after a restart; its ConnID, unless the record cannot be read. `key_of` finds the call
+    /// beneath by its `CallUUID`; a call of which none came back is deleted.
+    pub fn restore(
+        &mut self,
+        desk: &mut Desk<'_>,
+        change: &Change,
+        key_of: &dyn Fn(u128) -> Option<Key>,
+    ) -> Option<u64> {
+        let mut lost = false;
+        let mut stored = Replicated::<TCall>::restore_as(change, |call| lost = call.find_again(key_of))?;
+        let conn = stored.conn;
+        if stored.parties.is_empty() || self.calls.contains_key(&conn) {
             stored.delete(desk.log);
-            return;
+            return Some(conn);
+        }
+        if lost {
+            stored.update(desk.log, |_| ());
         }
         for (key, _) in &stored.keys {
-            self.keys.insert(*key, stored.conn);
+            self.keys.insert(*key, conn);
         }
         for party in stored.parties.iter().filter(|party| party.inside) {
-            let calls = self.out.at.entry(Arc::clone(&party.name)).or_default();
-            calls.push(stored.conn);
+            self.out.began(&stored, &party.name);
+            if party.talks() {
+                let dn = Arc::clone(&party.name);
+                self.out.happenings.push_back(Happening::Established { dn, conn });
+            }
         }
-        self.calls.insert(stored.conn, Slot::Stored(Box::new(stored)));
+        // Another life of the server may not give out its ConnIDs.
+        while u64::from(self.high) == conn >> 32 {
+            self.high = self.high.wrapping_add(1);
+        }
+        self.calls.insert(conn, Slot::Stored(Box::new(stored)));
+        Some(conn)
+    }
+
+    /// The calls beneath a ConnID.
+    pub(crate) fn keys_of(&self, conn: u64) -> Vec<Key> {
+        self.call(conn).map(|call| call.keys.iter().map(|(key, _)| *key).collect()).unwrap_or_default()
     }
 }
 

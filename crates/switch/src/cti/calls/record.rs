@@ -119,23 +119,22 @@ impl Record for TCall {
         }
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut fields = Reader::new(bytes);
+    fn read(fields: &mut Reader<'_>) -> Option<Self> {
         let mut call = Self {
             conn: fields.u64()?,
-            uuid: uuid(&mut fields)?,
+            uuid: uuid(fields)?,
             kind: kind_of(fields.u8()?)?,
             ani: fields.str()?.into(),
             dnis: fields.str()?.into(),
             dialled: fields.str()?.into(),
-            user_data: data::decode(&mut fields)?,
-            queue: name(&mut fields)?,
-            waits: name(&mut fields)?,
-            offered: name(&mut fields)?,
+            user_data: data::decode(fields)?,
+            queue: name(fields)?,
+            waits: name(fields)?,
+            offered: name(fields)?,
             previous: fields.option(Reader::u64)?,
             business: fields.bool()?,
             conference: fields.bool()?,
-            mover: name(&mut fields)?,
+            mover: name(fields)?,
             parties: SmallVec::new(),
             keys: SmallVec::new(),
             gone: None,
@@ -147,10 +146,9 @@ impl Record for TCall {
             return None;
         }
         for place in 0..count {
-            let party = call.decode_party(place, &mut fields)?;
+            let party = call.decode_party(place, fields)?;
             call.parties.push(party);
         }
-        fields.end()?;
         Some(call)
     }
 }
@@ -195,13 +193,15 @@ impl TCall {
     }
 
     /// Finds the calls beneath again after a restart. Legs of calls that did not come back are gone, and so is a party
-    /// that has none left.
-    pub(super) fn find_again(&mut self, key_of: &dyn Fn(u128) -> Option<Key>) {
+    /// that has none left. Whether any are.
+    pub(super) fn find_again(&mut self, key_of: &dyn Fn(u128) -> Option<Key>) -> bool {
+        let mut lost = false;
         for (place, number, uuid) in std::mem::take(&mut self.beneath) {
             let Some(leg) = self.parties.get_mut(place).and_then(|party| party.legs.get_mut(number)) else {
                 continue;
             };
             leg.at = key_of(uuid);
+            lost |= leg.at.is_none();
             if let Some(key) = leg.at
                 && !self.keys.iter().any(|(known, _)| *known == key)
             {
@@ -212,6 +212,7 @@ impl TCall {
             party.legs.retain(|leg| leg.at.is_some());
         }
         self.parties.retain(|party| !party.legs.is_empty());
+        lost
     }
 }
 

@@ -224,6 +224,16 @@ impl Sessions {
         self.due.first().map(|(until, _)| *until)
     }
 
+    /// Sessions now.
+    pub(crate) fn len(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// Sessions that are opened from now on have numbers that none of an earlier epoch had.
+    pub fn begin_epoch(&mut self, epoch: u32) {
+        self.last_session = self.last_session.max(u64::from(epoch) << 32);
+    }
+
     /// Takes up a stored record after a restart or a takeover; true if it is one of a client's. Records come in the
     /// order of their keys. Clients have a grace of their own to come back, so that a takeover logs nobody out.
     pub fn restore(&mut self, log: &mut ChangeLog, now: Now, change: &Change) -> bool {

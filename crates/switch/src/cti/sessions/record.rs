@@ -2,7 +2,7 @@
 //!
 //! Who the client is changes hardly ever, the number of its stream with every event, and a supervisor's registrations come
 //! by the thousand. In one record each event of a client with 10,000 DNs would write some 100 KB, and so would each of its
-//! registrations. Apart, an event writes 44 bytes for each client that hears it, up to 88 more for one that makes requests,
+//! registrations. Apart, an event writes 45 bytes for each client that hears it, up to 88 more for one that makes requests,
 //! and a registration some 55 bytes.
 
 use std::sync::Arc;
@@ -80,8 +80,7 @@ impl Record for Identity {
         out.u64(self.since_unix_ms);
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut fields = Reader::new(bytes);
+    fn read(fields: &mut Reader<'_>) -> Option<Self> {
         let identity = Self {
             token: (u128::from(fields.u64()?) << 64) | u128::from(fields.u64()?),
             person: fields.str()?.into(),
@@ -89,7 +88,6 @@ impl Record for Identity {
             application: fields.str()?.into(),
             since_unix_ms: fields.u64()?,
         };
-        fields.end()?;
         Some(identity)
     }
 }
@@ -108,8 +106,7 @@ impl Record for Progress {
         }
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut fields = Reader::new(bytes);
+    fn read(fields: &mut Reader<'_>) -> Option<Self> {
         let (last, count) = (fields.u64()?, usize::from(fields.u8()?));
         if count > MAX_STORED_ANSWERS {
             return None;
@@ -122,8 +119,7 @@ impl Record for Progress {
                 code: fields.u16()?,
             })
         };
-        let answered = (0..count).map(|_| brief(&mut fields)).collect::<Option<Vec<Brief>>>()?;
-        fields.end()?;
+        let answered = (0..count).map(|_| brief(fields)).collect::<Option<Vec<Brief>>>()?;
         answered.iter().all(|brief| brief.sequence <= last).then_some(Self { last, answered })
     }
 }
@@ -137,14 +133,12 @@ impl Record for Registration {
         out.u8(code_of(&MODES, &self.mode));
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut fields = Reader::new(bytes);
+    fn read(fields: &mut Reader<'_>) -> Option<Self> {
         let registration = Self {
             session: SessionId(fields.u64()?),
             dn: fields.str()?.into(),
             mode: *MODES.get(usize::from(fields.u8()?))?,
         };
-        fields.end()?;
         Some(registration)
     }
 }

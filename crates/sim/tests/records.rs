@@ -1,0 +1,31 @@
+//! Records of another release: those of a floor with agents, queues and desktops.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::path::Path;
+
+#[path = "../../switch/tests/support/fixture.rs"]
+mod fixture;
+
+use tandem_sim::{A, Setup, Sim, ms, secs};
+use tandem_switch::DrainOrder;
+use tandem_switch::directory::floor::AgentOptions;
+
+#[test]
+fn what_another_release_stored_of_a_floor_is_read() {
+    let setup = Setup { challenge_calls: false, sites: 1, ..Setup::with_floor(1, AgentOptions::default()) };
+    let mut sim = Sim::new(1, setup);
+    sim.phone("1001").registers_at(A).answers_after(ms(200)).on();
+    let gateway = sim.gateway(1).with(|p| p.load_share = false).on();
+    sim.run_for(secs(1));
+    sim.agent_at("a1", "1001", A, "AutoIn");
+    let talks = sim.call(gateway, "1001");
+    sim.run_until(secs(5), "the agent talks", |sim| sim.is_talking(talks));
+    sim.call(gateway, "7000");
+    sim.run_for(secs(1));
+    sim.order_drain(A, DrainOrder::Start { by: "ops".into() });
+    let now = sim.now();
+    let site = sim.site_mut(A).unwrap();
+    let at = site.clock(now);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/records/floor.txt");
+    fixture::check(&file, &site.given, &site.disk, at.unix_ms + 2_000);
+}

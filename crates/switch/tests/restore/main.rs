@@ -1,0 +1,24 @@
+//! A server that dies and goes on from what it has stored.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+#[path = "../support/fixture.rs"]
+mod fixture;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod away;
+mod calls;
+mod orders;
+mod registrations;
+mod setups;
+mod versions;
+#[allow(dead_code)]
+#[path = "../events/watcher.rs"]
+mod watcher;
+mod watchers;
