@@ -174,7 +174,15 @@ class Bed:
         if kind is None or kind is Skipped:
             shutil.rmtree(self.folder, ignore_errors=True)
         else:
-            print(f"    logs and SIPp's files are in {self.folder}", file=sys.stderr)
+            self.tell_why()
+
+    def tell_why(self):
+        """What servers and media servers warned of, for whoever sees only this output."""
+        for name in sorted(name for name in os.listdir(self.folder) if name.endswith(".log")):
+            with open(os.path.join(self.folder, name), errors="replace") as log:
+                told = [line.rstrip()[:400] for line in log if re.search(r"\b(WARN|ERROR|ERR|CRIT)\b|panicked", line)]
+            print(*(f"    {name}: {line}" for line in told[-12:]), sep="\n", end="\n" if told else "", flush=True)
+        print(f"    logs and SIPp's files are in {self.folder}", flush=True)
 
     def run(self, name, command, **options):
         """Starts a process whose output goes to NAME.log, appended."""

@@ -33,6 +33,10 @@ def a_backup_with_another_configuration_is_not_ready_and_says_which_key(group):
     expect("[application] realm" in group.south.log(), "the log of the backup names the key")
     expect("elsewhere" not in group.north.log(), "nobody tells the primary what the backup has instead")
     expect(group.north.gauge("tandem_ha_differing_keys") == 1, "/metrics counts it")
+    for other in (group.south, group.witness):
+        of = f'{{member="{row(group.north, other)["id"]}"}}'
+        expect(group.north.gauge(f"tandem_ha_connected{of}") == 1, f"/metrics has the link to {other.name}")
+        expect(group.north.gauge(f"tandem_ha_frames_sent_total{of}") > 0, f"/metrics counts what {other.name} is sent")
     edit(group.south, 'realm = "elsewhere"', realm)
     group.south.signal(signal.SIGHUP)
     group.is_whole(group.north)

@@ -295,9 +295,16 @@ pub const MAX_MEDIA_PLAYERS: usize = 10_000;
 /// Requests to one media server that wait for their answer; a further one waits for its turn.
 pub const MAX_NG_IN_FLIGHT: usize = 256;
 /// How long each sending of a request to a media server waits for the answer before the next; after the last the server
-/// is silent. Two silent servers in a row are still found out within the caller's patience.
-pub const NG_REPEAT_AFTER: [Duration; 3] =
-    [Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)];
+/// is silent. Two silent servers in a row are still found out within the caller's patience, and a busy host that stands
+/// still for a second is no lost server.
+pub const NG_REPEAT_AFTER: [Duration; 4] = [
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(400),
+    Duration::from_millis(700),
+];
+/// Sendings after which a media server is silent whose host says that nobody listens.
+pub const NG_REFUSED_AFTER: usize = 3;
 /// How often a media server is pinged; one that is silent gets no new players, and those it has are lost.
 pub const NG_PING_EVERY: Duration = Duration::from_secs(1);
 /// How often a media server is asked whether it still knows a player.

@@ -9,6 +9,10 @@ pub const OOS_CHECK_MAX_S: u16 = 300;
 /// (RFC 3261 section 17.1.2.2); beyond it nobody would be listening for the answer.
 pub const OOS_FORCE_MAX_S: u16 = 32;
 
+/// Usual `oos-refused-force` of the peer trunk, seconds: the host of a process that died refuses for it, and its backup is
+/// there within a second.
+pub const REFUSED_FORCE_OF_PEER_S: u16 = 3;
+
 /// Largest Max-Forwards of a probe (RFC 3261 section 8.1.1.6).
 pub const OPTIONS_MAX_FORWARDS_MAX: u8 = 70;
 

@@ -133,6 +133,54 @@ fn a_transport_failure_of_the_probe_needs_no_patience() {
     assert_eq!(bench.trunk.probe_transport_failed(probe, bench.now), Some(out));
 }
 
+/// The host of a pair's dead primary refuses until the backup has its address.
+#[test]
+fn bca_12_a_probe_that_the_peers_network_refuses_is_repeated_within_oos_refused_force() {
+    let mut bench = Bench::answered(TrunkRole::Peer);
+    let probe = bench.at(CHECK_S).probe();
+    assert_eq!(bench.trunk.probe_transport_failed(probe, bench.now), None);
+    assert_eq!(bench.trunk.probe_transport_failed(probe, bench.now), None, "it is told twice");
+    assert_eq!(bench.next(), Some((CHECK_S + 1, TrunkTimer::OosCheck)));
+    let again = bench.at(CHECK_S + 1).probe();
+    assert_eq!(bench.answer(probe, 200), None, "the refused one is forgotten");
+    assert_eq!(bench.answer(again, 200), None);
+    assert!(bench.trunk.in_service());
+    assert_eq!(bench.next(), Some((2 * CHECK_S, TrunkTimer::OosCheck)), "the rhythm of the probes is kept");
+}
+
+#[test]
+fn a_peer_that_is_refused_for_longer_than_oos_refused_force_is_out_of_service() {
+    let mut bench = Bench::answered(TrunkRole::Peer);
+    for second in CHECK_S..CHECK_S + 3 {
+        let probe = bench.at(second).probe();
+        assert_eq!(bench.trunk.probe_transport_failed(probe, bench.now), None);
+    }
+    let probe = bench.at(CHECK_S + 3).probe();
+    let out = Action::DnOutOfService(Reason::ProbeTransportFailed);
+    assert_eq!(bench.trunk.probe_transport_failed(probe, bench.now), Some(out));
+    assert_eq!(bench.next(), Some((2 * CHECK_S, TrunkTimer::OosCheck)));
+}
+
+#[test]
+fn a_repeated_probe_has_the_time_that_the_first_has_left() {
+    let mut bench = Bench::answered(TrunkRole::Peer);
+    let probe = bench.at(CHECK_S).probe();
+    bench.trunk.probe_transport_failed(probe, bench.now);
+    bench.at(CHECK_S + 1).probe();
+    assert_eq!(bench.next(), Some((CHECK_S + FORCE_S, TrunkTimer::OosForce)));
+    assert_eq!(bench.at(CHECK_S + FORCE_S).timeout(), Some(Action::DnOutOfService(SILENT)));
+}
+
+#[test]
+fn oos_refused_force_0_takes_the_peer_out_of_service_at_once() {
+    let mut bench = Bench::new(TrunkOptions { oos_refused_force_s: Some(0), ..options(TrunkRole::Peer) });
+    let probe = bench.probe();
+    bench.answer(probe, 200);
+    let probe = bench.at(CHECK_S).probe();
+    let out = Action::DnOutOfService(Reason::ProbeTransportFailed);
+    assert_eq!(bench.trunk.probe_transport_failed(probe, bench.now), Some(out));
+}
+
 #[test]
 fn nf_09_an_answer_brings_the_trunk_back_into_service() {
     let mut bench = Bench::lost(TrunkRole::Peer);
@@ -331,6 +379,13 @@ fn options_that_cannot_be_right_are_refused() {
     assert_eq!(check(TrunkOptions { oos_check_s: 301, ..peer }), Err(BadTrunkOption::CheckTooLong));
     assert_eq!(check(TrunkOptions { oos_force_s: 33, ..peer }), Err(BadTrunkOption::ForceTooLong));
     assert_eq!(check(TrunkOptions { oos_force_s: 0, ..peer }), Err(BadTrunkOption::ForceZero));
+    let refused = TrunkOptions { oos_refused_force_s: Some(6), ..peer };
+    assert_eq!(check(refused), Err(BadTrunkOption::RefusedTooLong));
+    assert_eq!(
+        check(TrunkOptions { oos_force_s: 1, ..peer }),
+        Ok(()),
+        "the usual value fits whatever oos-force is"
+    );
     let far = TrunkOptions { oos_options_max_forwards: 71, ..peer };
     assert_eq!(check(far), Err(BadTrunkOption::MaxForwardsTooLarge));
 }

@@ -75,6 +75,8 @@ pub struct Setup {
     pub oos_check_s: u16,
     /// `oos-force` of the peer trunk, s.
     pub oos_force_s: u16,
+    /// `oos-refused-force` of the peer trunk, s.
+    pub oos_refused_force_s: Option<u16>,
     /// `oosp-transfer-enabled` of the gateways: their calls may be redirected.
     pub redirect: bool,
     /// Whether calls are challenged; registrations always are.
@@ -122,6 +124,7 @@ impl Default for Setup {
             failure_signals: FailureSignals::default(),
             oos_check_s: 5,
             oos_force_s: 2,
+            oos_refused_force_s: None,
             redirect: false,
             challenge_calls: true,
             ring_timeout: secs(60),
@@ -259,6 +262,7 @@ impl Setup {
             oos: TrunkOptions {
                 oos_check_s: self.oos_check_s,
                 oos_force_s: self.oos_force_s,
+                oos_refused_force_s: self.oos_refused_force_s,
                 role: if self.peered { TrunkRole::Peer } else { TrunkRole::Other },
                 ..TrunkOptions::default()
             },

@@ -189,12 +189,14 @@ pub fn oos(reader: &Reader, table: &mut Section<'_>) -> TrunkOptions {
     let usual = TrunkOptions::default();
     let check = table.integer("oos-check", 0..=OOS_CHECK_MAX_S.into());
     let force = table.integer("oos-force", 0..=OOS_FORCE_MAX_S.into());
+    let refused = table.integer("oos-refused-force", 0..=OOS_FORCE_MAX_S.into());
     let short = |found: Option<&Located<u64>>, usual| {
         found.and_then(|found| u16::try_from(found.value).ok()).unwrap_or(usual)
     };
     let options = TrunkOptions {
         oos_check_s: short(check.as_ref(), usual.oos_check_s),
         oos_force_s: short(force.as_ref(), usual.oos_force_s),
+        oos_refused_force_s: refused.as_ref().and_then(|found| u16::try_from(found.value).ok()),
         recovery_timeout_s: table
             .integer("recovery-timeout", 0..=86_400)
             .and_then(|found| u32::try_from(found.value).ok())
@@ -207,7 +209,7 @@ pub fn oos(reader: &Reader, table: &mut Section<'_>) -> TrunkOptions {
         role: TrunkRole::Other,
     };
     if let Err(bad) = options.check() {
-        let at = force.or(check).map_or_else(|| table.at(), |found| found.at);
+        let at = refused.or(force).or(check).map_or_else(|| table.at(), |found| found.at);
         reader.fault(at, format!("`{}` does not fit: {bad}", bad.key()), "change it or its fellow");
     }
     options

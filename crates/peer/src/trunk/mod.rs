@@ -17,6 +17,10 @@
 //! sent it: a late answer to a probe from before the doubt says nothing about now, and accepting it would let a dead
 //! peer pass for alive beyond `oos-check + oos-force`.
 //!
+//! What the network refuses. A host refuses for a process that has just died, and the backup of a pair needs a moment to
+//! take its address: with `oos-refused-force` a probe that is refused is repeated every second for so long before it
+//! puts the trunk out of service, and the time of `oos-force` runs from the first.
+//!
 //! Where it starts. The peer trunk is out of service until it has answered once, so that the sole survivor of a cold
 //! start never refuses a login on behalf of a site that is not there. Any other trunk starts in service, so that the
 //! first calls after a start are not turned away. Both are probed at once.
@@ -53,7 +57,7 @@ pub enum Action {
 /// Which timer [`TrunkHealth::poll_timeout`] speaks of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrunkTimer {
-    /// The next probe is due.
+    /// The next probe is due, or the repetition of one that was refused.
     OosCheck,
     /// The outstanding probe has been silent for too long.
     OosForce,
@@ -82,21 +86,13 @@ struct Probe {
 #[derive(Debug)]
 enum State {
     /// `next_check` is `None` when nobody probes.
-    InService {
-        next_check: Option<Instant>,
-    },
-    Probing {
-        probe: Probe,
-    },
+    InService { next_check: Option<Instant> },
+    /// Since `since`. A probe that the network refused is repeated at `again`.
+    Probing { probe: Probe, since: Instant, again: Option<Instant> },
     /// `in_flight` holds the probes younger than `oos-force`: one, unless `oos-force` exceeds `oos-check`.
-    OutOfService {
-        next_check: Instant,
-        in_flight: Vec<Probe>,
-    },
+    OutOfService { next_check: Instant, in_flight: Vec<Probe> },
     /// Out of service without probing, until `recovery-timeout` is over.
-    Resting {
-        back_at: Instant,
-    },
+    Resting { back_at: Instant },
 }
 
 /// What is believed about one trunk.
@@ -164,8 +160,9 @@ impl TrunkHealth {
     pub fn poll_timeout(&self) -> Option<(Instant, TrunkTimer)> {
         match &self.state {
             State::InService { next_check } => next_check.map(|at| (at, TrunkTimer::OosCheck)),
-            State::Probing { probe } => {
-                Some((probe.sent + self.options.force_period(), TrunkTimer::OosForce))
+            State::Probing { again: Some(at), .. } => Some((*at, TrunkTimer::OosCheck)),
+            State::Probing { since, .. } => {
+                Some((*since + self.options.force_period(), TrunkTimer::OosForce))
             }
             State::OutOfService { next_check, .. } => Some((*next_check, TrunkTimer::OosCheck)),
             State::Resting { back_at } => Some((*back_at, TrunkTimer::RecoveryTimeout)),
@@ -200,9 +197,20 @@ impl TrunkHealth {
         }
     }
 
-    /// The transport could not deliver a probe: connection refused, ICMP unreachable, TLS failure.
+    /// The transport could not deliver a probe: connection refused, ICMP unreachable, TLS failure. Within
+    /// `oos-refused-force` it is repeated.
     pub fn probe_transport_failed(&mut self, id: ProbeId, now: Instant) -> Option<Action> {
-        if self.settle(id, now) { self.lose(Reason::ProbeTransportFailed, now) } else { None }
+        if !self.settle(id, now) {
+            return None;
+        }
+        let (spacing, patience) = (PROBE_SPACING, self.options.refused_period());
+        if let State::Probing { probe, since, again } = &mut self.state
+            && probe.sent + spacing <= *since + patience
+        {
+            *again = Some(now.max(probe.sent + spacing));
+            return None;
+        }
+        self.lose(Reason::ProbeTransportFailed, now)
     }
 
     /// An INVITE to the device failed without any answer. A probed trunk is asked at once instead of judged by it.
@@ -239,6 +247,7 @@ impl TrunkHealth {
             State::InService { next_check: Some(next_check) } | State::OutOfService { next_check, .. } => {
                 *next_check = now.min(*next_check);
             }
+            State::Probing { again: Some(again), .. } => *again = now.min(*again),
             State::InService { next_check: None } | State::Probing { .. } | State::Resting { .. } => {}
         }
     }
@@ -292,8 +301,9 @@ impl TrunkHealth {
                 in_flight.retain(|older| now < older.sent + patience);
                 in_flight.push(probe);
             }
-            State::InService { .. } | State::Probing { .. } | State::Resting { .. } => {
-                self.state = State::Probing { probe };
+            State::Probing { probe: last, again, .. } => (*last, *again) = (probe, None),
+            State::InService { .. } | State::Resting { .. } => {
+                self.state = State::Probing { probe, since: now, again: None };
             }
         }
         Action::SendProbe { probe: probe.id, max_forwards: self.options.oos_options_max_forwards }
@@ -303,7 +313,7 @@ impl TrunkHealth {
     fn settle(&mut self, id: ProbeId, now: Instant) -> bool {
         let patience = self.options.force_period();
         match &mut self.state {
-            State::Probing { probe } => probe.id == id,
+            State::Probing { probe, again, .. } => probe.id == id && again.is_none(),
             State::OutOfService { in_flight, .. } => {
                 in_flight.retain(|probe| now <= probe.sent + patience);
                 let young = in_flight.len();
@@ -317,8 +327,8 @@ impl TrunkHealth {
     /// Bad news about a probed trunk.
     fn lose(&mut self, reason: Reason, now: Instant) -> Option<Action> {
         match &self.state {
-            State::Probing { probe } => {
-                let next_check = probe.sent + self.options.check_period();
+            State::Probing { since, .. } => {
+                let next_check = now.max(*since + self.options.check_period());
                 self.state = State::OutOfService { next_check, in_flight: Vec::new() };
                 self.report_out(reason, now)
             }
@@ -334,7 +344,7 @@ impl TrunkHealth {
     fn restore(&mut self, reason: Reason, now: Instant) -> Option<Action> {
         let (next_check, was_out) = match &self.state {
             State::InService { .. } => return None,
-            State::Probing { probe } => (Some(probe.sent + self.options.check_period()), false),
+            State::Probing { since, .. } => (Some(now.max(*since + self.options.check_period())), false),
             State::OutOfService { next_check, .. } => (Some(*next_check), true),
             State::Resting { .. } => (None, true),
         };

@@ -1,6 +1,6 @@
 //! The options of a monitored trunk, under the vendor's names, and what a configuration check refuses.
 
-use crate::limits::{OOS_CHECK_MAX_S, OOS_FORCE_MAX_S, OPTIONS_MAX_FORWARDS_MAX};
+use crate::limits::{OOS_CHECK_MAX_S, OOS_FORCE_MAX_S, OPTIONS_MAX_FORWARDS_MAX, REFUSED_FORCE_OF_PEER_S};
 use std::fmt;
 use std::time::Duration;
 
@@ -20,6 +20,9 @@ pub struct TrunkOptions {
     pub oos_check_s: u16,
     /// `oos-force`: seconds that an unanswered probe is tolerated.
     pub oos_force_s: u16,
+    /// `oos-refused-force`: seconds that a probe is repeated which the network refuses (ICMP, a refused connection, TLS);
+    /// 0 is out of service at once. `None` is 3 for the peer, `oos-force` if that is less, and 0 for others.
+    pub oos_refused_force_s: Option<u16>,
     /// `recovery-timeout`: with `oos-check` off, seconds that the trunk rests after a failed call; 0 is never.
     pub recovery_timeout_s: u32,
     /// `oos-options-max-forwards`: Max-Forwards of the probe.
@@ -36,6 +39,7 @@ impl Default for TrunkOptions {
         Self {
             oos_check_s: 0,
             oos_force_s: 5,
+            oos_refused_force_s: None,
             recovery_timeout_s: 0,
             oos_options_max_forwards: 70,
             oos_error_check: true,
@@ -55,6 +59,8 @@ pub enum BadTrunkOption {
     ForceTooLong,
     /// `oos-force = 0` with checking on: the device would be given up before it could answer.
     ForceZero,
+    /// `oos-refused-force` above `oos-force`, which would end it.
+    RefusedTooLong,
     /// `oos-options-max-forwards` above the limit.
     MaxForwardsTooLarge,
 }
@@ -66,6 +72,7 @@ impl BadTrunkOption {
         match self {
             Self::PeerUnchecked | Self::CheckTooLong => "oos-check",
             Self::ForceTooLong | Self::ForceZero => "oos-force",
+            Self::RefusedTooLong => "oos-refused-force",
             Self::MaxForwardsTooLarge => "oos-options-max-forwards",
         }
     }
@@ -82,6 +89,7 @@ impl fmt::Display for BadTrunkOption {
             Self::ForceZero => {
                 f.write_str("oos-force 0 gives the device up before it can answer; use 1 second or more")
             }
+            Self::RefusedTooLong => f.write_str("oos-refused-force is at most oos-force, which would end it"),
             Self::MaxForwardsTooLarge => {
                 write!(f, "oos-options-max-forwards is at most {OPTIONS_MAX_FORWARDS_MAX}")
             }
@@ -108,6 +116,9 @@ impl TrunkOptions {
         }
         if self.oos_check_s > 0 && self.oos_force_s == 0 {
             return Err(BadTrunkOption::ForceZero);
+        }
+        if self.oos_check_s > 0 && self.refused_s() > self.oos_force_s {
+            return Err(BadTrunkOption::RefusedTooLong);
         }
         if self.oos_options_max_forwards > OPTIONS_MAX_FORWARDS_MAX {
             return Err(BadTrunkOption::MaxForwardsTooLarge);
@@ -147,6 +158,19 @@ impl TrunkOptions {
 
     pub(super) fn force_period(&self) -> Duration {
         Duration::from_secs(self.oos_force_s.into())
+    }
+
+    /// `oos-refused-force` in force.
+    fn refused_s(&self) -> u16 {
+        let usual = match self.role {
+            TrunkRole::Peer => REFUSED_FORCE_OF_PEER_S.min(self.oos_force_s),
+            TrunkRole::Other => 0,
+        };
+        self.oos_refused_force_s.unwrap_or(usual)
+    }
+
+    pub(super) fn refused_period(&self) -> Duration {
+        Duration::from_secs(self.refused_s().into())
     }
 
     pub(super) fn recovery_period(&self) -> Duration {

@@ -6,6 +6,7 @@ use tandem_quorum::Kind;
 
 use super::About;
 use super::page::page;
+use crate::edges::members::Seen;
 
 /// The lines; none where the member does not answer.
 pub async fn metrics(about: &About) -> String {
@@ -38,5 +39,27 @@ pub async fn metrics(about: &About) -> String {
             let _ = writeln!(out, "{name}{{member=\"{}\",kind=\"{kind}\"}} {lag}", member.info.id);
         }
     }
+    links(about, &mut out);
     out
+}
+
+/// How much went to and came from each member, and whether it is connected.
+fn links(about: &About, out: &mut String) {
+    let seen = about.links.as_ref().map(|links| links.seen()).unwrap_or_default();
+    if seen.is_empty() {
+        return;
+    }
+    let mut family = |name: &str, kind: &str, help: &str, of: fn(&Seen) -> u64| {
+        let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+        for seen in &seen {
+            let _ = writeln!(out, "{name}{{member=\"{}\"}} {}", seen.id, of(seen));
+        }
+    };
+    family("tandem_ha_connected", "gauge", "Whether there is a link to the member.", |seen| {
+        seen.connected.is_some().into()
+    });
+    family("tandem_ha_frames_sent_total", "counter", "Frames handed to the link.", |seen| seen.sent);
+    let help = "Frames that found no link, or too much on its way.";
+    family("tandem_ha_frames_dropped_total", "counter", help, |seen| seen.dropped);
+    family("tandem_ha_frames_received_total", "counter", "Frames that came.", |seen| seen.received);
 }

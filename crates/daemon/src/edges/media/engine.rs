@@ -13,7 +13,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
-use crate::limits::{MAX_DATAGRAM, MAX_NG_IN_FLIGHT, NG_PING_EVERY, NG_REPEAT_AFTER};
+use crate::limits::{MAX_DATAGRAM, MAX_NG_IN_FLIGHT, NG_PING_EVERY, NG_REFUSED_AFTER, NG_REPEAT_AFTER};
 
 /// Why a request came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +40,8 @@ pub struct Engine {
     /// Anchored legs that it carries for this server.
     pub sessions: AtomicUsize,
     up: watch::Sender<bool>,
+    /// How often its host's kernel said that nobody listens.
+    refusals: AtomicUsize,
 }
 
 impl Engine {
@@ -63,6 +65,7 @@ impl Engine {
             room: Semaphore::new(MAX_NG_IN_FLIGHT),
             sessions: AtomicUsize::new(0),
             up: watch::Sender::new(false),
+            refusals: AtomicUsize::new(0),
         }))
     }
 
@@ -103,10 +106,13 @@ impl Engine {
     async fn receive(&self) {
         let mut buffer = vec![0; MAX_DATAGRAM];
         loop {
-            // A refusal by the host's kernel is as good as silence, which is found out by time.
-            let Ok(length) = self.socket.recv(&mut buffer).await else {
-                sleep(Duration::from_millis(10)).await;
-                continue;
+            let length = match self.socket.recv(&mut buffer).await {
+                Ok(length) => length,
+                Err(error) => {
+                    self.failed(&error);
+                    sleep(Duration::from_millis(10)).await;
+                    continue;
+                }
             };
             let answer = buffer.get(..length).and_then(|bytes| std::str::from_utf8(bytes).ok());
             let Some((cookie, json)) = answer.and_then(|text| text.split_once(' ')) else { continue };
@@ -115,6 +121,12 @@ impl Engine {
                 let _ = waits.send(value);
             }
         }
+    }
+
+    /// A refusal by the host's kernel shortens the patience; one alone may be of a server that is just starting.
+    fn failed(&self, error: &io::Error) {
+        let refused = error.kind() == io::ErrorKind::ConnectionRefused;
+        self.refusals.fetch_add(usize::from(refused), Relaxed);
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, oneshot::Sender<Value>>> {
@@ -134,9 +146,15 @@ impl Engine {
         let (sender, mut answer) = oneshot::channel();
         self.waiting().insert(cookie.clone(), sender);
         let _forget = Forget(self, &cookie);
-        for patience in NG_REPEAT_AFTER {
+        let before = self.refusals.load(Relaxed);
+        for (sent, patience) in NG_REPEAT_AFTER.into_iter().enumerate() {
+            if sent >= NG_REFUSED_AFTER && self.refusals.load(Relaxed) != before {
+                break;
+            }
             // What cannot be sent is as good as lost on the way.
-            let _ = self.socket.send(datagram.as_bytes()).await;
+            if let Err(error) = self.socket.send(datagram.as_bytes()).await {
+                self.failed(&error);
+            }
             if let Ok(Ok(answer)) = timeout(patience, &mut answer).await {
                 return judged(answer);
             }

@@ -157,7 +157,14 @@ async fn a_player_is_made_plays_changes_and_is_deleted() {
 
 #[tokio::test]
 async fn a_request_is_repeated_until_it_is_answered() {
-    let rule = |request: &Value, times| (times == 3 || request["command"] == "ping").then(|| good(request));
+    let rule = |request: &Value, times| {
+        let needs = match request["command"].as_str() {
+            Some("offer") => 4,
+            Some("ping") => 1,
+            _ => 2,
+        };
+        (times == needs).then(|| good(request))
+    };
     let mut engine = Fake::start(rule).await;
     let mut bed = Bed::start(&[engine.addr]).await;
     bed.edge.order(&play(0, 1, Repeat::Forever));
