@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
-use tandem_sip::{Message, Transport};
+use tandem_sip::{Flow, Message, Transport};
 
 use super::arrange::{Aim, Move};
 use super::best::Best;
 use super::branch::{Branch, Target};
 use super::hold::Hold;
 use super::leg::Side;
+use super::news::News;
 use super::record::EndReason;
 use super::setup::{Caller, Setup};
 use super::{Call, Phase};
@@ -52,7 +53,8 @@ impl Call {
         }
         if !rooms.anchors.begin_caller(self.key, setup.tag, profile.clone(), &setup.request, rooms.now) {
             let why = Unbridged { why: "too many legs are anchored".into(), refused: false };
-            return self.go_unbridged(rooms, setup, way, &profile, why);
+            self.go_unbridged(rooms, setup, way, &profile, why);
+            return self.waits_from_now(rooms);
         }
         if setup.request.body().is_empty() {
             return self.go(rooms, setup, way);
@@ -63,8 +65,33 @@ impl Call {
 
     fn caller_profile(&self, setup: &Setup) -> Option<Profile> {
         let Caller::Invite(_, flow) = setup.caller else { return None };
+        self.profile_of(flow, &setup.request)
+    }
+
+    fn profile_of(&self, flow: Flow, request: &Message) -> Option<Profile> {
         let device = self.legs.first()?.device;
-        media_of(&self.directory, device)?.of_caller(flow.transport, setup.request.body())
+        media_of(&self.directory, device)?.of_caller(flow.transport, request.body())
+    }
+
+    /// Whether a media server is to describe the caller before anything else happens to the call: what would be asked of
+    /// it meanwhile could not be done.
+    pub(super) fn is_described_first(&self, rooms: &Rooms, flow: Flow, request: &Message) -> bool {
+        let described = rooms.directory.options.media && !request.body().is_empty();
+        described && self.profile_of(flow, request).is_some()
+    }
+
+    /// Whether its caller is being described: it goes where it was to go then, whatever happens to it meanwhile.
+    pub(super) fn is_undescribed(&self) -> bool {
+        let asked = |setup: &Setup| matches!(setup.undescribed.as_deref(), Some(Undescribed::Asked(_)));
+        matches!(&self.phase, Phase::Setup(setup) if asked(setup))
+    }
+
+    /// The call was to be described first, and is at its queue or routing point only now.
+    fn waits_from_now(&self, rooms: &mut Rooms) {
+        let Phase::Setup(setup) = &self.phase else { return };
+        if let Some(at) = setup.waits_at().cloned() {
+            self.tell(rooms, News::Parked { at });
+        }
     }
 
     fn go(&mut self, rooms: &mut Rooms, mut setup: Box<Setup>, way: Way) {
@@ -120,6 +147,7 @@ impl Call {
                 None => self.go(rooms, setup, way),
             },
         }
+        self.waits_from_now(rooms);
     }
 
     /// Whether a callee can be rung, and how his leg is anchored.

@@ -269,7 +269,8 @@ impl Call {
         call.carry(&carried);
         call.private = super::is_private(&request);
         call.session_ids[0] = session_id::of(&request).unwrap_or(call.uuid);
-        call.tell_opened(rooms, &outcome, carried);
+        let described_first = call.is_described_first(rooms, flow, &request);
+        call.tell_opened(rooms, outcome.as_ref().ok().filter(|_| !described_first), carried);
         let way = match outcome {
             Ok(way) => way,
             Err(reject) => {
@@ -287,11 +288,11 @@ impl Call {
         call
     }
 
-    fn tell_opened(&self, rooms: &mut Rooms, outcome: &Result<Way, Reject>, carried: Carried) {
+    fn tell_opened(&self, rooms: &mut Rooms, way: Option<&Way>, carried: Carried) {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into();
-        let parked = match outcome {
-            Ok(Way::Wait(at)) => Some(Arc::clone(at)),
-            Ok(Way::Try(_)) | Err(_) => None,
+        let parked = match way {
+            Some(Way::Wait(at)) => Some(Arc::clone(at)),
+            Some(Way::Try(_)) | None => None,
         };
         let Some(origin) = self.legs.first().map(|leg| Far::of(&self.directory, leg.device)) else { return };
         let (uuid, from, to) = (self.uuid, text(&self.from), text(&self.to));

@@ -135,6 +135,9 @@ impl Call {
 
     /// Sends a ringing or waiting call on, for good.
     pub(super) fn redirect(&mut self, rooms: &mut Rooms, onward: Onward) -> Result<(), u16> {
+        if self.is_undescribed() {
+            return Err(491);
+        }
         let mut setup = self.take_steerable()?;
         let why = if setup.rang { WhySentOn::NoAnswer } else { WhySentOn::Unconditional };
         match setup.waits_at() {
@@ -165,6 +168,9 @@ impl Call {
         if self.is_aside() {
             // Nobody is on the line here who could wait: the conversation goes on until somebody answers.
             return Err(501);
+        }
+        if self.is_undescribed() {
+            return Err(491);
         }
         let mut setup = self.take_steerable()?;
         self.drop_branches(rooms, &mut setup, EndReason::TakenBack, &TAKEN_BACK);

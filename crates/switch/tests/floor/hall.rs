@@ -8,6 +8,7 @@ use tandem_switch::FloorCounts;
 use tandem_switch::Input;
 use tandem_switch::cti::{CtiInput, LinkId, Outgoing};
 use tandem_switch::directory::Directory;
+use tandem_switch::media::{MediaNews, MediaOrder};
 
 use crate::office::{ANNA, BERT, DORA, FIXED, MIXER, Plans, office};
 use crate::phones::{Acts, Phone, Phones};
@@ -18,6 +19,8 @@ pub struct Hall {
     phones: Phones,
     /// What clients were told, in order.
     pub heard: Vec<Outgoing>,
+    /// The media server plays what it is asked to; else there is none.
+    pub plays: bool,
     next_reference: u32,
     next_call: u32,
 }
@@ -49,7 +52,8 @@ impl Hall {
         }
         let all = [ANNA, BERT, FIXED, DORA, "gateway", "mixer", "peer"].map(at);
         let phones = all.into_iter().map(|at| (at.clone(), Phone::new(&at))).collect();
-        let mut hall = Self { bed, phones, heard: Vec::new(), next_reference: 100, next_call: 0 };
+        let mut hall =
+            Self { bed, phones, heard: Vec::new(), plays: false, next_reference: 100, next_call: 0 };
         hall.bed.told.clear();
         hall
     }
@@ -67,7 +71,13 @@ impl Hall {
         for _ in 0..10_000 {
             self.listen();
             for order in std::mem::take(&mut self.bed.media) {
-                if let Some(news) = order.failed("there is none") {
+                let news = match order {
+                    MediaOrder::Play { id, turn, offer, .. } if self.plays => {
+                        Some(MediaNews::Playing { id, turn, sdp: offer })
+                    }
+                    order => order.failed("there is none"),
+                };
+                if let Some(news) = news {
                     self.bed.node.handle_input(Input::Media(news), self.bed.now);
                     self.bed.drain();
                 }

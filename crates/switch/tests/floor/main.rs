@@ -12,6 +12,7 @@ mod support;
 
 mod answers;
 mod circles;
+mod described;
 mod explained;
 mod hall;
 mod lamps;

@@ -70,6 +70,8 @@ pub struct Plans {
     pub floor: Floor,
     /// There is another site.
     pub peered: bool,
+    /// There is a media server.
+    pub media: bool,
 }
 
 /// Anna (5001), Bert (5002) and Dora (5004) are agents of the queue 7000; calls of any kind are business calls. There is
@@ -96,7 +98,7 @@ pub fn office(change: impl FnOnce(&mut Plans)) -> Arc<Directory> {
         mixer: Some(Mixer { name: "mixer".into(), contact: contact("sip:{conference}@10.0.0.50", MIXER) }),
         ..Floor::default()
     };
-    let mut plans = Plans { extensions: Vec::new(), floor, peered: false };
+    let mut plans = Plans { extensions: Vec::new(), floor, peered: false, media: false };
     let mut plans_change = Some(change);
     let plain = directory(|options, extensions, trunks| {
         for extension in extensions.iter_mut() {
@@ -106,6 +108,7 @@ pub fn office(change: impl FnOnce(&mut Plans)) -> Arc<Directory> {
         plans.extensions = std::mem::take(extensions);
         plans_change.take().unwrap()(&mut plans);
         *extensions = std::mem::take(&mut plans.extensions);
+        options.media = plans.media;
         if !plans.peered {
             options.dr_peer_trunk = None;
             trunks.iter_mut().for_each(|trunk| trunk.oos = TrunkOptions::default());
