@@ -18,8 +18,9 @@ use super::session::Session;
 use super::session_id::SessionIds;
 use super::timer::Timer;
 use crate::arena::Key;
-use crate::away::Waiting;
+use crate::away::{Missing, Waiting};
 use crate::directory::{Directory, DnId};
+use crate::registrar::Phone;
 use crate::rooms::{Device, Rooms, Use, own_headers};
 use crate::stored::GONE;
 use crate::time::Now;
@@ -252,15 +253,48 @@ impl Leg {
         self.timer.accepted(ok, now);
     }
 
-    /// Where a request goes now. `None`: the phone's connection went with an earlier process, and it is not back yet.
+    /// Where a request goes now. `None`: the phone's connection is gone, and it is not back yet.
     pub(crate) fn way_now(&self, rooms: &Rooms) -> Option<Flow> {
         if self.flow.conn != GONE {
             return Some(self.way(rooms));
         }
-        rooms.registrar.way_to(self.dn(rooms)?, self.flow.transport, self.dialog.remote_target())
+        let (transport, target) = (self.flow.transport, self.dialog.remote_target());
+        rooms.registrar.way_to(self.dn(rooms)?, &Phone { transport, target, instance: self.instance(rooms) })
     }
 
-    fn dn(&self, rooms: &Rooms) -> Option<DnId> {
+    fn instance<'a>(&self, rooms: &'a Rooms) -> Option<&'a [u8]> {
+        rooms.away.instance(self.name.as_deref()?, self.dialog.local_tag())
+    }
+
+    /// Notes who it is that is missed, if its phone is: by that it is known when it comes back.
+    pub(super) fn is_missed_by(&self, rooms: &mut Rooms, call: Key) {
+        let (Some(number), Some(dn)) = (self.name.clone().filter(|_| self.is_missed()), self.dn(rooms))
+        else {
+            return;
+        };
+        let instance = rooms.registrar.instance_at(dn, self.flow, self.dialog.remote_target());
+        let (tag, instance) = (self.dialog.local_tag().into(), instance.map(Box::from));
+        rooms.away.misses(number, Missing { call, tag, instance });
+    }
+
+    /// Whether its phone's connection is gone, and it was not heard of since.
+    pub(super) fn is_missed(&self) -> bool {
+        self.flow.conn == GONE && matches!(self.device, Device::Extension(_))
+    }
+
+    /// A request to a phone whose connection is gone could not be delivered where the phone would have to be dialled: nobody
+    /// listens there, and the request waits for the phone. False: it does not.
+    pub(crate) fn cannot_dial(&self, rooms: &mut Rooms) -> bool {
+        if !self.is_missed() || rooms.away.gives_up {
+            return false;
+        }
+        // Another request may have found that out before.
+        let (Some(tried), Some(dn)) = (self.way_now(rooms), self.dn(rooms)) else { return true };
+        rooms.registrar.cannot_dial(dn, tried, &mut rooms.log, rooms.now);
+        self.way_now(rooms) != Some(tried)
+    }
+
+    pub(super) fn dn(&self, rooms: &Rooms) -> Option<DnId> {
         rooms.directory.find(self.name.as_deref()?.as_bytes())
     }
 
@@ -274,8 +308,9 @@ impl Leg {
         used_for: Use,
     ) -> Option<Sent> {
         let target = self.dialog.remote_target().into();
-        let transport = self.flow.transport;
-        let waiting = Waiting { dn: self.dn(rooms)?, transport, target, txn, method, payload, used_for };
+        let (transport, instance) = (self.flow.transport, self.instance(rooms).map(Box::from));
+        let waiting =
+            Waiting { dn: self.dn(rooms)?, transport, target, instance, txn, method, payload, used_for };
         rooms.away.wait(waiting, rooms.now.mono).is_none().then_some(Sent { txn, by_tcp_for_size: false })
     }
 

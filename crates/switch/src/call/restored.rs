@@ -46,6 +46,7 @@ impl Calls {
         rooms.next_record = rooms.next_record.max(change.key.id);
         let key = self.open_with(rooms, |rooms, key| {
             let mut call = Call::restored(rooms, key, record).ok_or(500_u16)?;
+            call.misses(rooms);
             call.goes_on(rooms);
             Ok(call)
         });
@@ -111,6 +112,34 @@ impl Call {
             let legs = closing.talk.legs.clone();
             record.update(&mut rooms.log, |talk| talk.legs = legs);
         }
+    }
+
+    /// Notes which phones of its parties are not there.
+    fn misses(&self, rooms: &mut Rooms) {
+        let talk = match (&self.phase, &self.closing) {
+            (Phase::Talk(talking), _) => &*talking.talk,
+            (Phase::Setup(_) | Phase::Ending, Some(closing)) => &closing.talk,
+            (Phase::Setup(_) | Phase::Ending, None) => return,
+        };
+        talk.legs.iter().for_each(|leg| leg.is_missed_by(rooms, self.key));
+    }
+
+    /// A phone of this number has registered by a connection: the dialog of whoever spoke by one that is gone goes on over
+    /// it (RFC 5626). True if a party of that number is missed still.
+    pub(crate) fn phone_is_back(&mut self, rooms: &mut Rooms, number: &str) -> bool {
+        let Phase::Talk(talking) = &mut self.phase else { return false };
+        let mut misses = false;
+        for side in [Side::Caller, Side::Callee] {
+            let leg = talking.talk.leg(side);
+            if !leg.is_missed() || leg.name.as_deref() != Some(number) {
+                continue;
+            }
+            match leg.way_now(rooms).filter(|flow| flow.conn != 0) {
+                Some(flow) => talking.talk.update(&mut rooms.log, |talk| talk.leg_mut(side).flow = flow),
+                None => misses = true,
+            }
+        }
+        misses
     }
 
     /// An INVITE of the earlier process's own may have been accepted: the parties are described anew.

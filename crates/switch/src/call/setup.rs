@@ -30,6 +30,7 @@ use super::session_id;
 use super::spare::Spare;
 use super::suspect;
 use super::tone::Tone;
+use super::unanswered::Missed;
 use super::waiting::Waiting;
 use super::{Call, CallTimer, Phase, carried};
 use crate::arena::Key;
@@ -132,6 +133,8 @@ pub struct Setup {
     pub(super) tone: Option<Box<Tone>>,
     /// The caller's description is not what callees are told.
     pub(super) undescribed: Option<Box<Undescribed>>,
+    /// Phones that rang before a restart, and are not back.
+    pub(super) missed: Option<Box<Missed>>,
     /// Our To-tag in a refusal, unless there is an early dialog.
     pub(super) tag: Tag,
 }
@@ -160,6 +163,7 @@ impl Setup {
             redirections: None,
             tone: None,
             undescribed: None,
+            missed: None,
             tag: rooms.ids.tag(),
         })
     }
@@ -669,6 +673,10 @@ impl Call {
             return self.unplaced(rooms, setup, best.told());
         }
         let status = best.told();
+        if setup.waits_for_phone(rooms, self.key, status) {
+            self.phase = Phase::Setup(setup);
+            return;
+        }
         self.note(rooms, What::Failed(status));
         self.finish_setup(rooms, *setup, &best, by, EndReason::Status(status));
     }

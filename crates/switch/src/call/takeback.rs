@@ -9,6 +9,9 @@ use bytes::Bytes;
 use tandem_sip::{Builder, Flow, HeaderName, Message, Method};
 
 use super::branch::Stranger;
+use crate::directory::DnId;
+use crate::limits::RESTORED_GRACE;
+use crate::registrar::Phone;
 use crate::rooms::{Rooms, Use};
 use crate::stored::GONE;
 
@@ -21,6 +24,8 @@ pub struct Takebacks {
 #[derive(Debug)]
 struct Takeback {
     flow: Flow,
+    /// Whose phone it is, and its instance, when the connection to it is gone.
+    missed: Option<(DnId, Option<Box<[u8]>>)>,
     cancel: Message,
     /// When the CANCEL goes again, unless it was answered.
     again_at: Option<Instant>,
@@ -34,23 +39,65 @@ impl Takebacks {
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.all.values().map(|takeback| takeback.again_at.unwrap_or(takeback.until)).min()
     }
+
+    /// Whether nothing is taken back.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+}
+
+impl Takeback {
+    /// Goes by the way there is to the phone now, if there is one, and the phone has not answered.
+    fn finds_phone(&mut self, rooms: &Rooms) {
+        let Some((dn, instance)) = &self.missed else { return };
+        let (transport, target) = (self.flow.transport, self.cancel.request_uri().unwrap_or_default());
+        let phone = Phone { transport, target, instance: instance.as_deref() };
+        if let Some(flow) = rooms.registrar.way_to(*dn, &phone) {
+            (self.flow, self.again_at) = (flow, Some(rooms.now.mono));
+        }
+    }
+
+    /// The phone has answered.
+    fn is_heard(&mut self) {
+        (self.again_at, self.missed) = (None, None);
+    }
 }
 
 impl Rooms {
-    /// Cancels an INVITE of an earlier process. Where its connection went with that, nothing can be sent before its phone
-    /// says something.
-    pub(super) fn take_back(&mut self, flow: Flow, cancel: &Bytes) {
+    /// Cancels an INVITE of an earlier process, which was for one of `called`. Where its connection went with that, the
+    /// phone is dialled if it can be, and told when it has registered anew: it would ring for ever.
+    pub(super) fn take_back(&mut self, flow: Flow, cancel: &Bytes, called: &[DnId]) {
         let Ok(cancel) = Message::parse(cancel.clone()) else { return };
         let Ok(env) = cancel.envelope() else { return };
         let (call_id, timers) = (Box::from(env.call_id), self.directory.options.timers);
-        let takeback = Takeback {
+        let target = cancel.request_uri().unwrap_or_default();
+        let is_missed = flow.conn == GONE;
+        let whose = |dn: &&DnId| self.registrar.is_at(**dn, flow, target);
+        let missed = called.iter().find(whose).filter(|_| is_missed).map(|dn| {
+            let instance = self.registrar.instance_at(*dn, flow, target);
+            (*dn, instance.map(Box::from))
+        });
+        let patience = if is_missed { RESTORED_GRACE } else { timers.patience() };
+        let mut takeback = Takeback {
             flow,
-            again_at: (flow.conn != GONE).then_some(self.now.mono),
+            missed,
+            again_at: (!is_missed).then_some(self.now.mono),
             interval: timers.t1,
-            until: self.now.mono + timers.patience(),
+            until: self.now.mono + patience,
             cancel,
         };
+        takeback.finds_phone(self);
         self.takebacks.all.insert(call_id, takeback);
+    }
+
+    /// A phone of this DN has registered: what it rang for over a connection that is gone is taken back.
+    pub(crate) fn phone_rings_no_more(&mut self, dn: DnId) {
+        let mut all = std::mem::take(&mut self.takebacks.all);
+        let its = |takeback: &&mut Takeback| takeback.missed.as_ref().is_some_and(|(whose, _)| *whose == dn);
+        all.values_mut().filter(its).for_each(|takeback| takeback.finds_phone(self));
+        self.takebacks.all = all;
+        self.run_takebacks();
     }
 
     /// Sends what is due.
@@ -61,7 +108,8 @@ impl Rooms {
             if takeback.again_at.is_some_and(|at| at <= now) {
                 self.endpoint.send(takeback.flow, takeback.cancel.bytes().clone());
                 takeback.interval *= 2;
-                takeback.again_at = Some(now + takeback.interval).filter(|at| *at < takeback.until);
+                let again = !takeback.flow.transport.is_reliable();
+                takeback.again_at = Some(now + takeback.interval).filter(|at| again && *at < takeback.until);
             }
         }
     }
@@ -72,21 +120,22 @@ impl Rooms {
         let Some(takeback) = self.takebacks.all.get_mut(env.call_id) else { return false };
         match (env.cseq.method, code) {
             (Method::Invite, 200..300) => {
-                takeback.again_at = None;
+                takeback.is_heard();
                 if let Some((txn, _)) = self.endpoint.reserve() {
                     self.endpoint.release(txn);
                     Stranger::unknown(flow).hang_up(self, txn, response, Use::Nobody);
                 }
             }
             (Method::Invite, 300..) => {
-                takeback.again_at = None;
+                takeback.is_heard();
                 let ack = ack_of(&takeback.cancel, response);
-                let to = if takeback.flow.conn == GONE { flow } else { takeback.flow };
+                // Of a phone that made a new connection, that is the one which lives.
+                let to = if takeback.flow.transport.is_reliable() { flow } else { takeback.flow };
                 if let Some(ack) = ack {
                     self.endpoint.send(to, ack);
                 }
             }
-            (Method::Cancel, 200..) => takeback.again_at = None,
+            (Method::Cancel, 200..) => takeback.is_heard(),
             (_, _) => {}
         }
         true

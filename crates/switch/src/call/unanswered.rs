@@ -5,8 +5,10 @@
 //! with it. Phones that rang are cancelled first. A party that is on the line for somebody who rang is released.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 use tandem_peer::replica::{Change, Reader, Record, Writer};
 use tandem_peer::{ChangeLog, Replicated};
 use tandem_sip::{Flow, Message, Received};
@@ -16,15 +18,17 @@ use super::branch::{Branch, Why};
 use super::leg::Leg;
 use super::life::{encoded, facts_of};
 use super::news::News;
-use super::record::EndReason;
+use super::record::{EndReason, LegFacts};
 use super::restored::begun;
 use super::setup::{Caller, Setup};
 use super::talk::Talk;
 use super::{Call, Calls, Phase};
 use crate::arena::Key;
 use crate::cdr::EndedBy;
+use crate::directory::DnId;
 use crate::explain::What;
 use crate::ids::Tag;
+use crate::limits::AWAY_PATIENCE;
 use crate::reject::Reject;
 use crate::rooms::{Device, Rooms, Use};
 use crate::routing::Route;
@@ -66,6 +70,15 @@ enum Who {
 struct Rung {
     flow: Flow,
     cancel: Bytes,
+}
+
+/// Phones that rang by connections that went with an earlier process.
+#[derive(Debug)]
+pub(super) struct Missed {
+    /// Their numbers.
+    numbers: Vec<Arc<str>>,
+    /// When they are given up.
+    until: Instant,
 }
 
 /// The record of a call in set-up, and what of the call it was made for.
@@ -239,6 +252,15 @@ impl Call {
     }
 }
 
+/// Extensions that rang.
+fn called(facts: &[LegFacts]) -> SmallVec<[DnId; 2]> {
+    let rings = |facts: &LegFacts| match facts.device {
+        Device::Extension(dn) if facts.ended.is_none() => Some(dn),
+        Device::Extension(_) | Device::Trunk(_) | Device::Mixer => None,
+    };
+    facts.iter().skip(1).filter_map(rings).collect()
+}
+
 fn rung(rooms: &mut Rooms, branch: &Branch, request: &Message) -> Option<Rung> {
     let flow = rooms.endpoint.flow(branch.txn)?;
     let why = Why::Ours(b"SIP;cause=503;text=\"Server Restarted\"");
@@ -265,8 +287,10 @@ impl Calls {
     pub(crate) fn resume(&mut self, rooms: &mut Rooms, change: &Change) -> Resumed {
         let Some(record) = Replicated::<Unanswered>::restore(change) else { return Resumed::Unread };
         let uuid = record.uuid;
+        let directory = Arc::clone(&rooms.directory);
+        let called = called(&facts_of(&record.facts, &directory));
         for Rung { flow, cancel } in &record.rung {
-            rooms.take_back(*flow, cancel);
+            rooms.take_back(*flow, cancel, &called);
         }
         if matches!(record.who, Who::Aside) {
             record.delete(&mut rooms.log);
@@ -282,6 +306,25 @@ impl Calls {
     }
 }
 
+impl Unanswered {
+    /// Whose phones rang by connections that are gone: the caller waits for one of them to be back, but not for ever.
+    fn missed(&self, rooms: &Rooms, facts: &[LegFacts]) -> Option<Box<Missed>> {
+        let gone = |rung: &Rung| rung.flow.conn == GONE;
+        let number = |dn: DnId| rooms.directory.extension(dn).map(|e| Arc::clone(&e.number));
+        let numbers: Vec<Arc<str>> = called(facts).into_iter().filter_map(number).collect();
+        let misses = self.rung.iter().any(gone) && !numbers.is_empty();
+        misses.then(|| Box::new(Missed { numbers, until: rooms.now.mono + AWAY_PATIENCE }))
+    }
+}
+
+impl Setup {
+    /// Nobody can be reached, but a phone that rang may come back: the caller waits for that. False: for nobody any more.
+    pub(super) fn waits_for_phone(&self, rooms: &mut Rooms, key: Key, status: u16) -> bool {
+        let missed = self.missed.as_ref().filter(|missed| status == 480 && missed.until > rooms.now.mono);
+        missed.is_some_and(|missed| rooms.away.calls(missed.numbers.clone(), key, missed.until))
+    }
+}
+
 impl Call {
     fn resumed(rooms: &mut Rooms, key: Key, record: Replicated<Unanswered>) -> Option<Self> {
         let directory = Arc::clone(&rooms.directory);
@@ -293,7 +336,10 @@ impl Call {
         call.started = begun(rooms.now, record.started_unix_ms);
         call.session_ids[0] = record.uuid;
         call.note(rooms, What::TakenUp);
-        let (setup, over) = (call.setup_of(rooms, &record.who), record.over);
+        let (mut setup, over) = (call.setup_of(rooms, &record.who), record.over);
+        if let Some(setup) = &mut setup {
+            setup.missed = record.missed(rooms, &call.legs);
+        }
         let mark = (0, u8::MAX, record.waits.clone());
         call.unanswered = Some(Box::new(Kept { record, mark }));
         match setup {

@@ -41,8 +41,8 @@ impl Leg {
     }
 
     /// Nothing can be delivered where the leg is: a new connection is next, or another target. False: there is none.
-    pub(super) fn fail_over(&mut self, rooms: &Rooms) -> bool {
-        self.reconnect() || self.next_target(rooms)
+    pub(super) fn fail_over(&mut self, rooms: &mut Rooms) -> bool {
+        self.cannot_dial(rooms) || self.reconnect() || self.next_target(rooms)
     }
 
     /// The target behind the one that was tried in vain is next. False: there is none.

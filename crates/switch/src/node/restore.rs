@@ -222,7 +222,7 @@ impl Node {
     }
 
     /// A call that nobody had answered waits on where it waited, or looks for somebody anew.
-    fn goes_on(&mut self, key: Key) {
+    pub(super) fn goes_on(&mut self, key: Key) {
         let Some((waits, origin, request)) = self.calls.get(key).and_then(|call| call.resumes_at()) else {
             return;
         };

@@ -54,6 +54,17 @@ pub struct Registrar {
     shortened: u32,
 }
 
+/// A phone whose connection is gone, as a dialog knows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Phone<'a> {
+    /// How it was reached.
+    pub transport: Transport,
+    /// Contact that it gave.
+    pub target: &'a [u8],
+    /// Its `+sip.instance`, if that is known.
+    pub instance: Option<&'a [u8]>,
+}
+
 /// Something that nobody asked for happened to a binding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BindingNews {
@@ -295,14 +306,36 @@ impl Registrar {
         }
     }
 
-    /// How the phone is reached now whose Contact in a dialog was `target`: by the binding of that contact, or by the only
-    /// one of its transport. `None`: it is not there.
+    /// How a phone is reached now whose connection is gone: by a binding of its instance, rather by a connection that lives
+    /// than by one that would have to be made. One whose instance is not known is reached by the binding of the Contact
+    /// that it gave in a dialog, or by the only one of its transport. `None`: it is not there.
     #[must_use]
-    pub fn way_to(&self, dn: DnId, transport: Transport, target: &[u8]) -> Option<Flow> {
-        let here = || self.bindings(dn).filter(|b| b.reachable() && b.flow().transport == transport);
-        let same = here().find(|binding| binding.uri() == target);
+    pub fn way_to(&self, dn: DnId, phone: &Phone<'_>) -> Option<Flow> {
+        let here = || self.bindings(dn).filter(|b| b.reachable() && b.flow().transport == phone.transport);
+        if let Some(instance) = phone.instance {
+            let its = here().filter(|binding| binding.instance() == Some(instance));
+            return its.max_by_key(|b| (b.flow().conn != 0, b.updated_unix_ms())).map(Binding::flow);
+        }
+        let same = here().find(|binding| binding.uri() == phone.target);
         let only = || here().next().filter(|_| here().count() == 1);
         same.or_else(only).map(Binding::flow)
+    }
+
+    /// The instance of the phone that spoke by `flow`, or that registered this contact; `None` if it names none.
+    #[must_use]
+    pub fn instance_at(&self, dn: DnId, flow: Flow, target: &[u8]) -> Option<&[u8]> {
+        self.binding_at(dn, flow, target)?.instance()
+    }
+
+    /// Whether a phone of the DN spoke by `flow`, or registered this contact.
+    #[must_use]
+    pub fn is_at(&self, dn: DnId, flow: Flow, target: &[u8]) -> bool {
+        self.binding_at(dn, flow, target).is_some()
+    }
+
+    fn binding_at(&self, dn: DnId, flow: Flow, target: &[u8]) -> Option<&Binding> {
+        let there = self.bindings(dn).find(|binding| binding.is_from(flow));
+        there.or_else(|| self.bindings(dn).find(|binding| binding.uri() == target))
     }
 
     /// Whether this flow belongs to a binding of the DN.

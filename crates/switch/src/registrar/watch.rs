@@ -37,6 +37,24 @@ impl Registrar {
         self.settle(now.mono);
     }
 
+    /// A contact whose connection is gone was to be dialled, and nobody listens there: it is not called until the phone
+    /// registers again.
+    pub fn cannot_dial(&mut self, dn: DnId, flow: Flow, log: &mut ChangeLog, now: Now) {
+        let dialled = |b: &Replicated<Binding>| flow.conn == 0 && b.reachable() && b.flow() == flow;
+        if !self.store.get(dn).iter().any(dialled) {
+            return;
+        }
+        let until = self.until(dn, dialled, now);
+        let Self { store, news, .. } = self;
+        store.change(dn, |aor| {
+            for binding in aor.iter_mut().filter(|binding| dialled(binding)) {
+                binding.update(log, |b| b.put_away(Ghost::ConnectionClosed, until));
+                news.push_back(BindingNews::of(dn, binding, Happened::PutAway(Ghost::ConnectionClosed)));
+            }
+        });
+        self.settle(now.mono);
+    }
+
     /// Whether a contact that is called is reached over this connection.
     #[must_use]
     pub fn reaches_over(&self, conn: u64) -> bool {

@@ -16,6 +16,7 @@ mod away;
 mod calls;
 mod orders;
 mod registrations;
+mod returns;
 mod setups;
 mod versions;
 #[allow(dead_code)]
