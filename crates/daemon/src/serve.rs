@@ -225,7 +225,9 @@ fn open(directory: &Directory, settings: &Settings, commands: &Commands) -> Resu
         match listen.transport {
             Transport::Udp => udp.push((local, udp::bind(listen.addr, presence).with_context(failed)?)),
             transport @ (Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss) => {
-                sip.push((transport, local, tcp::reserve(listen.addr, presence).with_context(failed)?));
+                let listener = tcp::reserve(listen.addr, presence).with_context(failed)?;
+                presence.closes_when_gone(&listener, listen.addr);
+                sip.push((transport, local, listener));
             }
         }
     }

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use serde::Serialize;
-use socket2::Socket;
+use socket2::{SockRef, Socket};
 use tokio::sync::watch;
 
 use crate::config::{AddressBy, VirtualAddress};
@@ -213,6 +213,21 @@ impl Presence {
             (Self::Always, _) => Ok(()),
             (Self::AtTimes, true) => socket.set_freebind_v4(true),
             (Self::AtTimes, false) => socket.set_freebind_v6(true),
+        }
+    }
+
+    /// Lets the connections of a listener be closed when their address has gone elsewhere (`IP_TRANSPARENT`, which they have
+    /// from it): the kernel says so in the address's name when the process that served ends, and a phone knows at once
+    /// that it must connect anew. Without `CAP_NET_ADMIN` phones find that out by themselves.
+    pub fn closes_when_gone(self, listener: &std::net::TcpListener, addr: SocketAddr) {
+        let socket = SockRef::from(listener);
+        let done = match (self, addr.is_ipv4()) {
+            (Self::Always, _) => Ok(()),
+            (Self::AtTimes, true) => socket.set_ip_transparent_v4(true),
+            (Self::AtTimes, false) => socket.set_ip_transparent_v6(true),
+        };
+        if let Err(error) = done {
+            tracing::info!(%addr, %error, "phones will not be told that their connections are closed when the address goes");
         }
     }
 }
