@@ -65,6 +65,7 @@ run address.py
 run treatment.py
 run restart.py
 run takeover.py
+run takeover_phones.py
 run members.py
 run ha_drill.py
 run drain.py

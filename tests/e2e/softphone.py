@@ -15,8 +15,8 @@ from bed import CONFIG, Site, Skipped, expect, main, until
 MODULES = ("/usr/lib/baresip/modules", "/usr/lib/x86_64-linux-gnu/baresip/modules", "/usr/lib/aarch64-linux-gnu/baresip/modules")
 
 
-def set_up(bed, name, host, more, account):
-    """The folder of a baresip that speaks from `host`, with a silent microphone."""
+def set_up(bed, name, host, more, account, seconds=10):
+    """The folder of a baresip that speaks from `host`, with a silent microphone; it hangs up when that has been silent for so long."""
     folder = os.path.join(bed.folder, name)
     os.mkdir(folder)
     modules = next((path for path in MODULES if os.path.isdir(path)), MODULES[0])
@@ -24,7 +24,7 @@ def set_up(bed, name, host, more, account):
         tone.setnchannels(1)
         tone.setsampwidth(2)
         tone.setframerate(8000)
-        tone.writeframes(bytes(8000 * 20))
+        tone.writeframes(bytes(8000 * 2 * seconds))
     with open(os.path.join(folder, "config"), "w") as config:
         config.write(f"sip_listen {host}:5060\nmodule_path {modules}\naudio_source aufile,{folder}/tone.wav\n"
                      f"module g711.so\nmodule aufile.so\n{more}")

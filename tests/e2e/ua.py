@@ -357,6 +357,10 @@ class Agent:
             self.send(self.server, line.sent, line.describe())
         return line
 
+    def contact(self, number):
+        """What it registers."""
+        return f"<sip:{number}@{self.host}:{self.port}>"
+
     def register(self, number, expires=300):
         """Registers by digest (MD5); 0 ends it."""
         call_id = f"{random.getrandbits(48):x}@{self.host}"
@@ -366,7 +370,7 @@ class Agent:
             self.send(self.server, [f"REGISTER {uri} SIP/2.0", f"Via: SIP/2.0/{self.transport} {self.host}:{self.port};branch={fresh()}",
                                     f"From: <sip:{number}@{self.server[0]}>;tag={call_id[:8]}", f"To: <sip:{number}@{self.server[0]}>",
                                     f"Call-ID: {call_id}", f"CSeq: {cseq} REGISTER", "Max-Forwards: 70",
-                                    f"Contact: <sip:{number}@{self.host}:{self.port}>", f"Expires: {expires}", *extra], "")
+                                    f"Contact: {self.contact(number)}", f"Expires: {expires}", *extra], "")
             return self.wait(f"{number} hears of its REGISTER", PATIENCE_S, lambda: next(
                 (m for m in self.others if m.header("call-id") == call_id and m.cseq == cseq), None)), uri
 
