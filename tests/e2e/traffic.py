@@ -55,6 +55,7 @@ class Party:
         self.socket.setblocking(False)
         self.timers, self.count = [], 0
         self.calls = {}
+        self.poll, self.watched = select.poll(), {}
         self.sdp = SDP % (self.host, self.host)
 
     def after(self, seconds, act, *words):
@@ -100,13 +101,14 @@ class Party:
                 % (status, copied, FROM.search(data)[1], to, CALL_ID.search(data)[1], cseq[1], cseq[2], self.host, kind, len(body), body))
 
     def run(self):
-        poll = select.poll()
-        poll.register(self.socket, select.POLLIN)
-        poll.register(self.pipe, select.POLLIN)
+        self.poll.register(self.socket, select.POLLIN)
+        self.poll.register(self.pipe, select.POLLIN)
         while True:
             wait = self.timers[0][0] - time.monotonic() if self.timers else 1
-            for handle, _ in poll.poll(max(0, wait * 1000)):
-                if handle == self.pipe.fileno():
+            for handle, event in self.poll.poll(max(0, wait * 1000)):
+                if handle in self.watched:
+                    self.watched[handle](event)
+                elif handle == self.pipe.fileno():
                     words = self.pipe.recv()
                     if words is None:
                         return
@@ -121,6 +123,15 @@ class Party:
             while self.timers and self.timers[0][0] <= now:
                 _, _, act, words = heapq.heappop(self.timers)
                 act(*words)
+
+    def watch(self, connection, events, ready):
+        """`ready` is called with what has happened to a connection."""
+        self.poll.register(connection, events)
+        self.watched[connection.fileno()] = ready
+
+    def unwatch(self, connection):
+        self.poll.unregister(connection)
+        del self.watched[connection.fileno()]
 
     def received(self, data):
         if len(data) < 16:
@@ -184,15 +195,16 @@ class Call:
 
 
 class Customers(Party):
-    """They call numbers of the site: `long` calls that last until they are hung up, `short` ones at a rate."""
+    """They call numbers of the site: long calls that last until they are hung up, to the numbers `long`, short ones at a rate."""
 
-    def __init__(self, host, site, pipe, numbers):
+    def __init__(self, host, site, pipe, numbers, long=None):
         super().__init__(host, site, pipe)
-        self.numbers, self.placed, self.rate, self.generation = numbers, 0, 0, 0
+        self.numbers, self.long_numbers, self.placed, self.rate, self.generation = numbers, long or numbers, 0, 0, 0
 
     def place(self, kind):
         self.placed += 1
-        number = self.numbers[self.placed % len(self.numbers)]
+        numbers = self.long_numbers if kind == "long" else self.numbers
+        number = numbers[self.placed % len(numbers)]
         call = Call(b"%x@%s" % (random.getrandbits(64), self.host), kind, number)
         call.target = b"sip:%d@%s:%d" % (number, self.site[0].encode(), self.site[1])
         # The caller's number tells the other end which call it is, and who is to hang up.

@@ -4,7 +4,8 @@ calls all the time, agents at their desktops, a peer site that watches, and the 
 
 ha.py FOLDER [RUN...]   writes ha.md and ha.json there; the runs are kill, stop, cut, deaf, mute, switchover
 
-Environment: N established calls (5000), CALLS short calls a second (100), PHONES (1000), AGENTS (10). The exit code is 1 if a goal is missed.
+Environment: N established calls (5000), CALLS short calls a second (100), PHONES (1000), AGENTS (10), TCP: so many of a hundred phones with
+established calls speak over TCP (20). The exit code is 1 if a goal is missed.
 """
 
 import json
@@ -22,18 +23,19 @@ from bed import Failed, Site, expect, main, tandem, until  # noqa: E402
 from desk import Desktop  # noqa: E402
 from group import CTI, Group, HTTP, SIP, VIRTUAL, get, prepare  # noqa: E402
 from traffic import PATIENCE, SHORT, Customers, Phones, Probe, Told  # noqa: E402
+from wired import Wired  # noqa: E402
 
-N, CALLS, PHONES, AGENTS = (int(os.environ.get(name) or usual) for name, usual in
-                            (("N", 5000), ("CALLS", 100), ("PHONES", 1000), ("AGENTS", 10)))
-CUSTOMERS, TELEPHONES, PROBE, PEER = "10.79.2.1", "10.79.2.2", "10.79.2.3", "10.79.0.20"
-FIRST_PHONE, FIRST_AGENT = 20000, 7001
+N, CALLS, PHONES, AGENTS, TCP = (int(os.environ.get(name) or usual) for name, usual in
+                                 (("N", 5000), ("CALLS", 100), ("PHONES", 1000), ("AGENTS", 10), ("TCP", 20)))
+CUSTOMERS, TELEPHONES, PROBE, WIRED, PEER = "10.79.2.1", "10.79.2.2", "10.79.2.3", "10.79.2.4", "10.79.0.20"
+FIRST_PHONE, FIRST_WIRED, FIRST_AGENT = 20000, 40000, 7001
 # From the fault to the first answered OPTIONS; lost attempts for each 100 ms of silence.
 GOAL_MS, WISH_MS, LOST_PER_100_MS = 2000, 1000, 1
 BEFORE_S, AFTER_S = 3, PATIENCE + SHORT + 1
 SITE = """[application]
 name = "{name}"
 switch = "{switch}"
-listen = ["udp:{host}:{sip}"]
+listen = ["udp:{host}:{sip}", "tcp:{host}:{sip}"]
 realm = "lab"
 cti-listen = "{host}:{cti}"
 cdr-file = "cdr-{name}.jsonl"
@@ -96,7 +98,7 @@ class Lab:
         office = self.office()
         fields = {"sip": SIP, "cti": CTI, "http": HTTP, "customers": CUSTOMERS}
         site = SITE.format(name="@name@", switch="lab", host=VIRTUAL, own="@own@", peer=PEER, **fields) + office
-        self.group = Group(bed, site, [CUSTOMERS, TELEPHONES, PROBE, PEER])
+        self.group = Group(bed, site, [CUSTOMERS, TELEPHONES, PROBE, WIRED, PEER])
         with open(os.path.join(bed.folder, "peer.toml"), "w") as file:
             file.write(SITE.format(name="peer", switch="other", host=PEER, own=PEER, peer=VIRTUAL, **fields) + office)
         self.group.begin()
@@ -114,6 +116,8 @@ class Lab:
                                 input="secret-admin\n", capture_output=True).stdout.strip()
         office = f'[[person]]\nuser = "admin"\nrole = "administrator"\npassword-hash = "{hashed}"\n'
         office += f'[[extension]]\nnumbers = "{FIRST_PHONE}-{FIRST_PHONE + PHONES - 1}"\npassword = "x"\n'
+        if TCP:
+            office += f'[[extension]]\nnumbers = "{FIRST_WIRED}-{FIRST_WIRED + PHONES - 1}"\npassword = "x"\n'
         office += f'[[extension]]\nnumbers = "{FIRST_AGENT}-{FIRST_AGENT + AGENTS - 1}"\npassword = "x"\n[[agent-login]]\nids = "8001-{8000 + AGENTS}"\n'
         for number in range(1, AGENTS + 1):
             user = f"agent{number:03}"
@@ -126,12 +130,16 @@ class Lab:
         site = (VIRTUAL, SIP)
         called = list(range(FIRST_PHONE, FIRST_PHONE + PHONES))
         everybody = called + list(range(FIRST_AGENT, FIRST_AGENT + AGENTS))
-        self.customers = Told(Customers, CUSTOMERS, site, called)
-        self.phones = Told(Phones, TELEPHONES, site, everybody)
+        # Short calls are those of phones over UDP: one to a phone that is on its way back would measure the phone.
+        wired = range(FIRST_WIRED, FIRST_WIRED + PHONES * TCP // 100)
+        self.customers = Told(Customers, CUSTOMERS, site, called, [*wired, *called[len(wired):]])
+        self.phones = [Told(Phones, TELEPHONES, site, everybody), Told(Wired, WIRED, site, list(wired))]
         self.probe = Told(Probe, PROBE, site, nice=-10)
-        self.bed.closers += [self.customers.close, self.phones.close, self.probe.close]
-        self.phones.register()
-        until(60 + len(everybody) / 100, "all phones are registered", lambda: self.phones.registrations() == len(everybody))
+        self.bed.closers += [self.customers.close, *(phones.close for phones in self.phones), self.probe.close]
+        expected = len(everybody) + len(wired)
+        for phones in self.phones:
+            phones.register()
+        until(60 + expected / 100, "all phones are registered", lambda: sum(phones.registrations() for phones in self.phones) == expected)
         self.desktops = []
         for number in range(AGENTS):
             desk = Desktop(self.bed, self.group, f"agent{number + 1:03}")
@@ -139,7 +147,8 @@ class Lab:
             self.desktops.append(desk)
 
     def talking(self):
-        return self.customers.states("long").get("talking", 0), self.phones.states("long").get("talking", 0)
+        there = sum(phones.states("long").get("talking", 0) for phones in self.phones)
+        return self.customers.states("long").get("talking", 0), there
 
     def establish(self):
         """As many long calls as there are to be; those that came to nothing are made again."""
@@ -186,7 +195,8 @@ class Lab:
         result["calls_left"] = self.left()
         result.update(self.counted(began))
         result["missed"] = missed(result)
-        self.customers.forget(), self.phones.forget()
+        for party in (self.customers, *self.phones):
+            party.forget()
         return result
 
     def silence(self, moment, planned):
@@ -215,13 +225,14 @@ class Lab:
         """Every established call is hung up, half from either end; who got no 200 to his BYE, or never heard of it, has lost it."""
         here, there = self.talking()
         self.customers.hang_up_half(200)
-        self.phones.hang_up_half(200)
-        over = lambda: not sum(self.talking()) and not any(party.states("long").get("leaving") for party in (self.customers, self.phones))
+        for phones in self.phones:
+            phones.hang_up_half(200)
+        over = lambda: not sum(self.talking()) and not any(party.states("long").get("leaving") for party in (self.customers, *self.phones))
         try:
             until(45 + N / 200, "every established call is hung up", over)
         except Failed:
             pass
-        rows = self.customers.long(), self.phones.long()
+        rows = self.customers.long(), [row for phones in self.phones for row in phones.long()]
         lost = [max(0, N - sum(1 for row in side if row[1] == "ended")) for side in rows]
         reasons = [f"{end}: {row[0]} {row[1]}, {row[2]}" for end, side in zip(("caller", "phone"), rows) for row in side if row[1] != "ended"]
         return {"established": N, "established_after": min(here, there), "established_lost": max(lost), "established_why": reasons[:10],
@@ -295,8 +306,9 @@ HEADS = (("first answer, ms", "first_answer_ms"), ("attempts", "attempts"), ("of
 
 def report(out, results, machine):
     with open(os.path.join(out, "ha.json"), "w") as file:
-        json.dump({"n": N, "calls_per_second": CALLS, "phones": PHONES, "agents": AGENTS, "machine": machine, "runs": results}, file, indent=1)
-    lines = ["# A pair under load", "", f"{N} established calls, {CALLS} short calls a second, {PHONES} phones, {AGENTS} agents; {machine}.", "",
+        json.dump({"n": N, "calls_per_second": CALLS, "phones": PHONES, "agents": AGENTS, "tcp_percent": TCP, "machine": machine, "runs": results}, file, indent=1)
+    lines = ["# A pair under load", "", f"{N} established calls, {CALLS} short calls a second, {PHONES} phones, {TCP} % of those with established calls "
+             f"over TCP, {AGENTS} agents; {machine}.", "",
              "| | " + " | ".join(result["told"] for result in results) + " |", "|---" * (len(results) + 1) + "|"]
     for head, key in HEADS:
         lines.append(f"| {head} | " + " | ".join(str(result[key]) for result in results) + " |")
