@@ -389,3 +389,50 @@ fn options_that_cannot_be_right_are_refused() {
     let far = TrunkOptions { oos_options_max_forwards: 71, ..peer };
     assert_eq!(check(far), Err(BadTrunkOption::MaxForwardsTooLarge));
 }
+
+#[test]
+fn a_belief_outlives_the_process_and_is_put_to_the_test_at_once() {
+    for role in [TrunkRole::Peer, TrunkRole::Other] {
+        let mut lost = Bench::lost(role);
+        let known = lost.trunk.known();
+        lost.trunk = TrunkHealth::resumed(options(role), known, lost.now);
+        assert_eq!((lost.trunk.in_service(), lost.trunk.known()), (false, known));
+        assert_eq!(lost.trunk.poll_timeout(), Some((lost.now, TrunkTimer::OosCheck)));
+        let probe = lost.probe();
+        assert_eq!(lost.answer(probe, 200), Some(Action::DnBackInService(Reason::ProbeAnswered(200))));
+
+        let mut alive = Bench::answered(role);
+        alive.trunk = TrunkHealth::resumed(options(role), alive.trunk.known(), alive.now);
+        assert!(alive.trunk.in_service());
+        alive.probe();
+        alive.at(FORCE_S);
+        let reason = Reason::NotAnswered { oos_force_s: 5 };
+        assert_eq!(alive.timeout(), Some(Action::DnOutOfService(reason)), "it died meanwhile");
+    }
+}
+
+#[test]
+fn a_belief_about_a_trunk_that_is_the_peer_trunk_by_now_counts_for_nothing() {
+    let bench = Bench::answered(TrunkRole::Other);
+    let resumed = TrunkHealth::resumed(options(TrunkRole::Peer), bench.trunk.known(), bench.now);
+    assert_eq!((resumed.in_service(), resumed.reason()), (false, Reason::Started));
+}
+
+#[test]
+fn a_trunk_that_nobody_probes_rests_in_the_next_process_for_what_is_left_and_no_longer_than_configured() {
+    let resting = |recovery_timeout_s| TrunkOptions { recovery_timeout_s, ..TrunkOptions::default() };
+    let mut bench = Bench::new(resting(60));
+    bench.trunk.call_failed(CallFailure::Timeout, bench.now);
+    let known = bench.trunk.known();
+    let back_at = |options, now: Instant| {
+        let resumed = TrunkHealth::resumed(options, known, now);
+        assert!(!resumed.in_service());
+        resumed.poll_timeout().map(|(at, timer)| (at - bench.start, timer))
+    };
+    let at = |seconds| Some((Duration::from_secs(seconds), TrunkTimer::RecoveryTimeout));
+    let after = |seconds| bench.start + Duration::from_secs(seconds);
+    assert_eq!(back_at(resting(60), after(20)), at(60));
+    assert_eq!(back_at(resting(10), after(20)), at(30), "the time is shorter by now");
+    assert_eq!(back_at(resting(0), after(20)), at(20), "it never rests by now");
+    assert_eq!(back_at(resting(60), after(90)), at(90), "its time was over");
+}

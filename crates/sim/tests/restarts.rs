@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tandem_sim::net::Refusal;
 use tandem_sim::ua::offer::Direction;
-use tandem_sim::{A, CallId, Setup, Sim, UaId, ms, secs};
+use tandem_sim::{A, B, CallId, Setup, Sim, UaId, ms, secs};
 use tandem_switch::directory::floor::AgentOptions;
 
 const GAP: Duration = ms(700);
@@ -263,4 +263,60 @@ fn a_server_that_dies_again_and_again_keeps_a_call() {
     two.sim.run_for(secs(30));
     let alice = two.alice;
     two.ends(alice, 0);
+}
+
+#[test]
+fn bca_12_a_site_that_was_peered_when_its_server_died_is_peered_when_it_goes_on_until_the_peer_is_missed() {
+    for dies_too in [false, true] {
+        let mut sim = Sim::two_sites(7);
+        sim.run_for(secs(8));
+        sim.crash(A, Refusal::Blackhole);
+        if dies_too {
+            sim.crash(B, Refusal::Blackhole);
+        }
+        sim.run_for(GAP);
+        sim.recover(A);
+        assert_eq!(sim.mode(A), "peered");
+        let patience = secs(sim.setup.oos_force_s.into());
+        sim.run_for(patience - ms(1));
+        assert_eq!(sim.mode(A), "peered");
+        sim.run_for(ms(2));
+        assert_eq!(sim.mode(A), if dies_too { "single-site" } else { "peered" });
+        sim.crash(A, Refusal::Blackhole);
+        sim.run_for(GAP);
+        sim.recover(A);
+        assert_eq!(sim.mode(A), if dies_too { "single-site" } else { "peered" }, "what is known stays known");
+        if dies_too {
+            sim.recover(B);
+        }
+        sim.run_for(sim.setup.detection_bound());
+        assert_eq!((sim.mode(A).as_str(), sim.mode(B).as_str()), ("peered", "peered"));
+        assert_eq!(sim.went_out(B, "to-a"), None, "the other site misses nobody who is soon back");
+    }
+}
+
+#[test]
+fn whoever_is_locked_out_when_the_server_dies_is_locked_out_when_it_goes_on() {
+    let mut sim = Sim::one_site(3);
+    sim.phone("1001").registers_at(A).with(|p| p.password = "guessed".into()).on();
+    let held = |sim: &mut Sim| {
+        let now = sim.now();
+        let site = sim.site_mut(A).unwrap();
+        let clock = site.clock(now);
+        let lock_outs = site.node().unwrap().lock_outs(clock);
+        lock_outs.iter().map(|lock| (lock.user.clone(), lock.for_s)).collect::<Vec<_>>()
+    };
+    sim.run_until(secs(600), "he is locked out", |sim| sim.counter(A, "tandem_locked_out_total") == 1);
+    let ends = held(&mut sim)[0].1;
+    for _ in 0..3 {
+        sim.crash(A, Refusal::Refused);
+        sim.run_for(secs(10));
+        sim.recover(A);
+        let lasts = held(&mut sim);
+        assert_eq!(lasts.len(), 1, "{lasts:?}");
+        assert_eq!(lasts[0].0.as_deref(), Some("1001"));
+        assert!(lasts[0].1 < ends, "{lasts:?} of {ends}");
+    }
+    sim.run_for(secs(ends));
+    assert_eq!(sim.bindings(A, "1001"), 0, "the password is still wrong");
 }

@@ -203,6 +203,12 @@ impl Rooms {
         self.trunks.adopt(&old, &self.directory, self.now, &mut self.facts);
     }
 
+    /// Stores what has become of trunks and of those who were locked out.
+    pub(crate) fn keep_beliefs(&mut self) {
+        self.trunks.keep(&self.directory, self.now, &mut self.log, &mut self.next_record);
+        self.guard.locks.keep(self.now, &mut self.log, &mut self.next_record);
+    }
+
     /// A record number that no record of this process has had.
     pub fn record_id(&mut self) -> u64 {
         self.next_record += 1;

@@ -23,11 +23,14 @@
 //!
 //! Where it starts. The peer trunk is out of service until it has answered once, so that the sole survivor of a cold
 //! start never refuses a login on behalf of a site that is not there. Any other trunk starts in service, so that the
-//! first calls after a start are not turned away. Both are probed at once.
+//! first calls after a start are not turned away. Both are probed at once. After a restart or a takeover a trunk is what
+//! it was ([`TrunkHealth::resumed`]), and is probed at once.
 
+mod known;
 mod options;
 mod reason;
 
+pub use known::Known;
 pub use options::{BadTrunkOption, TrunkOptions, TrunkRole};
 pub use reason::{CallFailure, Reason};
 

@@ -76,6 +76,7 @@ fn bca_12_a_failover_is_no_site_failure_to_the_other_site_nor_to_desktops() {
         for _ in 0..100 {
             sites.sim.run_for(ms(100));
             peered &= sites.sim.mode(B) == "peered";
+            peered &= sites.sim.serving(A).is_none() || sites.sim.mode(A) == "peered";
         }
         assert_eq!(sites.sim.serving(A), Some(BACKUP), "step {step}");
         assert!(peered && sites.all_peered() && sites.lost() == 0, "step {step}: {:?}", sites.sim.ratings(B));
@@ -125,6 +126,32 @@ fn with_oos_refused_force_0_a_probe_that_is_refused_costs_the_trunk_one_probe_pe
     assert_eq!((sites.sim.serving(A), sites.sim.mode(B)), (Some(BACKUP), "single-site".into()));
     sites.sim.run_for(ms(3_300));
     assert!(sites.all_peered());
+}
+
+/// Trap: whoever takes over believes that the other site is there, because it has not looked, or that it has come back.
+#[test]
+fn bca_12_whoever_takes_over_while_the_other_site_is_lost_knows_it_from_the_first_moment() {
+    for step in 0..4 {
+        let mut sites = sites(50 + step, |_| ());
+        sites.sim.crash(B, Refusal::Blackhole);
+        sites.sim.run_for(sites.sim.setup.detection_bound());
+        assert_eq!(sites.sim.mode(A), "single-site", "step {step}");
+        let lost = sites.sim.went_out(A, "to-b");
+        assert!(lost.is_some(), "step {step}");
+        sites.sim.run_for(ms(1_300 * step));
+        sites.sim.kill_server(A, PRIMARY, Refusal::Blackhole);
+        let mut single = true;
+        for _ in 0..40 {
+            sites.sim.run_for(ms(100));
+            single &= sites.sim.serving(A).is_none() || sites.sim.mode(A) == "single-site";
+        }
+        assert_eq!((sites.sim.serving(A), single), (Some(BACKUP), true), "step {step}");
+        assert_eq!(sites.sim.went_out(A, "to-b"), lost, "step {step}: nobody is told again");
+        sites.sim.recover(B);
+        sites.sim.run_for(secs(15));
+        assert!(sites.all_peered(), "step {step}");
+        assert_eq!(sites.logged_in(), 3, "step {step}");
+    }
 }
 
 /// Trap: a call that is forwarded into a drain dies there.

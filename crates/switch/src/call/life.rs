@@ -15,6 +15,7 @@ use super::record::{EndReason, LegFacts, LegId};
 use super::{Call, Phase};
 use crate::cdr::EndedBy;
 use crate::directory::{Directory, DnId, TrunkId};
+use crate::guard::Bill;
 use crate::ids::LegCallId;
 use crate::limits::MAX_LEGS;
 use crate::reject::Reject;
@@ -34,11 +35,28 @@ pub struct Life {
     alone: Option<Side>,
     /// The INVITE that is under way.
     owed: Option<Box<Owed>>,
-    /// The leg of a party that was replaced and may not have hung up, as a record has it.
-    lingers: Option<Box<[u8]>>,
     /// How it ended.
     ending: Option<Ending>,
+    /// What few calls have.
+    rare: Option<Box<Rare>>,
 }
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Rare {
+    /// The leg of a party that was replaced and may not have hung up, as a record has it.
+    lingers: Option<Box<[u8]>>,
+    /// Whose account the call is on.
+    bill: Bill,
+}
+
+impl Rare {
+    fn of(lingers: Option<Box<[u8]>>, bill: Bill) -> Option<Box<Self>> {
+        let rare = Self { lingers, bill };
+        (rare != Self::default()).then(|| Box::new(rare))
+    }
+}
+
+static NO_BILL: Bill = Bill::none();
 
 /// An INVITE within the call that has not come to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,11 +117,22 @@ impl Life {
 
     /// The leg of a party that was replaced and may not have hung up.
     pub(super) fn lingers(&self) -> Option<Leg> {
-        Leg::decode(&mut Reader::new(self.lingers.as_deref()?))
+        Leg::decode(&mut Reader::new(self.lingering()?))
+    }
+
+    fn lingering(&self) -> Option<&[u8]> {
+        self.rare.as_ref()?.lingers.as_deref()
     }
 
     pub(super) fn forget_lingerer(&mut self) {
-        self.lingers = None;
+        if let Some(rare) = &mut self.rare {
+            rare.lingers = None;
+        }
+    }
+
+    /// Whose account the call is on.
+    pub(super) fn bill(&self) -> &Bill {
+        self.rare.as_ref().map_or(&NO_BILL, |rare| &rare.bill)
     }
 
     pub(super) fn is_private(&self) -> bool {
@@ -120,28 +149,33 @@ impl Life {
         out.bool(self.private);
         out.option(self.alone, |out, side| out.u8(code_of(&SIDES, &side)));
         out.option(self.owed.as_deref(), |out, owed| owed.encode(out));
-        out.option(self.lingers.as_deref(), Writer::bytes);
+        out.option(self.lingering(), Writer::bytes);
         out.option(self.ending, |out, Ending { by, reason, byes: [caller, callee] }| {
             put_end(out, by, reason);
             out.bool(caller);
             out.bool(callee);
         });
+        self.bill().encode(out);
     }
 
     pub(super) fn read(fields: &mut Reader<'_>) -> Option<Self> {
         let facts: Box<[u8]> = fields.bytes()?.into();
-        Some(Self {
+        let mut life = Self {
             mark: mark_of(&facts)?,
             private: fields.bool()?,
             alone: fields.option(|fields| SIDES.get(usize::from(fields.u8()?)).copied())?,
             owed: fields.option(Owed::read)?.map(Box::new),
-            lingers: fields.option(|fields| fields.bytes().map(Box::from))?,
-            ending: fields.option(|fields| {
-                let (by, reason) = end(fields)?;
-                Some(Ending { by, reason, byes: [fields.bool()?, fields.bool()?] })
-            })?,
+            ending: None,
+            rare: None,
             facts,
-        })
+        };
+        let lingers = fields.option(|fields| fields.bytes().map(Box::from))?;
+        life.ending = fields.option(|fields| {
+            let (by, reason) = end(fields)?;
+            Some(Ending { by, reason, byes: [fields.bool()?, fields.bool()?] })
+        })?;
+        life.rare = Rare::of(lingers, fields.since(2, Bill::none(), Bill::read)?);
+        Some(life)
     }
 }
 
@@ -364,8 +398,11 @@ impl Call {
             private: self.private,
             alone,
             owed: owed(rooms, exchange).map(Box::new),
-            lingers: self.lingering.as_ref().map(|lingering| encoded_leg(lingering.leg())),
             ending: None,
+            rare: Rare::of(
+                self.lingering.as_ref().map(|lingering| encoded_leg(lingering.leg())),
+                rooms.ledger.bill(self.uuid),
+            ),
         }
     }
 
@@ -378,8 +415,8 @@ impl Call {
             private: self.private,
             alone: None,
             owed: None,
-            lingers: None,
             ending: Some(ending),
+            rare: None,
         }
     }
 
@@ -391,8 +428,9 @@ impl Call {
         let owes = owes(&talking.exchange);
         let owed = life.owed().map(|owed| (owed.kind, owed.cseq));
         let acknowledged = owes.is_none() && matches!(owed, Some((Kind::Ack, _)));
-        let lingers = life.lingers.is_some() == self.lingering.is_some();
-        let same = life.alone == alone && life.mark == mark(&self.legs) && lingers;
+        let lingers = life.lingering().is_some() == self.lingering.is_some();
+        let billed = rooms.ledger.is_billed(self.uuid, life.bill());
+        let same = life.alone == alone && life.mark == mark(&self.legs) && lingers && billed;
         if (owes == owed || acknowledged) && same {
             if let Phase::Talk(talking) = &mut self.phase
                 && acknowledged
@@ -478,8 +516,11 @@ pub(super) mod tests {
             private: true,
             alone: Some(Side::Callee),
             owed: Some(Box::new(owed)),
-            lingers: Some(b"leg"[..].into()),
             ending: Some(Ending { by: EndedBy::Server, reason: EndReason::Restart, byes: [false, true] }),
+            rare: Rare::of(
+                Some(b"leg"[..].into()),
+                Bill::read(&mut Reader::new(b"\x01\x01\0\0\0\x041001\0\0\0\0\0\0\0\x09")).unwrap(),
+            ),
         }
     }
 

@@ -78,6 +78,7 @@ impl Call {
         if record.life.ending().is_some() {
             call.closing = Some(Box::new(Closing::of(record)));
         } else {
+            rooms.ledger.goes_on(call.uuid, record.life.bill());
             call.phase = Phase::Talk(Box::new(talking(rooms, record)));
         }
         Some(call)

@@ -19,6 +19,8 @@ use crate::stored::{flow, put_flow, put_wide, wide};
 
 impl Record for Talk {
     const KIND: u8 = 2;
+    /// 2: whose account the call is on.
+    const VERSION: u8 = 2;
 
     fn encode(&self, out: &mut Writer<'_>) {
         put_wide(out, self.uuid);

@@ -1,12 +1,15 @@
 //! What Extensions spend on calls that leave the switch by a trunk, held against their limits; and which calls are
 //! emergency calls. A stolen password then costs minutes, not a month's income.
 //!
-//! A call is on the account of whoever caused it to leave: who dialled, or who sent it on. The accounts live in memory:
-//! a restart clears them. A day is one of UTC.
+//! A call is on the account of whoever caused it to leave: who dialled, or who sent it on. Calls that run are on their
+//! accounts after a restart too, for each is stored with its [`Bill`]; what the last minute and the day have cost before is
+//! not stored, for it would take a record at the end of each call. A day is one of UTC.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use tandem_peer::replica::{Reader, Writer};
 
 use crate::limits::MAX_TOLL_PER_MINUTE;
 use crate::rooms::Device;
@@ -95,12 +98,46 @@ struct Account {
     spent_ms: u64,
 }
 
+/// Whose account a call is on, and whether it is for help: what is stored of that with the call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bill {
+    /// Who pays, and since when, Unix ms; in the order of their numbers.
+    payers: Vec<(Arc<str>, u64)>,
+    for_help: bool,
+}
+
+impl Bill {
+    /// That of a call which costs nobody anything.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self { payers: Vec::new(), for_help: false }
+    }
+
+    pub(crate) fn encode(&self, out: &mut Writer<'_>) {
+        out.bool(self.for_help);
+        let payers = u8::try_from(self.payers.len()).unwrap_or(u8::MAX);
+        out.u8(payers);
+        for (dn, since) in self.payers.iter().take(usize::from(payers)) {
+            out.str(dn);
+            out.u64(*since);
+        }
+    }
+
+    pub(crate) fn read(fields: &mut Reader<'_>) -> Option<Self> {
+        let mut bill = Self { for_help: fields.bool()?, payers: Vec::new() };
+        for _ in 0..fields.u8()? {
+            bill.payers.push((fields.str()?.into(), fields.u64()?));
+        }
+        Some(bill)
+    }
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Ledger {
     accounts: BTreeMap<Arc<str>, Account>,
-    /// Calls on somebody's account, by `CallUUID`, and since when, Unix ms.
-    charged: BTreeMap<(u128, Arc<str>), u64>,
+    /// Calls on somebody's account, by `CallUUID`: on whose, and since when, Unix ms, in the order of their numbers.
+    charged: BTreeMap<u128, Vec<(Arc<str>, u64)>>,
     emergencies: BTreeMap<u128, ()>,
     day: u64,
 }
@@ -142,7 +179,7 @@ impl Ledger {
         if running == 0 {
             return 0;
         }
-        let mine = self.charged.iter().filter(|((_, payer), _)| **payer == *dn);
+        let mine = self.charged.values().flatten().filter(|(payer, _)| **payer == *dn);
         mine.map(|(_, since)| now.unix_ms.saturating_sub(*since)).sum()
     }
 
@@ -158,8 +195,36 @@ impl Ledger {
         while account.recent.len() > MAX_TOLL_PER_MINUTE {
             account.recent.pop_front();
         }
-        if self.charged.insert((uuid, Arc::clone(dn)), now.unix_ms).is_none() {
+        if on(&mut self.charged, uuid, dn, now.unix_ms) {
             account.running += 1;
+        }
+    }
+
+    /// What is stored of it with a call.
+    #[must_use]
+    pub fn bill(&self, uuid: u128) -> Bill {
+        Bill {
+            payers: self.charged.get(&uuid).cloned().unwrap_or_default(),
+            for_help: self.is_emergency(uuid),
+        }
+    }
+
+    /// Whether that is this.
+    #[must_use]
+    pub fn is_billed(&self, uuid: u128, bill: &Bill) -> bool {
+        self.charged.get(&uuid).map_or(&[][..], Vec::as_slice) == bill.payers.as_slice()
+            && self.is_emergency(uuid) == bill.for_help
+    }
+
+    /// A call of an earlier process goes on.
+    pub fn goes_on(&mut self, uuid: u128, bill: &Bill) {
+        if bill.for_help {
+            self.emergency(uuid);
+        }
+        for (dn, since) in &bill.payers {
+            if on(&mut self.charged, uuid, dn, *since) {
+                self.accounts.entry(Arc::clone(dn)).or_default().running += 1;
+            }
         }
     }
 
@@ -183,7 +248,7 @@ impl Ledger {
     /// External calls on accounts now.
     #[must_use]
     pub fn external_calls(&self) -> usize {
-        self.charged.len()
+        self.charged.values().map(Vec::len).sum()
     }
 
     /// A party of a call goes on in another: if it is one beyond a trunk, what is on somebody's account, or for help, goes
@@ -195,27 +260,20 @@ impl Ledger {
         if self.emergencies.remove(&from).is_some() {
             self.emergencies.insert(to, ());
         }
-        while let Some(key) = self.first_of(from) {
-            let since = self.charged.remove(&key).unwrap_or_default();
-            if self.charged.insert((to, Arc::clone(&key.1)), since).is_some()
-                && let Some(account) = self.accounts.get_mut(&key.1)
+        for (dn, since) in self.charged.remove(&from).unwrap_or_default() {
+            if !on(&mut self.charged, to, &dn, since)
+                && let Some(account) = self.accounts.get_mut(&dn)
             {
                 account.running = account.running.saturating_sub(1);
             }
         }
     }
 
-    fn first_of(&self, uuid: u128) -> Option<(u128, Arc<str>)> {
-        let first = self.charged.range((uuid, Arc::from(""))..).next();
-        first.map(|(key, _)| key.clone()).filter(|key| key.0 == uuid)
-    }
-
     /// A call is over; `answered_unix_ms` if it was answered.
     pub fn ended(&mut self, uuid: u128, answered_unix_ms: Option<u64>, now: Now) {
         self.emergencies.remove(&uuid);
-        while let Some(key) = self.first_of(uuid) {
-            let since = self.charged.remove(&key).unwrap_or(now.unix_ms);
-            let Some(account) = self.accounts.get_mut(&key.1) else { continue };
+        for (dn, since) in self.charged.remove(&uuid).unwrap_or_default() {
+            let Some(account) = self.accounts.get_mut(&dn) else { continue };
             account.running = account.running.saturating_sub(1);
             let today = now.unix_ms / DAY_MS;
             if account.day != today {
@@ -227,10 +285,48 @@ impl Ledger {
     }
 }
 
+/// Puts a call on an account, since that moment; false if it is on it already.
+fn on(charged: &mut BTreeMap<u128, Vec<(Arc<str>, u64)>>, uuid: u128, dn: &Arc<str>, since: u64) -> bool {
+    let payers = charged.entry(uuid).or_default();
+    match payers.binary_search_by(|(payer, _)| payer.cmp(dn)) {
+        Ok(place) => {
+            payers.get_mut(place).into_iter().for_each(|payer| payer.1 = since);
+            false
+        }
+        Err(place) => {
+            payers.insert(place, (Arc::clone(dn), since));
+            true
+        }
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "no other origin for a monotonic clock")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_that_goes_on_in_another_process_is_on_the_accounts_that_it_was_on() {
+        let (mut before, now) = (Ledger::default(), now());
+        for dn in ["1002", "1001"] {
+            before.charge(7, &Arc::from(dn), now);
+        }
+        before.emergency(7);
+        let mut out = bytes::BytesMut::new();
+        before.bill(7).encode(&mut Writer::new(&mut out));
+        let bill = Bill::read(&mut Reader::new(&out)).unwrap();
+        assert!(before.is_billed(7, &bill) && before.is_billed(8, &Bill::default()));
+        assert!(!before.is_billed(8, &bill) && !before.is_billed(7, &Bill::default()));
+        let (mut after, one) = (Ledger::default(), limits(Some(1), None, None));
+        after.goes_on(7, &bill);
+        after.goes_on(7, &bill);
+        for dn in ["1001", "1002"] {
+            assert_eq!(after.admit(dn, &one, b"0", now), Err(TollRule::Calls(1)), "{dn}");
+        }
+        assert_eq!((after.external_calls(), after.emergencies()), (2, 1));
+        after.ended(7, None, now);
+        assert_eq!((after.admit("1001", &one, b"0", now), after.emergencies()), (Ok(()), 0));
+    }
 
     fn now() -> Now {
         Now { mono: Instant::now(), unix_ms: 20_000 * DAY_MS + 3_600_000 }

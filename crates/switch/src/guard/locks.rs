@@ -4,14 +4,19 @@
 //! A source is locked out for the number of its users who fail, not for how often one does: phones that kept an old
 //! password behind the address of an office lock out themselves. The user counts as he is named, whether there is such a
 //! number or not, so that a lock-out tells nobody which numbers exist. What is remembered is bounded: beyond it whatever would be forgotten first is forgotten now.
+//! Lock-outs outlive the process ([`locked`](super::locked)); failures that have not led to one do not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tandem_peer::replica::{Change, ChangeLog, Replicated};
+
+use super::locked::{Kept, LockedOut};
 use super::policy::Policy;
 use crate::limits::{LOCKED_PROOF_INTERVAL, MAX_LOCKS};
+use crate::time::{Deadline, Now};
 
 /// A source with one user, or with any (`None`).
 pub type Who = (IpAddr, Option<Arc<str>>);
@@ -32,6 +37,7 @@ pub struct Locks {
     counts: BTreeMap<Who, Count>,
     ends: BTreeSet<(Instant, Who)>,
     locked: usize,
+    kept: Kept,
 }
 
 /// What followed from a failure.
@@ -147,19 +153,65 @@ impl Locks {
             let Some((_, oldest)) = self.ends.pop_first() else { break };
             self.take(&oldest);
         }
-        self.locked += usize::from(count.locked);
+        if count.locked {
+            self.locked += 1;
+            self.kept.turned(&who);
+        }
         self.ends.insert((count.ends, who.clone()));
         self.counts.insert(who, count);
     }
 
     fn take(&mut self, who: &Who) -> Option<Count> {
         let (who, count) = self.counts.remove_entry(who)?;
-        self.locked -= usize::from(count.locked);
+        if count.locked {
+            self.locked -= 1;
+            self.kept.turned(&who);
+        }
         self.ends.remove(&(count.ends, who));
         Some(count)
     }
 
-    fn forget(&mut self, now: Instant) {
+    /// Stores which lock-outs have begun and ended since this was asked last.
+    pub(crate) fn keep(&mut self, now: Now, log: &mut ChangeLog, next_record: &mut u64) {
+        if self.kept.is_settled() {
+            return;
+        }
+        let counts = &self.counts;
+        let locked = |who: &Who| {
+            let Count { failures, ends, .. } = *counts.get(who).filter(|count| count.locked)?;
+            let ends = Deadline::after(now.unix_ms, ends.saturating_duration_since(now.mono));
+            Some(LockedOut { who: who.clone(), failures, ends })
+        };
+        self.kept.store(locked, log, next_record);
+    }
+
+    /// Takes up a lock-out of an earlier process. One that is over is deleted, and none lasts longer than one that begins
+    /// now: a clock that was set back locks nobody out for ever. False: the record cannot be read.
+    pub(crate) fn restore(
+        &mut self,
+        change: &Change,
+        policy: &Policy,
+        now: Now,
+        log: &mut ChangeLog,
+    ) -> bool {
+        let Some(record) = Replicated::<LockedOut>::restore(change) else { return false };
+        if record.ends.is_past(now.unix_ms)
+            || self.counts.contains_key(&record.who)
+            || self.counts.len() >= MAX_LOCKS
+        {
+            record.delete(log);
+            return true;
+        }
+        let ends = now.mono + record.ends.remaining(now.unix_ms).min(policy.lockout_time);
+        let count = Count { failures: record.failures, locked: true, ends, judged_from: None };
+        let who = record.who.clone();
+        self.kept.took_up(record);
+        self.put(who, count);
+        true
+    }
+
+    /// Forgets those whose time is over.
+    pub(crate) fn forget(&mut self, now: Instant) {
         while let Some((_, who)) = self.ends.first().filter(|(at, _)| *at <= now).cloned() {
             self.take(&who);
         }

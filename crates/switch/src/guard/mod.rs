@@ -6,6 +6,7 @@
 pub mod emergency;
 pub mod incident;
 pub mod ledger;
+pub(crate) mod locked;
 pub mod locks;
 pub mod policy;
 pub mod scanners;
@@ -15,7 +16,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 pub use emergency::Emergency;
 pub use incident::{Incident, Offence};
-pub use ledger::{Ledger, TollLimits, TollRule};
+pub use ledger::{Bill, Ledger, TollLimits, TollRule};
 pub use locks::Locks;
 pub use policy::{Manner, Policy};
 pub(crate) use sources::Bucket;

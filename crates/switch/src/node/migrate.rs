@@ -223,7 +223,10 @@ impl Node {
                 continue;
             };
             match &mut self.migration {
-                Some(migration) => migration.has_gone(agent, &mut self.rooms.log),
+                Some(migration) => {
+                    migration.has_gone(agent, &mut self.rooms.log);
+                    restored.moved += 1;
+                }
                 None => drop(agent.delete(&mut self.rooms.log)),
             }
         }

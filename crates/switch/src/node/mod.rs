@@ -237,6 +237,7 @@ impl Node {
         self.run_drain();
         self.run_migration();
         self.rooms.acks.expire(now.mono);
+        self.rooms.guard.locks.forget(now.mono);
         self.run_anchor_timers();
         self.run_devices();
         self.run_continuity();
@@ -346,6 +347,7 @@ impl Node {
         let mut told = std::mem::take(&mut self.told);
         self.settle(&mut told);
         self.run_events();
+        self.rooms.keep_beliefs();
         if let Some(batch) = self.rooms.log.take_batch() {
             self.outbox.store(batch);
         }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tandem_peer::audit::{AuditOptions, AuditRound};
-use tandem_peer::trunk::{ProbeId, Reason};
+use tandem_peer::trunk::ProbeId;
 use tandem_sip::locate::{Candidate, Wanted};
 use tandem_sip::{Builder, Flow, HeaderName, Method};
 
@@ -132,8 +132,7 @@ impl Node {
     fn stays_silent(&self, device: Device) -> bool {
         let patience = self.rooms.directory.options.dialog_audit_timeout;
         self.rooms.trunks.health(device).is_some_and(|health| {
-            let silent = matches!(health.reason(), Reason::NotAnswered { .. } | Reason::ProbeTransportFailed);
-            silent && self.rooms.now.mono >= health.since() + patience
+            health.reason().is_silence() && self.rooms.now.mono >= health.since() + patience
         })
     }
 

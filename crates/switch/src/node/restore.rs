@@ -13,6 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use tandem_peer::ChangeLog;
+use tandem_peer::continuity::Mode;
 use tandem_peer::replica::{Change, Record, RecordKey, Replicated};
 
 use super::Node;
@@ -26,12 +27,14 @@ use crate::cti::calls::{self, TCall};
 use crate::cti::sessions::{Identity, Progress, Registration};
 use crate::directory::Directory;
 use crate::events::{Kept, MAILBOX_KIND};
+use crate::guard::locked::LockedOut;
 use crate::limits::{MAX_UNREAD_NAMED, RESTORED_GRACE};
 use crate::queue::{self, Place};
 use crate::registrar::Binding;
 use crate::reject::Reject;
 use crate::routing;
 use crate::time::{Deadline, Now};
+use crate::trunks::believed::Believed;
 
 /// Who writes records from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,10 +64,18 @@ pub struct Restored {
     pub sessions: usize,
     /// Subscriptions of phones: lamps.
     pub watchers: usize,
+    /// Trunks and probed devices of which something had become.
+    pub trunks: usize,
+    /// Trunks and probed devices that are believed to be out of service.
+    pub trunks_out: usize,
+    /// Sources and users who are still locked out.
+    pub locked_out: usize,
     /// Who asked for the graceful shutdown that goes on.
     pub draining: Option<Box<str>>,
     /// The graceful migration that goes on: to which site, and how much of a hundred.
     pub migrating: Option<(Box<str>, u8)>,
+    /// Agents whom that has sent there.
+    pub moved: usize,
     /// Records of kinds that this version does not know, by kind. They stay in the store.
     pub unknown: BTreeMap<u8, usize>,
     /// Records that could not be read. They stay in the store.
@@ -76,12 +87,18 @@ pub struct Restored {
 impl fmt::Display for Restored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { bindings, calls, setups, ending, agents, waiting, sessions, watchers, .. } = self;
-        let Self { draining, migrating, unknown, unread, .. } = self;
+        let Self { trunks_out, locked_out, draining, migrating, unknown, unread, .. } = self;
         write!(
             f,
             "{bindings} registrations, {calls} calls, {setups} in set-up and {ending} that had just ended, {agents} agents, \
              {waiting} waiting calls, {sessions} client sessions, {watchers} subscriptions"
         )?;
+        if *trunks_out > 0 {
+            write!(f, "; {trunks_out} trunks and devices are out of service until they answer")?;
+        }
+        if *locked_out > 0 {
+            write!(f, "; {locked_out} lock-outs go on")?;
+        }
         if let Some(by) = draining {
             write!(f, "; the graceful shutdown that {by} asked for goes on")?;
         }
@@ -135,6 +152,8 @@ impl Node {
         node.rooms.registrar.hold_until(Deadline::after(now.unix_ms, RESTORED_GRACE));
         let mut restored = Restored::default();
         node.restore_bindings(&by_kind.remove(&Binding::KIND).unwrap_or_default(), &mut restored);
+        node.restore_trunks(&by_kind.remove(&Believed::KIND).unwrap_or_default(), &mut restored);
+        node.restore_lock_outs(&by_kind.remove(&LockedOut::KIND).unwrap_or_default(), &mut restored);
         let mut keys = node.restore_calls(&by_kind.remove(&Talk::KIND).unwrap_or_default(), &mut restored);
         let setups = by_kind.remove(&Unanswered::KIND).unwrap_or_default();
         let setups = node.resume_calls(&setups, &mut keys, &mut restored);
@@ -174,6 +193,30 @@ impl Node {
         }
         rooms.registrar.settle(rooms.now.mono);
         restored.bindings = rooms.registrar.len();
+    }
+
+    fn restore_trunks(&mut self, changes: &[Change], restored: &mut Restored) {
+        let rooms = &mut self.rooms;
+        for change in changes {
+            let next_record = &mut rooms.next_record;
+            if !rooms.trunks.restore(change, &rooms.directory, rooms.now, &mut rooms.log, next_record) {
+                restored.unread(change.key);
+            }
+        }
+        (restored.trunks, restored.trunks_out) = rooms.trunks.restored(&rooms.directory, rooms.now);
+        self.signals.mode_changed(Mode::SingleSite, rooms.trunks.mode(), rooms.now.mono);
+    }
+
+    fn restore_lock_outs(&mut self, changes: &[Change], restored: &mut Restored) {
+        let rooms = &mut self.rooms;
+        let policy = &rooms.directory.options.guard;
+        for change in changes {
+            rooms.next_record = rooms.next_record.max(change.key.id);
+            if !rooms.guard.locks.restore(change, policy, rooms.now, &mut rooms.log) {
+                restored.unread(change.key);
+            }
+        }
+        restored.locked_out = rooms.guard.locks.len(rooms.now.mono);
     }
 
     /// Gives the calls that go on by their `CallUUID`.

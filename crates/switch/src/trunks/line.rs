@@ -10,8 +10,10 @@ use tandem_peer::trunk::{Action, ProbeId, Reason, TrunkHealth, TrunkOptions};
 use tandem_sip::Flow;
 use tandem_sip::locate::{Candidate, order};
 
+use super::believed::Believed;
 use crate::directory::Trunk;
 use crate::limits::{MAX_RETRY_AFTER, TARGET_REST_S};
+use crate::time::Now;
 
 /// Names a target, and never another one of the same node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,6 +85,36 @@ impl Line {
         } else if let (Some(target), Some(older)) = (self.targets.first_mut(), before.targets.first_mut()) {
             // Another address under the same name: the DN is the same, and its state says so until it is asked.
             std::mem::swap(&mut target.health, &mut older.health);
+        }
+    }
+
+    /// Takes what an earlier process believed of the trunk.
+    pub(super) fn resume(
+        &mut self,
+        trunk: &Trunk,
+        record: &Believed,
+        mut next_no: impl FnMut() -> TargetNo,
+        now: Now,
+    ) {
+        let is_same_place = *record.contact == *trunk.contact.uri;
+        let options = Self::options(trunk.oos, if is_same_place { record.places.len() } else { 1 });
+        self.since = record.since(now);
+        let mut places = record.places.iter();
+        for (target, place) in self.targets.iter_mut().zip(places.by_ref()) {
+            target.health = TrunkHealth::resumed(options, place.known(now), now.mono);
+            if is_same_place {
+                target.rests_until = place.rests_until(now);
+                target.at = target.at.or(place.at());
+            }
+        }
+        if trunk.contact.resolve.is_some() && is_same_place {
+            // Calls can be sent there before the name has been located anew.
+            self.targets.extend(places.map(|place| Target {
+                no: next_no(),
+                at: place.at(),
+                health: TrunkHealth::resumed(options, place.known(now), now.mono),
+                rests_until: place.rests_until(now),
+            }));
         }
     }
 

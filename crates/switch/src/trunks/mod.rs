@@ -1,5 +1,6 @@
 //! What this node believes about the devices it probes: every Trunk DN, and Extensions with a static contact.
 
+pub(crate) mod believed;
 mod line;
 mod load;
 
@@ -9,10 +10,12 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 use tandem_peer::continuity::{Mode, PeerTrunk, RedirectMemory};
+use tandem_peer::replica::{Change, ChangeLog};
 use tandem_peer::trunk::{Action, CallFailure, ProbeId, TrunkHealth, TrunkOptions, TrunkTimer};
 use tandem_sip::locate::{Candidate, Wanted};
 use tandem_sip::{Flow, TxnId};
 
+use self::believed::{Beliefs, Believed, Seen};
 use self::line::Line;
 pub use self::line::{Consequence, Target, TargetNo};
 pub use self::load::{Full, TrunkLoad};
@@ -37,6 +40,7 @@ pub struct Trunks {
     wakes: BTreeSet<(Instant, Device, TargetNo)>,
     last_no: u32,
     mode: Mode,
+    beliefs: Beliefs,
     /// Calls over each trunk.
     pub load: TrunkLoad,
     /// Callers redirected a moment ago (loop guard d).
@@ -66,6 +70,7 @@ impl Trunks {
             wakes: BTreeSet::new(),
             last_no,
             mode: Mode::StandAlone,
+            beliefs: Beliefs::default(),
             load: TrunkLoad::default(),
             redirects: RedirectMemory::new(),
         };
@@ -109,8 +114,11 @@ impl Trunks {
         next.redirects = std::mem::take(&mut self.redirects);
         next.load = std::mem::take(&mut self.load);
         next.load.forget(|name| new.trunk_named(name).is_some());
+        next.beliefs = std::mem::take(&mut self.beliefs);
         next.index();
         next.schedule();
+        let trunks = (0u32..).zip(&next.trunks).map(|(id, _)| Device::Trunk(TrunkId(id)));
+        next.beliefs.adopted(trunks.chain(next.extensions.keys().copied().map(Device::Extension)));
         *self = next;
     }
 
@@ -140,6 +148,7 @@ impl Trunks {
             };
             let turned = line.located(trunk.oos, found, next_no, now.mono);
             told.extend(turned.map(|turned| (TrunkId(id), turned)));
+            self.beliefs.turned(Device::Trunk(TrunkId(id)));
         }
         self.index();
         self.schedule();
@@ -350,6 +359,7 @@ impl Trunks {
             && let Some(target) = line.at(flow)
         {
             line.rest(target, retry_after, now.mono);
+            self.beliefs.turned(Device::Trunk(id));
         }
     }
 
@@ -369,7 +379,8 @@ impl Trunks {
         now: Now,
         act: impl FnOnce(&mut TrunkHealth) -> Option<Action>,
     ) -> Option<Consequence> {
-        let before = self.health_of(device, no)?.poll_timeout().map(|(at, _)| at);
+        let health = self.health_of(device, no)?;
+        let (before, known) = (health.poll_timeout().map(|(at, _)| at), health.known());
         let consequence = match device {
             Device::Trunk(id) => {
                 let options = *self.options.get(id.0 as usize)?;
@@ -378,7 +389,11 @@ impl Trunks {
             Device::Extension(id) => act(self.extensions.get_mut(&id)?).and_then(of_extension),
             Device::Mixer => None,
         };
-        let after = self.health_of(device, no).and_then(TrunkHealth::poll_timeout).map(|(at, _)| at);
+        let health = self.health_of(device, no);
+        let after = health.and_then(TrunkHealth::poll_timeout).map(|(at, _)| at);
+        if health.is_some_and(|health| health.known() != known) {
+            self.beliefs.turned(device);
+        }
         if before != after {
             self.wakes.extend(after.map(|at| (at, device, no)));
             if let Some(before) = before {
@@ -386,6 +401,97 @@ impl Trunks {
             }
         }
         consequence
+    }
+
+    /// Stores what has become of devices since this was asked last.
+    pub fn keep(&mut self, directory: &Directory, now: Now, log: &mut ChangeLog, next_record: &mut u64) {
+        if self.beliefs.are_settled() {
+            return;
+        }
+        let mut beliefs = std::mem::take(&mut self.beliefs);
+        for device in beliefs.take_turned() {
+            if let Some(seen) = self.seen(directory, device) {
+                beliefs.keep(&seen, now, log, next_record);
+            }
+        }
+        let is_there = |is_trunk, name: &str| match is_trunk {
+            true => directory.trunk_named(name).is_some(),
+            false => directory.find(name.as_bytes()).is_some_and(|id| self.extensions.contains_key(&id)),
+        };
+        beliefs.prune(is_there, log);
+        self.beliefs = beliefs;
+    }
+
+    fn seen<'a>(&'a self, directory: &'a Directory, device: Device) -> Option<Seen<'a>> {
+        match device {
+            Device::Trunk(id) => {
+                let (line, trunk) = (self.trunks.get(id.0 as usize)?, directory.trunk(id)?);
+                let places = line.targets.iter().map(Seen::place).collect();
+                let (name, contact, since) = (&trunk.name, &trunk.contact.uri, line.since());
+                Some(Seen { is_trunk: true, name, contact, since, places })
+            }
+            Device::Extension(id) => {
+                let (health, extension) = (self.extensions.get(&id)?, directory.extension(id)?);
+                let contact = &extension.class.contact.as_ref()?.uri;
+                let places = SmallVec::from_iter([(None, health, None)]);
+                let (name, since) = (&extension.number, health.since());
+                Some(Seen { is_trunk: false, name, contact, since, places })
+            }
+            Device::Mixer => None,
+        }
+    }
+
+    /// Takes up what an earlier process believed of a device, which is asked at once. False: that cannot be read.
+    pub fn restore(
+        &mut self,
+        change: &Change,
+        directory: &Directory,
+        now: Now,
+        log: &mut ChangeLog,
+        next_record: &mut u64,
+    ) -> bool {
+        *next_record = change.key.id.max(*next_record);
+        let Some(record) = self.beliefs.read(change, log) else { return false };
+        let Some(record) = record else { return true };
+        let Some(device) = self.resume(&record, directory, now) else {
+            record.delete(log);
+            return true;
+        };
+        let mut beliefs = std::mem::take(&mut self.beliefs);
+        if let Some(seen) = self.seen(directory, device) {
+            beliefs.took_up(record, &seen);
+        }
+        self.beliefs = beliefs;
+        true
+    }
+
+    fn resume(&mut self, record: &Believed, directory: &Directory, now: Now) -> Option<Device> {
+        let first = record.places.first()?;
+        if !record.is_trunk {
+            let id = directory.find(record.name.as_bytes())?;
+            let health = self.extensions.get_mut(&id)?;
+            *health = TrunkHealth::resumed(*health.options(), first.known(now), now.mono);
+            return Some(Device::Extension(id));
+        }
+        let id = directory.trunk_named(&record.name)?;
+        let (line, last_no) = (self.trunks.get_mut(id.0 as usize)?, &mut self.last_no);
+        let next_no = || {
+            *last_no += 1;
+            TargetNo(*last_no)
+        };
+        line.resume(directory.trunk(id)?, record, next_no, now);
+        Some(Device::Trunk(id))
+    }
+
+    /// All that an earlier process believed has been taken up. Gives the number of devices that it knew something of, and
+    /// of those that are out of service. The mode is what it was, unless the peer trunk was back for too short a time.
+    pub fn restored(&mut self, directory: &Directory, now: Now) -> (usize, usize) {
+        let delay = directory.options.dr_recovery_delay;
+        self.mode = Mode::SingleSite.next(self.peer(directory), delay, now.mono);
+        self.index();
+        self.schedule();
+        let devices = (0u32..).zip(&self.trunks).filter(|(id, _)| !self.in_service(TrunkId(*id)));
+        (self.beliefs.len(), devices.count() + self.extensions_out())
     }
 
     fn schedule(&mut self) {

@@ -13,11 +13,16 @@ mod fixture;
 mod support;
 
 mod away;
+#[allow(dead_code)]
+#[path = "../guard/bench.rs"]
+mod bench;
 mod calls;
+mod guard;
 mod orders;
 mod registrations;
 mod returns;
 mod setups;
+mod trunks;
 mod versions;
 #[allow(dead_code)]
 #[path = "../events/watcher.rs"]

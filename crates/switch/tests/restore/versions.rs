@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use tandem_switch::{Input, Migrate, MigrateOrder};
+use tandem_switch::{Input, Migrate, MigrateOrder, Restored};
 
+use crate::bench::{STRANGER, guarded};
 use crate::fixture;
-use crate::support::{Bed, GATEWAY, OTHER, PEER, answer, directory, invite};
+use crate::support::{Bed, CALLER, GATEWAY, OTHER, PEER, answer, directory, invite, with};
 use crate::watcher::watching;
 
 #[test]
@@ -32,6 +33,34 @@ fn what_another_release_stored_of_phones_calls_lamps_and_orders_is_read() {
     let order = MigrateOrder::To(Migrate { to, by, percent: 75, group: None, step: 25, every });
     bed.node.handle_input(Input::Migrate(order), bed.now);
     bed.drain();
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/restore/records.txt");
-    fixture::check(&file, &bed.directory, &bed.disk, bed.now.unix_ms + 2_000);
+    let file = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/restore").join(name);
+    let at = bed.now.unix_ms + 2_000;
+    let restored = fixture::check(&file("records.txt"), &bed.directory, &bed.disk, at);
+    assert_eq!(restored.trunks, 1);
+    // Calls had no accounts then, and trunks no records.
+    let older = fixture::older(&file("older.txt"), &bed.directory, at);
+    assert_eq!(Restored { trunks: 1, trunks_out: 0, ..older }, restored);
+}
+
+#[test]
+fn what_another_release_stored_of_trunks_and_lock_outs_is_read() {
+    let mut bed = Bed::with(guarded(|options, _| {
+        options.guard.lockout_after = 2;
+        options.authenticate.invite = false;
+        options.toll.calls = Some(5);
+    }));
+    for id in [1, 11] {
+        bed.tries("1001", STRANGER, "wrong", id);
+    }
+    bed.receive(CALLER, &invite("1002", CALLER, "9123", "a"));
+    let offered = bed.one(GATEWAY);
+    bed.receive(GATEWAY, &with(&answer(&offered, 503, "b", GATEWAY, ""), "Retry-After: 30"));
+    bed.pass(Duration::from_secs(60));
+    bed.receive(CALLER, &invite("1002", CALLER, "9456", "b"));
+    let offered = bed.take(GATEWAY).pop().unwrap();
+    bed.receive(GATEWAY, &answer(&offered, 200, "b", GATEWAY, "answer"));
+    assert_eq!(bed.node.status(bed.now).guard.external_calls, 1);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/restore/guard.txt");
+    let restored = fixture::check(&file, &bed.directory, &bed.disk, bed.now.unix_ms + 2_000);
+    assert_eq!((restored.calls, restored.trunks, restored.locked_out), (1, 1, 1));
 }

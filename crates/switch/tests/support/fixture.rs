@@ -75,9 +75,16 @@ fn restored(directory: &Arc<Directory>, unix_ms: u64, records: Vec<Change>) -> (
     (restored, touched)
 }
 
+/// What a file brings back that an older release has written, and that nothing was added to.
+pub fn older(file: &Path, directory: &Arc<Directory>, unix_ms: u64) -> Restored {
+    let (restored, _) = restored(directory, unix_ms, read(&std::fs::read_to_string(file).unwrap()));
+    assert_eq!(restored.unread, 0, "{restored}");
+    restored
+}
+
 /// Compares what `records`, which this release has just written at about this time, bring back with what the file does.
-/// `TANDEM_BLESS=1` writes the file: when a release adds a field, and never otherwise.
-pub fn check(file: &Path, directory: &Arc<Directory>, records: &ReplicaSet, unix_ms: u64) {
+/// `TANDEM_BLESS=1` writes the file: when a release adds a field, and never otherwise. Gives what the file brings back.
+pub fn check(file: &Path, directory: &Arc<Directory>, records: &ReplicaSet, unix_ms: u64) -> Restored {
     if std::env::var_os("TANDEM_BLESS").is_some() {
         std::fs::write(file, printed(records)).unwrap();
     }
@@ -92,4 +99,5 @@ pub fn check(file: &Path, directory: &Arc<Directory>, records: &ReplicaSet, unix
     assert_eq!((later.unread, later.unknown.get(&LATER_KIND), touched), (0, Some(&1), false));
     assert!(later.to_string().contains("1 records of kind 250 are of a newer version and stay as they are"));
     assert_eq!(Restored { unknown: now.unknown.clone(), ..later }, now, "and after a downgrade");
+    then
 }
