@@ -75,8 +75,12 @@ impl Away {
 
     /// Takes what waits for a DN's phones, in its order, and until when each would.
     pub fn take(&mut self, dn: DnId) -> VecDeque<(Instant, Waiting)> {
-        let (its, others) =
-            std::mem::take(&mut self.waiting).into_iter().partition(|(_, request)| request.dn == dn);
+        let its = |(_, request): &(Instant, Waiting)| request.dn == dn;
+        // Thousands come back at once, and for most of them nothing waits.
+        if !self.waiting.iter().any(its) {
+            return VecDeque::new();
+        }
+        let (its, others) = std::mem::take(&mut self.waiting).into_iter().partition(its);
         self.waiting = others;
         its
     }
@@ -125,6 +129,9 @@ impl Away {
     pub fn called(&mut self, number: &str) -> Vec<Key> {
         let its =
             |(_, _, numbers): &(Instant, Key, Vec<Arc<str>>)| numbers.iter().any(|one| **one == *number);
+        if !self.calling.iter().any(its) {
+            return Vec::new();
+        }
         let (its, others): (VecDeque<_>, VecDeque<_>) =
             std::mem::take(&mut self.calling).into_iter().partition(its);
         self.calling = others;
