@@ -75,7 +75,10 @@ impl Hall {
                     MediaOrder::Play { id, turn, offer, .. } if self.plays => {
                         Some(MediaNews::Playing { id, turn, sdp: offer })
                     }
-                    order => order.failed("there is none"),
+                    order
+                    @ (MediaOrder::Play { .. } | MediaOrder::Quiet { .. } | MediaOrder::Stop { .. }) => {
+                        order.failed("there is none")
+                    }
                 };
                 if let Some(news) = news {
                     self.bed.node.handle_input(Input::Media(news), self.bed.now);
