@@ -21,7 +21,7 @@
 //! | `talk`, `exchange` | the answered call: two dialogs, and the INVITE that is under way within them |
 //! | `operate` | what requests do to it |
 //! | `arrange`, `join`, `hold`, `telling` | INVITEs, INFO and NOTIFY of this server's own within it |
-//! | `nailed`, `line`, `resting` | nailed-up connections: the table's part, the borrowing call's, the lending one's |
+//! | `nailed`, `line`, `resting`, `renailed` | nailed-up connections: the table's part, the borrowing call's, the lending one's, their records |
 //! | `transfer` | legs that leave one call for another: transfer, conference |
 //! | `refer`, `referred`, `aside` | a party leaves for somebody who is called beside the conversation: REFER, one-step transfer |
 //! | `update` | which offers may cross, and UPDATE for a side that takes none |
@@ -78,6 +78,7 @@ mod referred;
 mod refresh;
 mod relay;
 mod reliable;
+mod renailed;
 mod repeated;
 mod reply;
 mod resting;
@@ -131,6 +132,7 @@ pub use privacy::{Privacy, is_private};
 pub use record::{EndReason, LegFacts};
 pub use redirect::Redirected;
 pub use referred::{ReferTo, Referred, Replaces};
+pub(crate) use renailed::Nailed;
 pub(crate) use repeated::Repeated;
 pub use restored::TakenUp;
 pub use session::{Session, description};

@@ -2,7 +2,7 @@
 //! leg rests, held by this server without media, until another call borrows it. `line` is what the borrowing call does,
 //! `resting` what the lending one does; the table, which alone sees both, carries the leg from one to the other.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use super::table::Calls;
 use crate::arena::Key;
 use crate::cdr::EndedBy;
 use crate::directory::DnId;
+use crate::ids::Tag;
 use crate::rooms::{Rooms, Use};
 
 /// A nailed-up connection that is to be.
@@ -48,6 +49,8 @@ pub enum Line {
 pub struct Lines {
     lines: BTreeMap<Arc<str>, (Key, Line)>,
     errands: VecDeque<Errand>,
+    /// Local tags of legs whose calls had ended when an earlier process did: it may not have silenced their phones.
+    talked: BTreeSet<Tag>,
 }
 
 /// A leg or a set-up on its way between two calls, or word of it.
@@ -99,6 +102,20 @@ impl Lines {
     /// The call whose leg it is, wherever the leg is now.
     pub(super) fn key(&self, dn: &str) -> Option<Key> {
         self.lines.get(dn).map(|(key, _)| *key)
+    }
+
+    /// A leg whose call had ended was taken up.
+    pub(super) fn has_talked(&mut self, leg: &Leg) {
+        self.talked.extend(Tag::parse(leg.dialog.local_tag()));
+    }
+
+    pub(super) fn may_talk(&self, tag: Option<Tag>) -> bool {
+        tag.is_some_and(|tag| self.talked.contains(&tag))
+    }
+
+    /// Every connection has been taken up.
+    pub(crate) fn are_taken_up(&mut self) {
+        self.talked.clear();
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tandem_peer::Replicated;
 use tandem_sip::{Message, Method, TxnId};
 
 use super::leg::{Ask, Leg};
@@ -11,6 +12,7 @@ use super::make::Wanted;
 use super::nailed::{Back, Line, NailUp};
 use super::news::{News, Ticket};
 use super::record::EndReason;
+use super::renailed::Nailed;
 use super::setup::Caller;
 use super::talk::ends_dialog;
 use super::{Call, Phase};
@@ -26,17 +28,19 @@ use crate::rooms::{Rooms, Use};
 pub(super) struct Nail {
     /// DN of the phone.
     pub(super) dn: Arc<str>,
-    idle: Duration,
+    pub(super) idle: Duration,
     /// It is dropped when the call over it ends.
-    leaves: bool,
+    pub(super) leaves: bool,
     /// The INVITE that is out.
-    asked: Option<Asked>,
+    pub(super) asked: Option<Asked>,
     /// How often that met one of the phone's.
-    glares: u8,
+    pub(super) glares: u8,
+    /// What is stored of it.
+    pub(super) stored: Option<Replicated<Nailed>>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Asked {
+pub(super) struct Asked {
     txn: TxnId,
     offered: bool,
     rests: bool,
@@ -57,7 +61,7 @@ impl Call {
         call.note_nailed(rooms);
         let dn = Arc::clone(&extension.number);
         rooms.nailed.set(&dn, key, Line::Connecting);
-        call.nail = Some(Box::new(Nail { dn, idle, leaves: false, asked: None, glares: 0 }));
+        call.nail = Some(Box::new(Nail { dn, idle, leaves: false, asked: None, glares: 0, stored: None }));
         call.asked = ticket;
         Ok(call)
     }
@@ -140,7 +144,7 @@ impl Call {
     }
 
     /// Stops media.
-    fn silence(&mut self, rooms: &mut Rooms) {
+    pub(super) fn silence(&mut self, rooms: &mut Rooms) {
         let key = self.key;
         let Some(leg) = self.resting_leg() else { return };
         let ask = Ask::own(b"INVITE", leg.dialog.next_cseq());
@@ -243,8 +247,9 @@ impl Call {
 
     /// Nothing can be delivered over it any more.
     pub(super) fn denail(&mut self, rooms: &mut Rooms) {
-        if let Some(nail) = &self.nail {
+        if let Some(nail) = &mut self.nail {
             rooms.nailed.remove(&nail.dn, self.key);
+            nail.forget(rooms);
         }
     }
 

@@ -44,6 +44,9 @@ impl Calls {
         let Some(record) = Replicated::restore_as(change, resume) else { return TakenUp::Unread };
         let (uuid, ends) = (record.uuid, record.life.ending().is_some());
         rooms.next_record = rooms.next_record.max(change.key.id);
+        if ends {
+            record.legs.iter().for_each(|leg| rooms.nailed.has_talked(leg));
+        }
         let key = self.open_with(rooms, |rooms, key| {
             let mut call = Call::restored(rooms, key, record).ok_or(500_u16)?;
             call.misses(rooms);

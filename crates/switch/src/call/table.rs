@@ -198,6 +198,7 @@ impl Calls {
         slot.call.refer_goes_on(rooms);
         slot.call.keep_life(rooms);
         slot.call.keep_unanswered(rooms);
+        slot.call.keep_nailed(rooms);
         slot.count(rooms);
         if slot.call.is_over() {
             let slot = self.arena.remove(key)?;

@@ -40,7 +40,7 @@ pub(super) struct Waiting {
     /// Number of the queue or routing point.
     pub(super) at: Arc<str>,
     /// What the caller is told: 180 or 182.
-    code: u16,
+    pub(super) code: u16,
     /// When he is told again; never a caller who is on the line.
     pub(super) again_at: Option<Instant>,
 }

@@ -22,7 +22,7 @@ use super::floor::{desk, with_calls};
 use super::migrate_record::{Migrating, Moved};
 use crate::agent::{self, Agent, Agents};
 use crate::arena::Key;
-use crate::call::{Resumed, TakenUp, Talk, Unanswered};
+use crate::call::{Nailed, Resumed, TakenUp, Talk, Unanswered};
 use crate::cti::calls::{self, TCall};
 use crate::cti::sessions::{Identity, Progress, Registration};
 use crate::directory::Directory;
@@ -54,6 +54,8 @@ pub struct Restored {
     pub calls: usize,
     /// Calls that nobody had answered, and that wait on or are tried anew.
     pub setups: usize,
+    /// Connections nailed up to agents' phones.
+    pub nailed: usize,
     /// Calls that had ended, and whose parties are told again.
     pub ending: usize,
     /// Agents logged in.
@@ -87,12 +89,15 @@ pub struct Restored {
 impl fmt::Display for Restored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { bindings, calls, setups, ending, agents, waiting, sessions, watchers, .. } = self;
-        let Self { trunks_out, locked_out, draining, migrating, unknown, unread, .. } = self;
+        let Self { nailed, trunks_out, locked_out, draining, migrating, unknown, unread, .. } = self;
         write!(
             f,
             "{bindings} registrations, {calls} calls, {setups} in set-up and {ending} that had just ended, {agents} agents, \
              {waiting} waiting calls, {sessions} client sessions, {watchers} subscriptions"
         )?;
+        if *nailed > 0 {
+            write!(f, "; {nailed} connections nailed up to phones")?;
+        }
         if *trunks_out > 0 {
             write!(f, "; {trunks_out} trunks and devices are out of service until they answer")?;
         }
@@ -157,6 +162,7 @@ impl Node {
         let mut keys = node.restore_calls(&by_kind.remove(&Talk::KIND).unwrap_or_default(), &mut restored);
         let setups = by_kind.remove(&Unanswered::KIND).unwrap_or_default();
         let setups = node.resume_calls(&setups, &mut keys, &mut restored);
+        node.restore_nailed(&by_kind.remove(&Nailed::KIND).unwrap_or_default(), &mut restored);
         for kind in [Identity::KIND, Progress::KIND, Registration::KIND] {
             node.restore_sessions(&by_kind.remove(&kind).unwrap_or_default(), &mut restored);
         }
@@ -257,6 +263,17 @@ impl Node {
         }
         restored.setups = go_on.len();
         go_on
+    }
+
+    fn restore_nailed(&mut self, changes: &[Change], restored: &mut Restored) {
+        for change in changes {
+            if self.calls.renail(&mut self.rooms, change) {
+                restored.nailed += 1;
+            } else {
+                restored.unread(change.key);
+            }
+        }
+        self.rooms.nailed.are_taken_up();
     }
 
     /// Whether a call that nobody had answered waited at a queue or routing point.

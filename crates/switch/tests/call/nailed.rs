@@ -418,3 +418,93 @@ fn a_waiting_call_is_offered_over_it_and_waits_again_when_the_phone_refuses() {
     assert!(bed.take(CALLER).is_empty(), "the caller notices nothing");
     assert_eq!(bed.line_state(), None);
 }
+
+/// What is stored of nailed-up connections.
+const NAILED: u8 = 17;
+
+impl Bed {
+    fn stored_lines(&self) -> usize {
+        self.disk.changes().filter(|change| change.key.kind == NAILED).count()
+    }
+}
+
+#[test]
+fn a_connection_that_rested_when_the_server_died_is_there_and_takes_the_next_call() {
+    let mut bed = ready();
+    let first = bed.nailed(0);
+    for id in ["one", "two", "three"] {
+        bed.pass(Duration::from_secs(40));
+        let restored = bed.restart(Duration::from_secs(2));
+        assert_eq!(restored.nailed, 1);
+        assert!(restored.to_string().contains("1 connections nailed up to phones"), "{restored}");
+        assert!(bed.take(PHONE).is_empty(), "the phone hears nothing of it");
+        assert_eq!(bed.line_state(), Some(Line::Idle));
+        let answered = bed.over_the_line(&first, id);
+        bed.receive(CALLER, &in_dialog(&answered, "BYE", 2, CALLER, ""));
+        assert_eq!(bed.one(CALLER).code(), Some(200));
+        bed.goes_home();
+    }
+    bed.unnail();
+    let bye = bed.one(PHONE);
+    assert!(line(&bye).starts_with("BYE "));
+    bed.receive(PHONE, &answer(&bye, 200, "nail", PHONE, ""));
+    assert_eq!((bed.line_state(), bed.stored_lines()), (None, 0));
+    assert_eq!(bed.restart(Duration::from_secs(2)).nailed, 0);
+}
+
+#[test]
+fn a_connection_that_was_lent_when_the_server_died_comes_home_after_the_call() {
+    for leaves in [false, true] {
+        let mut bed = ready();
+        let first = bed.nailed(0);
+        let answered = bed.over_the_line(&first, "one");
+        if leaves {
+            bed.unnail();
+        }
+        for _ in 0..2 {
+            bed.pass(Duration::from_secs(40));
+            let restored = bed.restart(Duration::from_secs(2));
+            assert_eq!((restored.calls, restored.nailed), (1, 1));
+            assert_eq!(bed.line_state(), Some(Line::Busy));
+        }
+        bed.sent.clear();
+        bed.receive(CALLER, &in_dialog(&answered, "BYE", 2, CALLER, ""));
+        assert_eq!(bed.one(CALLER).code(), Some(200));
+        if leaves {
+            assert!(line(&bed.one(PHONE)).starts_with("BYE "), "it was wanted no more");
+            assert_eq!((bed.line_state(), bed.stored_lines()), (None, 0));
+        } else {
+            bed.goes_home();
+            bed.over_the_line(&first, "two");
+        }
+    }
+}
+
+#[test]
+fn a_phone_that_was_being_silenced_when_the_server_died_is_silenced_again() {
+    let mut bed = ready();
+    let first = bed.nailed(0);
+    let answered = bed.over_the_line(&first, "one");
+    bed.records = false;
+    bed.receive(CALLER, &in_dialog(&answered, "BYE", 2, CALLER, ""));
+    assert!(line(&bed.one(PHONE)).starts_with("INVITE "), "the process dies before the answer");
+    bed.restart(Duration::from_secs(2));
+    bed.goes_home();
+    assert_eq!(header(&first, HeaderName::CSeq), "1 INVITE");
+}
+
+#[test]
+fn a_connection_to_a_phone_that_is_configured_no_more_ends_with_the_restart() {
+    let mut bed = ready();
+    bed.nailed(0);
+    let gone = |extensions: &mut Vec<tandem_switch::directory::Extension>| {
+        extensions.retain(|extension| &*extension.number != "1003");
+    };
+    bed.directory = crate::support::directory(|options, extensions, _| {
+        options.dr_peer_trunk = None;
+        gone(extensions);
+    });
+    bed.restart(Duration::from_secs(2));
+    assert!(bed.lines(PHONE).iter().any(|line| line.starts_with("BYE ")));
+    assert_eq!((bed.line_state(), bed.stored_lines()), (None, 0));
+}

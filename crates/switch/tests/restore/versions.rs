@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
+use tandem_switch::call::NailUp;
+use tandem_switch::directory::DnId;
 use tandem_switch::{Input, Migrate, MigrateOrder, Restored};
 
 use crate::bench::{STRANGER, guarded};
 use crate::fixture;
-use crate::support::{Bed, CALLER, GATEWAY, OTHER, PEER, answer, directory, invite, with};
+use crate::support::{Bed, CALLER, GATEWAY, OTHER, PEER, answer, directory, invite, sdp, with};
 use crate::watcher::watching;
 
 #[test]
@@ -43,7 +45,7 @@ fn what_another_release_stored_of_phones_calls_lamps_and_orders_is_read() {
 }
 
 #[test]
-fn what_another_release_stored_of_trunks_and_lock_outs_is_read() {
+fn what_another_release_stored_of_trunks_lock_outs_and_nailed_up_connections_is_read() {
     let mut bed = Bed::with(guarded(|options, _| {
         options.guard.lockout_after = 2;
         options.authenticate.invite = false;
@@ -60,7 +62,15 @@ fn what_another_release_stored_of_trunks_and_lock_outs_is_read() {
     let offered = bed.take(GATEWAY).pop().unwrap();
     bed.receive(GATEWAY, &answer(&offered, 200, "b", GATEWAY, "answer"));
     assert_eq!(bed.node.status(bed.now).guard.external_calls, 1);
+    let nail = NailUp { ticket: None, dn: DnId(2), at: "gcti::park".into(), idle: Duration::ZERO };
+    bed.node.control(bed.now, |calls, rooms| calls.nail(rooms, nail)).unwrap();
+    bed.drain();
+    let phone = "10.0.0.33:5060";
+    let first = bed.one(phone);
+    let ok = answer(&first, 200, "nail", phone, &sdp("phone", "sendrecv"));
+    bed.receive(phone, &with(&ok, "Content-Type: application/sdp"));
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/restore/guard.txt");
     let restored = fixture::check(&file, &bed.directory, &bed.disk, bed.now.unix_ms + 2_000);
-    assert_eq!((restored.calls, restored.trunks, restored.locked_out), (1, 1, 1));
+    assert_eq!((restored.calls, restored.nailed), (1, 1));
+    assert_eq!((restored.trunks, restored.locked_out), (1, 1));
 }
