@@ -109,8 +109,11 @@ impl Shell {
                 .chain(self.ending.as_ref().map(|(_, by)| *by))
                 .min();
             let due = next.map(|at| tokio::time::Instant::from_std(at.max(earliest)));
-            if let Some(due) = due.filter(|due| *due < timer.deadline() || timer.is_elapsed()) {
-                timer.as_mut().reset(due);
+            match due {
+                Some(due) if due < timer.deadline() || timer.is_elapsed() => timer.as_mut().reset(due),
+                // One that is only put off wakes the thread at its old time nevertheless.
+                Some(due) if due > timer.deadline() + TIMER_SLACK => timer.set(tokio::time::sleep_until(due)),
+                Some(_) | None => {}
             }
             tokio::select! {
                 socket = self.udp.ready() => self.datagrams(socket),

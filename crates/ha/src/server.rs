@@ -17,8 +17,11 @@ use crate::snapshot::{self, Making};
 /// Bytes of records in one proposal: half of what a member takes, so that the heads of records fit as well.
 const PIECE: usize = quorum::limits::MAX_PROPOSAL / 2;
 
-/// How long a change that justifies nothing may wait for one that does, to travel with it.
+/// How long a change that nothing waits for may wait for another, to travel with it.
 const REST: Duration = Duration::from_millis(100);
+
+/// The same of one that something waits for which is in no hurry.
+const PATIENCE: Duration = Duration::from_millis(10);
 
 /// What a server begins with.
 pub struct Start {
@@ -134,10 +137,14 @@ pub struct Server {
 struct Serving {
     node: Node,
     epoch: u32,
-    /// Proposals that the member had no room for, or that nothing depends on: nothing behind them leaves before they do.
+    /// Proposals that the member had no room for, or that nothing in a hurry depends on: they leave in their order.
     waiting: VecDeque<Bytes>,
-    /// So long they may wait, if nothing comes to depend on them.
-    rest: Option<Instant>,
+    /// The last batch that is among them, or was.
+    stored: u64,
+    /// The last batch that the member has.
+    proposed: u64,
+    /// Since when they wait for company.
+    rests_since: Option<Instant>,
 }
 
 impl Server {
@@ -187,7 +194,9 @@ impl Server {
     pub fn handle_timeout(&mut self, now: Now) {
         self.member.handle_timeout(now.mono);
         if let Some(serving) = &mut self.serving {
-            serving.rest.take_if(|until| *until <= now.mono);
+            if serving.rests_until().is_some_and(|until| until <= now.mono) {
+                serving.rests_since = None;
+            }
             serving.node.handle_timeout(now);
         }
         if self.making.as_ref().is_some_and(|making| making.next <= now.mono) {
@@ -199,7 +208,7 @@ impl Server {
     /// The process is about to end: nothing waits for company any more. Drain [`poll_output`](Self::poll_output) afterwards.
     pub fn end(&mut self) {
         if let Some(serving) = &mut self.serving {
-            serving.rest = None;
+            serving.rests_since = None;
         }
     }
 
@@ -242,7 +251,7 @@ impl Server {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let member = self.member.poll_timeout().map(|(at, _)| at);
         let node = self.node().and_then(Node::poll_timeout).map(|(at, _)| at);
-        let rest = self.serving.as_ref().and_then(|serving| serving.rest);
+        let rest = self.serving.as_ref().and_then(Serving::rests_until);
         let making = self.making.as_ref().map(|making| making.next);
         [member, node, rest, making].into_iter().flatten().min()
     }
@@ -407,7 +416,14 @@ impl Server {
         if !Arc::ptr_eq(&directory, &self.directory) {
             node.handle_input(switch::Input::Directory(Arc::clone(&self.directory)), now);
         }
-        self.serving = Some(Serving { node, epoch, waiting: VecDeque::new(), rest: None });
+        self.serving = Some(Serving {
+            node,
+            epoch,
+            waiting: VecDeque::new(),
+            stored: 0,
+            proposed: 0,
+            rests_since: None,
+        });
         self.out.push_back(Output::Serving { epoch, restored });
     }
 
@@ -479,23 +495,32 @@ impl fmt::Debug for Revived {
 impl Serving {
     fn store(&mut self, batch: &Batch, now: Instant) {
         if self.waiting.is_empty() {
-            self.rest = Some(now + REST);
+            self.rests_since = Some(now);
         }
+        self.stored = batch.seq().0;
         self.waiting.extend(proposals(batch));
+    }
+
+    /// So long what waits may wait for company, if nothing in a hurry comes to depend on it.
+    fn rests_until(&self) -> Option<Instant> {
+        let (all, _) = self.node.waits_for();
+        self.rests_since.map(|since| since + if all > self.proposed { PATIENCE } else { REST })
     }
 
     /// Has the group agree on what waits, unless it may wait for company. False: it has no room for all of it yet.
     fn propose(&mut self, member: &mut Member, now: Now) -> bool {
-        if self.rest.is_some_and(|until| now.mono < until) && !self.node.holds_outputs() {
+        let (_, hurried) = self.node.waits_for();
+        if hurried <= self.proposed && self.rests_until().is_some_and(|until| now.mono < until) {
             return true;
         }
-        self.rest = None;
+        self.rests_since = None;
         while let Some(proposal) = self.waiting.front() {
             if member.propose(proposal.clone(), now.mono).is_err() {
                 return false;
             }
             self.waiting.pop_front();
         }
+        self.proposed = self.stored;
         true
     }
 }

@@ -81,6 +81,8 @@ pub struct Machine {
     pub disk_stands: bool,
     /// Statuses of the answers that left, and when.
     pub said: Vec<(Instant, u16)>,
+    /// Messages that left, and when.
+    pub sent: Vec<(Instant, Message)>,
     /// Calls whose records for the operator left.
     pub over: Vec<u128>,
     /// Writes that the disk was asked for.
@@ -147,6 +149,7 @@ impl World {
             cut_off: false,
             disk_stands: false,
             said,
+            sent: Vec::new(),
             served,
             over: Vec::new(),
             writes: 0,
@@ -196,6 +199,7 @@ impl World {
                 Output::Node(switch::Output::Transmit(transmit)) => {
                     let message = Message::parse(transmit.payload).unwrap();
                     machine.said.extend(message.code().map(|code| (now.mono, code)));
+                    machine.sent.push((now.mono, message));
                 }
                 Output::Node(switch::Output::Cdr(cdr)) => {
                     machine.over.push(u128::from_str_radix(&cdr.call_uuid, 16).unwrap());

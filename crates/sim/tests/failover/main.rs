@@ -4,6 +4,7 @@
 //! struck at each of its steps. `TANDEM_FAILOVER_STEPS` makes the sweeps finer than they are by default.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod moments;
 mod office;
 mod sites;
 

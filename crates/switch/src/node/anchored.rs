@@ -107,22 +107,22 @@ impl Node {
         self.transmit_described();
         while let Some(transmit) = self.rooms.endpoint.poll_transmit() {
             if self.rooms.anchors.is_empty() {
-                self.outbox.push(Output::Transmit(transmit));
+                self.put(Output::Transmit(transmit));
                 continue;
             }
             if let Some(transmit) = self.rooms.anchors.outgoing(transmit, now) {
-                self.outbox.push(Output::Transmit(transmit));
+                self.put(Output::Transmit(transmit));
             }
             self.transmit_described();
         }
         while let Some(order) = self.rooms.anchors.poll_order() {
-            self.outbox.push(Output::Anchor(order));
+            self.put(Output::Anchor(order));
         }
     }
 
     fn transmit_described(&mut self) {
         while let Some(transmit) = self.rooms.anchors.poll_out() {
-            self.outbox.push(Output::Transmit(transmit));
+            self.put(Output::Transmit(transmit));
         }
     }
 }

@@ -52,7 +52,7 @@ use crate::events::Events;
 use crate::explain::{Archive, Explained};
 use crate::input::Input;
 use crate::metrics::Counters;
-use crate::outbox::Outbox;
+use crate::outbox::{Haste, Outbox};
 use crate::output::Output;
 use crate::pace::Pace;
 use crate::rooms::{Fact, Rooms};
@@ -91,6 +91,8 @@ pub struct Node {
     /// Buffers that are used again.
     spare: Vec<Fact>,
     told: Vec<Output>,
+    /// The input at hand is somebody's BYE.
+    parts: bool,
 }
 
 /// What the next timer is for.
@@ -167,12 +169,14 @@ impl Node {
             pace: Pace::default(),
             spare: Vec::new(),
             told: Vec::new(),
+            parts: false,
         }
     }
 
     /// Handles one fact from outside; then drain [`Node::poll_output`].
     pub fn handle_input(&mut self, input: Input, now: Now) {
         self.rooms.now = now;
+        self.outbox.begin();
         match input {
             Input::Sip { flow, message } => {
                 let received = self.rooms.endpoint.receive(flow, message, now.mono);
@@ -222,6 +226,7 @@ impl Node {
     /// Runs every timer that is due; then drain [`Node::poll_output`].
     pub fn handle_timeout(&mut self, now: Now) {
         self.rooms.now = now;
+        self.outbox.begin();
         self.rooms.endpoint.handle_timeout(now.mono);
         self.endpoint_events();
         while let Some(key) = self.calls.next_due(now.mono) {
@@ -340,6 +345,12 @@ impl Node {
         while self.run_anchors() {
             self.flush_once();
         }
+        self.parts = false;
+    }
+
+    fn put(&mut self, output: Output) {
+        let haste = Haste::of(&output, self.parts);
+        self.outbox.push(output, haste);
     }
 
     fn flush_once(&mut self) {
@@ -354,13 +365,13 @@ impl Node {
         self.settle_anchors();
         self.transmit();
         while let Some(outgoing) = self.floor.sessions.poll_outgoing() {
-            self.outbox.push(Output::Cti(outgoing));
+            self.put(Output::Cti(outgoing));
         }
         while let Some(link) = self.floor.sessions.poll_close() {
-            self.outbox.push(Output::CtiClose(link));
+            self.put(Output::CtiClose(link));
         }
         for output in told.drain(..) {
-            self.outbox.push(output);
+            self.put(output);
         }
         self.told = told;
         self.calls.tidy();

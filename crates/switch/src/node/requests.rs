@@ -110,6 +110,7 @@ impl Node {
             return Err(Reject::because(403, "Subscribe Outside the Call"));
         }
         check_require(request)?;
+        self.parts = env.cseq.method == Method::Bye;
         if self.call(key, |call, rooms| call.request(rooms, tag, incoming)) {
             Ok(())
         } else {

@@ -13,10 +13,10 @@ use crate::view;
 use tandem_peer::trunk::Phase;
 
 impl Node {
-    /// Whether anything waits for what was stored, or for being polled.
+    /// The last batch that something waits for, and the last that something in a hurry waits, or waited, for; 0 for none.
     #[must_use]
-    pub fn holds_outputs(&self) -> bool {
-        self.outbox.len() > 0
+    pub fn waits_for(&self) -> (u64, u64) {
+        self.outbox.waits_for()
     }
 
     /// `tandem status`.
