@@ -303,6 +303,27 @@ impl Sim {
         self.within(ua, call, |ua, leg, now| ua.refer(leg, number, hangs_up, now));
     }
 
+    /// The same, and the device hangs up when it hears that somebody has come; whom it consulted in another call comes at
+    /// once.
+    pub fn transfer(&mut self, ua: UaId, call: CallId, number: &str, consulted: Option<CallId>) {
+        let other = consulted.and_then(|other| self.leg_at(ua, other)).map(|leg| leg.id);
+        self.within(ua, call, |ua, leg, now| ua.transfer(leg, number, other, now));
+    }
+
+    /// A device subscribes to an event of a number.
+    pub fn subscribe(&mut self, id: UaId, event: &'static str, number: &str) {
+        self.at_ua(id, |ua, now| ua.subscribe(event, number, now));
+    }
+
+    /// A device does something.
+    pub fn at_ua(&mut self, id: UaId, act: impl FnOnce(&mut crate::ua::Ua, At)) {
+        let now = self.now();
+        if let Some(ua) = self.uas.get_mut(id.0) {
+            act(ua, now);
+        }
+        self.drain_ua(id);
+    }
+
     fn within(&mut self, id: UaId, call: CallId, act: impl FnOnce(&mut crate::ua::Ua, u64, At)) {
         let now = self.now();
         let leg = self.leg_at(id, call).map(|leg| leg.id);

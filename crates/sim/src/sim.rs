@@ -539,7 +539,7 @@ impl Sim {
     /// The process of a site dies with everything it held. Packets to it are refused, or vanish with its host.
     pub fn crash(&mut self, id: SiteId, how: Refusal) {
         let Some(site) = self.sites.get_mut(id.0) else { return };
-        let speaks = site.pair.is_none() || site.speaks;
+        let speaks = if site.pair.is_some() { site.speaks } else { site.node().is_some() };
         site.die();
         self.net.take_down(id.addr().ip(), how);
         self.cti_site_died(id, how);

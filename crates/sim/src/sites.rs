@@ -12,8 +12,8 @@ use tandem_switch::Directory;
 use tandem_switch::anchor::{MediaChoice, MediaOption};
 use tandem_switch::directory::floor::{AgentOptions, Floor};
 use tandem_switch::directory::{
-    Authenticate, DialRule, DnClass, Extension, Listen, Options, Secret, Server, SessionTimer, StaticContact,
-    Trunk, TrunkId,
+    Authenticate, DialRule, DnClass, EventOptions, Extension, Listen, Options, Secret, Server, SessionTimer,
+    StaticContact, Trunk, TrunkId,
 };
 use tandem_switch::limits::MAX_STAGES;
 
@@ -101,6 +101,8 @@ pub struct Setup {
     pub anchored: bool,
     /// The contact-centre floor of both sites, if there is one.
     pub floor: Option<Floor>,
+    /// `mwi-source`.
+    pub mailbox: Option<&'static str>,
     /// Whether the oracles listen to every DN, by a client of their own. Without one a server tells only what somebody
     /// else has asked for.
     pub overheard: bool,
@@ -137,6 +139,7 @@ impl Default for Setup {
             carrier: false,
             anchored: false,
             floor: None,
+            mailbox: None,
             overheard: true,
             pairs: Vec::new(),
             broken: None,
@@ -199,6 +202,7 @@ impl Setup {
             shutdown_sip_reject_code: self.reject_code,
             graceful_shutdown_sip_timeout: self.shutdown_timeout,
             media: self.anchored,
+            events: EventOptions { mwi_source: self.mailbox.map(Into::into), ..EventOptions::default() },
             ..Options::default()
         }
     }

@@ -143,6 +143,8 @@ pub const RESTORED_SPREAD: Duration = Duration::from_secs(10);
 /// By how much the first request in a dialog that was taken up again is numbered higher than what is stored: more than a
 /// process sends in one dialog before its record is stored.
 pub const RESTORED_CSEQ_STEP: u32 = 100;
+/// The CSeq of the BYE in a dialog of which no process has a record is beyond this.
+pub const ORPHAN_CSEQ_STEP: u32 = 1_000_000;
 /// Calls that are over and stay stored because their records for the operator are not confirmed as written, about 5 kB each.
 /// Beyond it the one that ended first is forgotten: its record is then lost if the process ends before it is written, as
 /// when nothing has been written for long because the disk is full.

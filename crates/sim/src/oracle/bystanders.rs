@@ -54,6 +54,7 @@ impl Bystanders {
     /// A packet leaves its sender. What is wrong with it, if a server ends a call that nothing has happened to.
     pub fn passes(&mut self, packet: &Passing<'_>) -> Option<String> {
         let Passing { text, from, to, lost } = *packet;
+        self.consulted(text);
         let mark = self.mark_of(text)?;
         let call = self.calls.entry(mark).or_default();
         call.parties.extend([from, to]);
@@ -78,6 +79,17 @@ impl Bystanders {
             self.calls.pop_first();
         }
         Some(mark)
+    }
+
+    /// Whom a party of a call is transferred to in another call leaves that call for the first (RFC 5589 7).
+    fn consulted(&mut self, text: &Text) {
+        let refer_to = text.get("Refer-To").filter(|_| text.method() == "REFER" && text.code().is_none());
+        let replaces = refer_to.and_then(|to| to.split_once("?Replaces=")?.1.split_once("%3B"));
+        let call_id = replaces.map(|(call_id, _)| call_id.replace("%40", "@"));
+        let mark = call_id.and_then(|call_id| self.marks.get(&call_id));
+        if let Some(call) = mark.and_then(|mark| self.calls.get_mut(mark)) {
+            call.excuse.get_or_insert("a party transfers it");
+        }
     }
 
     /// Everything that passes there has touched a failure.

@@ -251,9 +251,12 @@ impl ClientSide {
         }
     }
 
-    /// Another process goes on: it owes nothing, and takes back what may never have left.
+    /// Another process goes on: it owes nothing, and takes back what may never have left. What refused an INVITE of the
+    /// one before says nothing of that INVITE's Request-URI, which its ACK would have to name.
     pub fn outlive(&mut self) {
         self.excuse();
+        let refused = |t: &&mut Transaction| t.finished.as_ref().is_some_and(|(code, ..)| *code >= 300);
+        self.transactions.values_mut().filter(refused).for_each(|t| t.given_up = true);
         self.outlived = true;
     }
 

@@ -1,6 +1,7 @@
 //! Outgoing calls: preferred site first, the other when it is silent or refuses with 503; 302 and challenges followed;
 //! CANCEL at any moment.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::Ua;
@@ -8,6 +9,7 @@ use super::client::{PATIENCE, Purpose};
 use super::digest::Challenge;
 use super::leg::{By, Dialog, Leg, Phase, Role};
 use super::offer::{self, Direction, sdp};
+use super::reliable::RELIABLE;
 use crate::text::{Mark, Text, address_of};
 use crate::time::At;
 
@@ -71,6 +73,10 @@ impl Ua {
             redirected,
             challenged: 0,
             heard: Vec::new(),
+            told: Vec::new(),
+            leaves_when_told: false,
+            leaves_with: None,
+            numbers: BTreeMap::new(),
             hold_again_at: None,
             bye_again_at: None,
             act_at: None,
@@ -92,6 +98,9 @@ impl Ua {
             .request_with_hops("INVITE", leg.dialog.local_cseq, hops)
             .with("Contact", contact)
             .with("Allow", offer::ALLOW);
+        if let Some(name) = self.profile.reliable.as_caller() {
+            request = request.with(name, RELIABLE);
+        }
         if let Some((name, value)) = authorization {
             request = request.with(name, value);
         }
@@ -115,6 +124,10 @@ impl Ua {
             if leg.superseded || leg.phase == Phase::Cancelling {
                 self.send_cancel(id, now);
             } else if code > 100 && leg.is_early() {
+                if !self.takes_provisional(id, response, now) {
+                    return;
+                }
+                let Some(leg) = self.legs.get_mut(&id) else { return };
                 leg.code = code;
                 leg.heard.push(format!("{code}{}", if response.body.is_empty() { "" } else { " with body" }));
                 leg.enter(Phase::Ringing, now);

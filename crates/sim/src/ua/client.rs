@@ -26,7 +26,9 @@ pub enum Purpose {
     Bye(u64),
     /// UPDATE, INFO, OPTIONS and the like within this leg's dialog.
     Within(u64),
-    /// CANCEL, or the BYE of a dialog nobody wanted.
+    /// SUBSCRIBE of the subscription with this index.
+    Watch(usize),
+    /// Nothing hangs on its answer: CANCEL, PRACK, the BYE of a dialog nobody wanted, the word of a mailbox.
     CleanUp,
 }
 

@@ -1,5 +1,6 @@
 //! One call as one device sees it: its dialog, its phase and how it ended.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use crate::text::{Mark, Text, address_of, param, uri_of};
@@ -90,6 +91,14 @@ pub struct Leg {
     pub challenged: u8,
     /// Bodies that came with 18x or 200, requests that came within the dialog: what a scenario asserts about.
     pub heard: Vec<String>,
+    /// What NOTIFYs said of a transfer that the device asked for.
+    pub told: Vec<u16>,
+    /// It hangs up when it hears that its transfer succeeded.
+    pub leaves_when_told: bool,
+    /// The device consulted somebody here, whom it connects with the party of that leg.
+    pub leaves_with: Option<u64>,
+    /// Numbers of the latest reliable provisional responses, by the tags of their dialogs.
+    pub(super) numbers: BTreeMap<String, u32>,
     /// A re-INVITE is to be sent again then, after a 491.
     pub hold_again_at: Option<At>,
     /// The BYE is to be repeated then, for it was not answered.

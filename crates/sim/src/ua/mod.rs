@@ -8,8 +8,10 @@ pub mod leg;
 pub mod offer;
 pub mod profile;
 pub mod registration;
+pub mod reliable;
 pub mod ringing;
 pub mod server;
+pub mod watching;
 pub mod within;
 
 use std::collections::BTreeMap;
@@ -18,9 +20,10 @@ use std::time::Duration;
 
 use client::{Client, Purpose};
 pub use leg::{By, End, Leg, Phase, Role};
-pub use profile::{Manners, OnCall, Profile, Registers};
+pub use profile::{Manners, OnCall, Profile, Registers, Reliable};
 use registration::Binding;
 use server::Server;
+use watching::Watch;
 
 use crate::dice::Dice;
 use crate::text::Text;
@@ -43,6 +46,7 @@ pub struct Ua {
     legs: BTreeMap<u64, Leg>,
     clients: Vec<Client>,
     servers: Vec<Server>,
+    watches: Vec<Watch>,
     next_leg: u64,
     next_site: usize,
     dice: Dice,
@@ -61,6 +65,7 @@ impl Ua {
             legs: BTreeMap::new(),
             clients: Vec::new(),
             servers: Vec::new(),
+            watches: Vec::new(),
             next_leg: 1,
             next_site: 0,
             dice,
@@ -75,6 +80,7 @@ impl Ua {
         self.legs.clear();
         self.clients.clear();
         self.servers.clear();
+        self.watches.clear();
         self.start_registering(now);
     }
 
@@ -127,6 +133,7 @@ impl Ua {
             Purpose::Reinvite(leg) => self.reinvite_answered(leg, response, code, now),
             Purpose::Bye(leg) => self.bye_answered(leg, code, now),
             Purpose::Within(leg) => self.within_answered(leg, response, code, now),
+            Purpose::Watch(place) => self.watch_answered(place, response, code, now),
             Purpose::CleanUp => {}
         }
     }
@@ -172,6 +179,7 @@ impl Ua {
             "CANCEL" => self.take_cancel(request, packet, now),
             "INVITE" if request.to_tag().is_none() => self.take_invite(request, packet, now),
             _ if request.to_tag().is_none() => self.take_outside(request, packet, now),
+            "NOTIFY" if self.take_notify(request, packet, now) => {}
             _ => self.take_within(request, packet, now),
         }
     }
@@ -226,6 +234,7 @@ impl Ua {
             Purpose::Invite(leg) => self.invite_unanswered(leg, now),
             Purpose::Reinvite(leg) | Purpose::Within(leg) => self.within_unanswered(leg, now),
             Purpose::Bye(leg) => self.bye_unanswered(leg, now),
+            Purpose::Watch(place) => self.watch_unanswered(place, now),
             Purpose::CleanUp => {}
         }
     }

@@ -35,6 +35,25 @@ pub enum OnCall {
     },
     /// Rings until somebody else ends it.
     RingOn,
+    /// Sends it on to another number with a 302.
+    SendOn {
+        /// Where to.
+        to: &'static str,
+        /// Time from the first ring.
+        after: Duration,
+    },
+}
+
+/// What a device makes of reliable provisional responses (RFC 3262).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reliable {
+    /// It does not know them.
+    #[default]
+    No,
+    /// It takes them, and sends its own so to whoever takes them.
+    Takes,
+    /// As a caller it takes no others.
+    Only,
 }
 
 /// What a device does that no standard allows.
@@ -93,6 +112,8 @@ pub struct Profile {
     pub talks: Option<Duration>,
     /// Sends by TCP.
     pub tcp: bool,
+    /// Reliable provisional responses.
+    pub reliable: Reliable,
     /// SDP lines to add, so that a message grows beyond the MTU.
     pub padding: usize,
     /// Whether it behaves.
@@ -124,6 +145,7 @@ impl Profile {
             delayed_offer: false,
             talks: None,
             tcp: false,
+            reliable: Reliable::No,
             padding: 0,
             manners: Manners::default(),
         }

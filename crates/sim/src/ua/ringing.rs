@@ -1,12 +1,15 @@
 //! Incoming calls: ring, answer, refuse, be cancelled.
 
+use std::collections::BTreeMap;
+
 use super::Ua;
 use super::client::PATIENCE;
 use super::leg::{By, Dialog, Leg, Phase, Role};
 use super::offer::{self, Direction};
 use super::profile::OnCall;
+use super::reliable;
 use crate::text::{Text, uri_of, user_of};
-use crate::time::At;
+use crate::time::{At, ms};
 use crate::wire::Packet;
 
 impl Ua {
@@ -41,6 +44,10 @@ impl Ua {
             redirected: 0,
             challenged: 0,
             heard: vec![format!("INVITE{}", if request.body.is_empty() { "" } else { " with body" })],
+            told: Vec::new(),
+            leaves_when_told: false,
+            leaves_with: None,
+            numbers: BTreeMap::new(),
             hold_again_at: None,
             bye_again_at: None,
             act_at: Some(now + self.first_wait()),
@@ -56,7 +63,7 @@ impl Ua {
     fn first_wait(&self) -> std::time::Duration {
         match self.profile.on_call {
             OnCall::Refuse { after, .. } => after.min(self.profile.ring_after),
-            OnCall::Answer { .. } | OnCall::RingOn => self.profile.ring_after,
+            OnCall::Answer { .. } | OnCall::RingOn | OnCall::SendOn { .. } => self.profile.ring_after,
         }
     }
 
@@ -79,6 +86,7 @@ impl Ua {
             (Role::Callee, Phase::Ringing) => match self.profile.on_call {
                 OnCall::Answer { .. } => self.answer(id, now),
                 OnCall::Refuse { code, .. } => self.refuse(id, code, now),
+                OnCall::SendOn { to, .. } => self.send_on(id, to, now),
                 OnCall::RingOn => {}
             },
             (_, Phase::Cancelling | Phase::Answered | Phase::Ending | Phase::Over)
@@ -98,7 +106,7 @@ impl Ua {
             return self.answer(id, now);
         }
         match self.profile.on_call {
-            OnCall::Answer { after } => leg.act_at = Some(now + after),
+            OnCall::Answer { after } | OnCall::SendOn { after, .. } => leg.act_at = Some(now + after),
             OnCall::Refuse { code, after } if after <= self.profile.ring_after => {
                 self.refuse(id, code, now);
                 return;
@@ -114,18 +122,28 @@ impl Ua {
             self.body(id, Direction::SendRecv),
         );
         let early = self.profile.early_media;
+        let number = self.numbers_its_own(at);
         let fill = |r: Text| {
-            let r = r.with("Contact", contact);
+            let r = reliable::numbered(r.with("Contact", contact), number);
             if early { r.with_sdp(body) } else { r }
         };
         self.respond(at, code, fill, now);
+        if let (Some(number), Some(server)) = (number, self.servers.get_mut(at)) {
+            server.responded_reliably(number, now);
+        }
     }
 
     /// Answers a ringing call.
     pub fn answer(&mut self, id: u64, now: At) {
         let Some(at) = self.pending_invite(id) else { return };
         let (contact, body) = (self.contact(), self.body(id, Direction::SendRecv));
+        let waits = self.servers.get(at).is_some_and(super::Server::is_unacknowledged);
         let Some(leg) = self.legs.get_mut(&id) else { return };
+        if waits {
+            // RFC 3262 3: not before what was sent reliably is acknowledged.
+            leg.act_at = Some(now + ms(20));
+            return;
+        }
         leg.code = 200;
         leg.enter(Phase::Answered, now);
         let fill = |r: Text| r.with("Contact", contact).with("Allow", offer::ALLOW).with_sdp(body);
@@ -140,6 +158,16 @@ impl Ua {
             leg.code = code;
             leg.finish(By::Us, now);
         }
+    }
+
+    /// Sends a ringing call on.
+    fn send_on(&mut self, id: u64, to: &str, now: At) {
+        let Some(at) = self.pending_invite(id) else { return };
+        let Some(leg) = self.legs.get_mut(&id) else { return };
+        leg.code = 302;
+        leg.finish(By::Us, now);
+        let contact = format!("<sip:{to}@{}>", leg.site);
+        self.respond(at, 302, |r| r.with("Contact", contact), now);
     }
 
     pub(super) fn take_cancel(&mut self, request: &Text, packet: &Packet, now: At) {

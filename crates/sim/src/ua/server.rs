@@ -23,6 +23,8 @@ pub struct Server {
     pub code: u16,
     /// The leg it opened or belongs to.
     pub leg: Option<u64>,
+    /// Number of the provisional response that was sent reliably.
+    number: Option<u32>,
     resend_at: Option<At>,
     interval: Duration,
     ends_at: Option<At>,
@@ -50,6 +52,7 @@ impl Server {
             last: None,
             code: 0,
             leg: None,
+            number: None,
             resend_at: None,
             interval: T1,
             ends_at: None,
@@ -81,6 +84,26 @@ impl Server {
         self.ends_at = Some(now + PATIENCE);
         let repeats = self.request.method() == "INVITE" && (self.over == Over::Udp || code < 300);
         self.resend_at = repeats.then(|| now + T1);
+    }
+
+    /// The response that was sent is repeated until its PRACK comes.
+    pub fn responded_reliably(&mut self, number: u32, now: At) {
+        (self.number, self.resend_at) = (Some(number), Some(now + T1));
+    }
+
+    /// Whether a provisional response waits for its PRACK.
+    #[must_use]
+    pub fn is_unacknowledged(&self) -> bool {
+        self.code < 200 && self.resend_at.is_some()
+    }
+
+    /// A PRACK with this number came. False: nothing was sent with it.
+    pub fn acknowledged_early(&mut self, number: u32) -> bool {
+        let known = self.number == Some(number);
+        if known && self.code < 200 {
+            self.resend_at = None;
+        }
+        known
     }
 
     /// The ACK came: nothing is repeated any more. False if it had come before.

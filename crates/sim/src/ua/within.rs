@@ -68,6 +68,41 @@ impl Ua {
         }
     }
 
+    /// The same, and the device hangs up when it hears that somebody has come. Who consulted somebody (`consulted`) has the
+    /// two joined (RFC 5589 7).
+    pub fn transfer(&mut self, id: u64, number: &str, consulted: Option<u64>, now: At) {
+        let contact = self.contact();
+        let replaces = consulted.and_then(|other| self.legs.get(&other)).map(|other| {
+            let (dialog, escaped) = (&other.dialog, "%3B");
+            let (theirs, ours) = (dialog.remote_tag(), dialog.local_tag());
+            let call_id = dialog.call_id.replace('@', "%40");
+            format!("?Replaces={call_id}{escaped}to-tag%3D{theirs}{escaped}from-tag%3D{ours}")
+        });
+        if let Some(other) = consulted.and_then(|other| self.legs.get_mut(&other)) {
+            other.leaves_with = Some(id);
+        }
+        let Some(leg) = self.legs.get_mut(&id).filter(|leg| leg.phase == Phase::Talking) else { return };
+        leg.dialog.local_cseq += 1;
+        leg.leaves_when_told = true;
+        let Some(to) = leg.dialog.next_hop() else { return };
+        let refer_to = format!("<sip:{number}@{}{}>", leg.site.ip(), replaces.unwrap_or_default());
+        let request = leg.dialog.request("REFER", leg.dialog.local_cseq);
+        let request = request.with("Contact", contact).with("Refer-To", refer_to);
+        self.send_request(request, to, Purpose::Within(id), PATIENCE, now);
+    }
+
+    /// How a transfer goes that the device asked for.
+    fn take_progress(&mut self, id: u64, request: &Text, now: At) {
+        let code = request.body.strip_prefix("SIP/2.0 ").and_then(|rest| rest.get(..3)?.parse().ok());
+        let (Some(leg), Some(code)) = (self.legs.get_mut(&id), code) else { return };
+        leg.told.push(code);
+        if leg.leaves_when_told && (200..300).contains(&code) {
+            let with: Vec<u64> =
+                self.legs.values().filter(|leg| leg.leaves_with == Some(id)).map(|leg| leg.id).collect();
+            with.into_iter().chain([id]).for_each(|id| self.hang_up(id, now));
+        }
+    }
+
     pub(super) fn reinvite_answered(&mut self, id: u64, response: &Text, code: u16, now: At) {
         let contact = self.contact();
         let wait = self.dice.between(ms(0), secs(2));
@@ -162,6 +197,11 @@ impl Ua {
                     self.answer(id, now);
                 }
             }
+            "NOTIFY" if request.get("Event").is_some_and(|event| event.starts_with("refer")) => {
+                self.respond(at, 200, |r| r, now);
+                self.take_progress(id, request, now);
+            }
+            "PRACK" => self.take_prack(id, at, request, now),
             _ => self.respond(at, 200, |r| r.with("Allow", offer::ALLOW), now),
         }
     }

@@ -1,9 +1,11 @@
-//! A pair whose primary is lost, stopped, cut off, slow, or hands over, at every step of every flow of calls.
+//! A pair whose primary is lost, stopped, cut off, slow, or hands over, at every step of every flow of calls; and a server
+//! alone that dies there and goes on from what it has stored.
 //!
 //! Each run begins every flow of the [`office`] at once and strikes at one moment; over the moments of a sweep each flow is
 //! struck at each of its steps. `TANDEM_FAILOVER_STEPS` makes the sweeps finer than they are by default.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod flows;
 mod moments;
 mod office;
 mod sites;
@@ -25,6 +27,9 @@ fn moments(default: u64) -> impl Iterator<Item = (u64, u64)> {
     (0..steps).map(move |step| (step, step * WINDOW_MS * 1_000 / steps + step * 137 % 1_000))
 }
 
+/// Promotions that a sweep of a server alone waits for.
+const ALONE: u32 = 0;
+
 /// Strikes at each moment, and looks what has become of the office.
 fn sweep(name: &str, steps: u64, promotions: u32, strike: impl Fn(&mut Sim, u64)) {
     let mut wrong = Vec::new();
@@ -40,7 +45,7 @@ fn sweep(name: &str, steps: u64, promotions: u32, strike: impl Fn(&mut Sim, u64)
 
 /// What is wrong after one strike.
 fn struck(step: u64, micros: u64, promotions: u32, strike: &impl Fn(&mut Sim, u64)) -> Vec<String> {
-    let mut office = Office::ready(step);
+    let mut office = Office::ready(step, promotions != ALONE);
     office.begins();
     let mut found = Vec::new();
     if let Err(failure) = played(&mut office, step, micros, promotions, strike, &mut found) {
@@ -59,9 +64,12 @@ fn played(
     found: &mut Vec<String>,
 ) -> Result<(), Box<Failure>> {
     office.sim.try_run_for(Duration::from_micros(micros))?;
-    office.sim.pair_mut(A).patience = secs(3);
+    if promotions != ALONE {
+        office.sim.pair_mut(A).patience = secs(3);
+    }
     strike(&mut office.sim, step);
-    let serves = |sim: &Sim| sim.promotions(A) >= promotions && sim.serving(A).is_some();
+    let by_pair = |sim: &Sim| sim.promotions(A) >= promotions && sim.serving(A).is_some();
+    let serves = |sim: &Sim| if promotions == ALONE { sim.is_up(A) } else { by_pair(sim) };
     if !office.sim.try_run_until(secs(4), serves)? {
         found.push("nobody serves".into());
     }
@@ -82,7 +90,7 @@ fn played(
 
 #[test]
 fn every_flow_of_the_office_comes_to_its_end_at_a_pair_that_is_left_alone() {
-    let mut office = Office::ready(1);
+    let mut office = Office::ready(1, true);
     office.begins();
     office.sim.run_for(secs(2));
     assert_eq!(office.unfinished(), Vec::<&str>::new());
@@ -113,6 +121,15 @@ fn hand_over(sim: &mut Sim) {
 fn bca_12_a_primary_that_is_killed_at_any_step_of_any_flow_is_replaced_without_loss() {
     sweep("kill -9", 9, 2, |sim, step| {
         sim.kill_server(A, PRIMARY, if step % 2 == 0 { Refusal::Refused } else { Refusal::Blackhole });
+    });
+}
+
+#[test]
+fn bca_12_a_server_alone_that_is_killed_at_any_step_of_any_flow_goes_on_without_loss() {
+    sweep("alone", 9, ALONE, |sim, step| {
+        // A desktop would need longer than this takes to notice that a whole machine has gone.
+        sim.crash(A, Refusal::Refused);
+        sim.at(ms(400 + 100 * (step % 4)), |sim| sim.recover(A));
     });
 }
 

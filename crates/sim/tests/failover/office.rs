@@ -10,7 +10,7 @@ use tandem_cti::{EventName, Role};
 use tandem_sim::ua::offer::Direction;
 use tandem_sim::ua::{OnCall, Phase, Registers};
 use tandem_sim::{A, CallId, DeskId, Setup, Sim, UaId, ms, office, secs};
-use tandem_switch::directory::floor::{AgentOptions, WrapUp};
+use tandem_switch::directory::floor::{AgentOptions, NoAnswerOverflow, WrapUp};
 
 /// What must be true of a call when everything has calmed down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,10 @@ pub enum Ends {
     Waits,
     /// Two talk, or nobody does: it was in set-up, or the parties end it themselves.
     Either,
+    /// The two whom a third has connected talk, and he is gone.
+    Joined,
+    /// All parties are at the mixer.
+    Confers,
 }
 
 /// One call of the office.
@@ -43,7 +47,7 @@ pub struct Flow {
 type Unanswered = Rc<RefCell<BTreeSet<&'static str>>>;
 
 /// A step of a script: true when it is done.
-type Step = Box<dyn FnMut(&mut Sim) -> bool>;
+pub type Step = Box<dyn FnMut(&mut Sim) -> bool>;
 
 /// See the module.
 pub struct Office {
@@ -55,19 +59,27 @@ pub struct Office {
     pub agents: Vec<(&'static str, &'static str)>,
     pub desks: Vec<DeskId>,
     scripts: Rc<RefCell<BTreeSet<&'static str>>>,
-    unanswered: Unanswered,
+    pub(crate) unanswered: Unanswered,
 }
 
-/// A site that is a pair, with a floor; nobody is there yet.
-pub fn setup() -> Setup {
+/// A site with a floor, a pair or a server alone; nobody is there yet.
+pub fn setup(pair: bool) -> Setup {
     let options = AgentOptions { wrap_up_time: Some(WrapUp::Timed(secs(3))), ..AgentOptions::default() };
-    Setup { extensions: 60, pairs: vec![A], challenge_calls: true, ..Setup::with_floor(1, options) }
+    let mut setup = Setup { extensions: 80, mailbox: Some("gw1"), ..Setup::with_floor(1, options) };
+    let login =
+        setup.floor.as_mut().and_then(|floor| floor.logins.iter_mut().find(|login| &*login.id == "a8"));
+    if let Some(login) = login {
+        login.options.agent_no_answer_timeout = Some(ms(120));
+        login.options.agent_no_answer_overflow = Some(vec![NoAnswerOverflow::To("1048".into())]);
+    }
+    setup.pairs = [A].into_iter().filter(|_| pair).collect();
+    setup
 }
 
 impl Office {
     /// Everybody is there, and calls stand that are to be held, transferred or ended.
-    pub fn ready(seed: u64) -> Self {
-        let mut sim = Sim::new(seed, setup());
+    pub fn ready(seed: u64, pair: bool) -> Self {
+        let mut sim = Sim::new(seed, setup(pair));
         sim.net.weather.latency = ms(5);
         sim.run_for(ms(600));
         let mut office = Self {
@@ -79,15 +91,19 @@ impl Office {
             scripts: Rc::default(),
             unanswered: Rc::default(),
         };
+        if let (false, Some(site)) = (pair, office.sim.site_mut(A)) {
+            (site.commit_delay, site.dies_late) = (ms(3), seed % 2 == 1);
+            site.recorder.takes_its_time = true;
+        }
         office.phones();
         office.desktops();
         office.standing();
         office.sim.run_for(ms(400));
-        assert!(office.sim.is_whole(A), "the pair is whole before anything begins");
+        assert!(!pair || office.sim.is_whole(A), "the pair is whole before anything begins");
         office
     }
 
-    fn phone(&mut self, number: &'static str, answers: Duration) -> UaId {
+    pub fn phone(&mut self, number: &'static str, answers: Duration) -> UaId {
         self.registered.push(number);
         let phone = self.sim.phone(number).registers_at(A).answers_after(answers);
         phone.with(|p| p.ring_after = ms(20)).on()
@@ -118,6 +134,7 @@ impl Office {
         for n in [1, 2] {
             self.sim.gateway(n).with(|p| p.load_share = false).answers_after(ms(80)).on();
         }
+        self.more_phones();
         let mixer = self.sim.phone("mixer").with(|p| {
             p.addr = office::MIXER.into();
             p.registers = Registers::Never;
@@ -136,6 +153,7 @@ impl Office {
             ("a5", "1005", "ManualIn", "NotReady"),
             ("a6", "1006", "ManualIn", "NotReady"),
             ("a7", "1007", "ManualIn", "NotReady"),
+            ("a8", "1008", "ManualIn", "NotReady"),
         ];
         for (agent, dn, mode, state) in agents {
             let desk = self.sim.desktop(&format!("p{agent}"), Role::Agent, A);
@@ -151,7 +169,7 @@ impl Office {
         self.sim.run_for(ms(200));
     }
 
-    fn calls(&mut self, name: &'static str, from: &'static str, to: &'static str, ends: Ends) -> CallId {
+    pub fn calls(&mut self, name: &'static str, from: &'static str, to: &'static str, ends: Ends) -> CallId {
         let caller = ua_of(&self.sim, from);
         let call = self.sim.call(caller, to);
         // Who is transferred to gets a call of the server's own making.
@@ -181,13 +199,15 @@ impl Office {
         for (name, from, to, ends) in pairs {
             self.calls(name, from, to, ends);
         }
+        self.more_standing();
         let waits = [
-            ("first who waits", Ends::Talking),
-            ("second who waits", Ends::Waits),
-            ("third who waits", Ends::Waits),
+            ("first who waits", "gw1", Ends::Talking),
+            ("second who waits", "gw1", Ends::Waits),
+            ("third who waits", "gw1", Ends::Waits),
+            ("reliable one who waits", "1056", Ends::Waits),
         ];
-        for (name, ends) in waits {
-            self.calls(name, "gw1", "7001", ends);
+        for (name, from, ends) in waits {
+            self.calls(name, from, "7001", ends);
             self.sim.run_for(ms(10));
         }
         self.sim.run_for(ms(300));
@@ -196,11 +216,7 @@ impl Office {
             self.sim.expect(self.sim.is_talking(flow.call), flow.name);
         }
         let waiting = self.sim.queue(A, "7001").map(|queue| queue.waiting);
-        self.sim.expect(waiting == Some(3), "three wait");
-    }
-
-    fn flow(&self, name: &str) -> CallId {
-        self.flows.iter().find(|flow| flow.name == name).expect(name).call
+        self.sim.expect(waiting == Some(4), "four wait");
     }
 
     /// Everything begins.
@@ -232,6 +248,7 @@ impl Office {
         self.comes_late("1042", true);
         self.by_request();
         self.transfers_by_request();
+        self.more_begins();
     }
 
     /// A phone is switched on in the middle of it.
@@ -313,7 +330,7 @@ impl Office {
         self.plays("an agent is ready", vec![ready]);
     }
 
-    fn plays(&mut self, name: &'static str, steps: Vec<Step>) {
+    pub fn plays(&mut self, name: &'static str, steps: Vec<Step>) {
         self.scripts.borrow_mut().insert(name);
         let steps = Rc::new(RefCell::new(steps.into_iter().collect()));
         play(&mut self.sim, name, steps, Rc::clone(&self.scripts));
@@ -340,6 +357,8 @@ impl Office {
                 Ends::Talking => talk,
                 Ends::Over => open.is_empty(),
                 Ends::Waits => waits,
+                Ends::Joined => talk,
+                Ends::Confers => self.confers_now(flow),
                 // Who consults another has two calls until he completes it.
                 Ends::Either if flow.stood => {
                     talk || (open.len() == 4 && open.iter().all(|(_, leg)| leg.phase == Phase::Talking))
@@ -367,6 +386,7 @@ impl Office {
             }
         }
         wrong.extend(self.agents_wrong());
+        wrong.extend(self.shown_wrong());
         wrong
     }
 
@@ -421,7 +441,7 @@ pub fn ua_of(sim: &Sim, name: &str) -> UaId {
 
 /// A desktop asks something about a call, and asks again under the same reference when it was not answered and its
 /// connection is another one.
-fn asks(
+pub fn asks(
     desk: DeskId,
     request: &'static str,
     with: &[(&'static str, &'static str)],

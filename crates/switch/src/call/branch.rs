@@ -18,7 +18,7 @@ use super::timer::Timer;
 use crate::arena::Key;
 use crate::directory::{Directory, DnClass, DnId};
 use crate::ids::{LegCallId, Tag};
-use crate::limits::{MAX_LEGS, RESTORED_CSEQ_STEP};
+use crate::limits::{MAX_LEGS, ORPHAN_CSEQ_STEP, RESTORED_CSEQ_STEP};
 use crate::rooms::{Device, Rooms, Use, own_headers};
 
 /// Where a branch goes.
@@ -350,6 +350,14 @@ impl Stranger {
         let leg = Leg::new(dialog, self.flow, self.device, self.nat);
         leg.acknowledge(rooms, invite, env.cseq.number, None);
         Some(leg)
+    }
+
+    /// Ends a dialog that no process here has any record of: ACK, then BYE. However many had it, none went so far with its CSeq.
+    pub fn forget(self, rooms: &mut Rooms, invite: TxnId, response: &Message) {
+        let Some(mut leg) = self.acknowledge(rooms, invite, response) else { return };
+        leg.dialog.skip_cseq(ORPHAN_CSEQ_STEP);
+        let bye = leg.dialog.next_cseq();
+        let _ = leg.ask(rooms, &Ask::own(b"BYE", bye), Use::Nobody);
     }
 
     /// Ends a dialog that nobody wants, made by a 2xx that came after the CANCEL or beside another one: ACK, then BYE.

@@ -70,6 +70,7 @@ impl Call {
         why: &Why<'_>,
     ) {
         branch.spent = setup.spent(branch.id);
+        self.note_given_up(rooms, &branch, &setup.request, why);
         branch.cancel(rooms, &setup.request, why);
         let by = if reason == EndReason::CallerGone { EndedBy::Caller } else { EndedBy::Server };
         self.leg_missed(rooms, &branch, 487, by, reason);

@@ -362,6 +362,12 @@ impl Call {
         self.private
     }
 
+    /// Its `CallUUID`.
+    #[must_use]
+    pub fn uuid(&self) -> u128 {
+        self.uuid
+    }
+
     /// Whether nothing of the call is left.
     #[must_use]
     pub fn is_over(&self) -> bool {
@@ -457,7 +463,10 @@ impl Call {
         let answered = self.legs.first().and_then(|leg| leg.answered);
         rooms.ledger.ended(self.uuid, answered, rooms.now);
         for tag in &self.tags {
-            rooms.tags.remove(tag);
+            // Another call may have the dialog by now.
+            if rooms.tags.get(tag) == Some(&self.key) {
+                rooms.tags.remove(tag);
+            }
         }
         let end = rooms.now.unix_ms;
         if !rooms.anchors.is_empty() {

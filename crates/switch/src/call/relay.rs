@@ -39,6 +39,8 @@ impl Call {
         }
         match self.accept(rooms, to, incoming) {
             None => incoming.answer(rooms, &Reject::new(481)),
+            Some((side, Order::OutOfOrder | Order::Retransmission))
+                if self.answers_again(rooms, side, incoming) => {}
             Some((_, Order::OutOfOrder | Order::Retransmission)) => {
                 incoming.answer(rooms, &Reject::because(500, "CSeq Out Of Order"));
             }

@@ -125,6 +125,20 @@ impl Setup {
         }
     }
 
+    /// The caller's INVITE as he sent it, for another process to take.
+    pub(super) fn as_it_came(&self, rooms: &mut Rooms) -> Bytes {
+        let insists = (self.knows == Knows::OnlyThem)
+            .then(|| with_reliable(rooms, &self.request, Some(HeaderName::Require)))
+            .flatten();
+        insists.as_ref().unwrap_or(&self.request).bytes().clone()
+    }
+
+    /// Whether this server numbers what it sends in an early dialog. Another process cannot go on with the numbers of this
+    /// one, which nobody stored: it opens an early dialog of its own.
+    pub(super) fn numbers_its_own(&self) -> bool {
+        self.knows == Knows::OnlyThem
+    }
+
     /// Whether callees are asked for reliable provisional responses though the caller does not know them: not without an
     /// offer, for then they would make one that he could not answer.
     pub(super) fn asks_for_reliable(&self) -> bool {

@@ -14,6 +14,7 @@ use tandem_sip::{Message, Method};
 use super::arrange::{Aim, Move};
 use super::closing::Closing;
 use super::exchange::{Answered, Exchange};
+use super::incoming::Incoming;
 use super::leg::{Leg, Side};
 use super::life::{Kind, Life, Owed};
 use super::talk::Talk;
@@ -73,7 +74,9 @@ impl Call {
         call.private = record.life.is_private();
         call.session_ids = record.legs.each_ref().map(|leg| leg.session_ids.party);
         call.note(rooms, What::TakenUp);
-        for leg in &record.legs {
+        // A party that has left the call may be in another one by now, with the same dialog.
+        let here = record.life.ending().map_or([true; 2], |ending| ending.byes);
+        for (leg, _) in record.legs.iter().zip(here).filter(|(_, here)| *here) {
             if let Some(tag) = Tag::parse(leg.dialog.local_tag()) {
                 call.own_tag(rooms, tag);
             }
@@ -163,6 +166,21 @@ impl Call {
         if unsure && talking.alone.is_none() && !talking.talk.is_parked() {
             self.arrange(rooms, Aim::Reoffer, None, &[Move::Connect(Side::Caller)]);
         }
+    }
+
+    /// An INVITE comes again that an earlier process took: it hears what its sender is told already. False: it is none.
+    pub(super) fn answers_again(&self, rooms: &mut Rooms, side: Side, incoming: &Incoming<'_>) -> bool {
+        let Phase::Talk(talking) = &self.phase else { return false };
+        let (Exchange::Answered(answered), Method::Invite) = (&talking.exchange, incoming.env.cseq.method)
+        else {
+            return false;
+        };
+        let same = answered.from == side && answered.server_cseq == incoming.env.cseq.number;
+        if !same || answered.gone.is_none() {
+            return false;
+        }
+        rooms.endpoint.respond(incoming.txn, answered.code, answered.ok.clone(), rooms.now.mono);
+        true
     }
 
     /// A response that belongs to no transaction: one of an earlier process. A 2xx to an INVITE within a dialog gets its

@@ -145,6 +145,14 @@ impl Call {
         self.keep_ending(rooms, Ending { by, reason, byes });
     }
 
+    /// Both parties have left for other calls.
+    pub(super) fn ends_empty(&mut self, rooms: &mut Rooms) {
+        let Phase::Talk(talking) = std::mem::replace(&mut self.phase, Phase::Ending) else { return };
+        self.closing = Some(Box::new(Closing::of(talking.talk)));
+        let (by, reason) = (EndedBy::Server, EndReason::Moved);
+        self.keep_ending(rooms, Ending { by, reason, byes: [false; 2] });
+    }
+
     /// Stores how the call ended: whoever goes on from here sends the BYEs again, and writes its record.
     fn keep_ending(&mut self, rooms: &mut Rooms, ending: Ending) {
         let life = self.last_life(ending);

@@ -346,8 +346,8 @@ impl Call {
         let leaves = talking.talk.leg(side).clone();
         talking.alone = Some((side.other(), rooms.now.mono + others_follow_within));
         let given = self.hand_over(rooms, leaves)?;
-        if last && let Phase::Talk(talking) = std::mem::replace(&mut self.phase, Phase::Ending) {
-            talking.talk.delete(&mut rooms.log);
+        if last {
+            self.ends_empty(rooms);
         }
         Some(given)
     }

@@ -2,7 +2,8 @@
 //!
 //! A caller who waits at a queue or routing point waits on there, and any other caller is called for anew, as long as he
 //! can be reached: over UDP his INVITE still waits for its final response, while one that came over a connection is gone
-//! with it. Phones that rang are cancelled first. A party that is on the line for somebody who rang is released.
+//! with it. Phones that rang are cancelled first. A party that is on the line has those called again who rang for it, and
+//! is released if nobody did.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,7 +12,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use tandem_peer::replica::{Change, Reader, Record, Writer};
 use tandem_peer::{ChangeLog, Replicated};
-use tandem_sip::{Flow, Message, Received};
+use tandem_sip::{Flow, Message, Received, Uri};
 
 use super::best::Best;
 use super::branch::{Branch, Why};
@@ -20,7 +21,7 @@ use super::life::{encoded, facts_of};
 use super::news::News;
 use super::record::{EndReason, LegFacts};
 use super::restored::begun;
-use super::setup::{Caller, Setup};
+use super::setup::{Caller, Setup, Stage};
 use super::talk::Talk;
 use super::{Call, Calls, Phase};
 use crate::arena::Key;
@@ -31,7 +32,7 @@ use crate::ids::Tag;
 use crate::limits::AWAY_PATIENCE;
 use crate::reject::Reject;
 use crate::rooms::{Device, Rooms, Use};
-use crate::routing::Route;
+use crate::routing::{Route, Way};
 use crate::stored::{GONE, flow, put_flow, put_wide, wide};
 
 /// See the module.
@@ -66,7 +67,7 @@ enum Who {
 }
 
 /// An INVITE that is out, and what takes it back.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Rung {
     flow: Flow,
     cancel: Bytes,
@@ -86,10 +87,12 @@ pub(super) struct Missed {
 pub(super) struct Kept {
     record: Replicated<Unanswered>,
     mark: Mark,
+    /// What takes those back who were given up, by their branches.
+    given_up: Vec<(u8, Rung)>,
 }
 
-/// What a record follows: legs, who waits, and where.
-type Mark = (usize, u8, Option<Arc<str>>);
+/// What a record follows: legs, those of them that were given up, who waits, and where.
+type Mark = (usize, usize, u8, Option<Arc<str>>);
 
 /// The record of a call that is over, until its record for the operator is written.
 #[derive(Debug)]
@@ -185,11 +188,8 @@ impl Call {
     /// Stores what has changed of a call that is being set up, and ends its record with the set-up.
     pub(super) fn keep_unanswered(&mut self, rooms: &mut Rooms) {
         match &self.phase {
-            Phase::Talk(_) => {
-                if let Some(kept) = self.unanswered.take() {
-                    kept.record.delete(&mut rooms.log);
-                }
-            }
+            Phase::Talk(_) => self.keep_losers(rooms),
+            Phase::Ending if self.closing.is_some() => self.keep_losers(rooms),
             Phase::Ending => {
                 let facts = encoded(&self.directory, &self.legs);
                 if let Some(kept) = self.unanswered.as_mut().filter(|kept| !kept.record.over) {
@@ -197,7 +197,7 @@ impl Call {
                 }
             }
             Phase::Setup(setup) if self.nail.is_none() => {
-                let Some(mark) = setup.mark(self.legs.len()) else { return };
+                let Some(mark) = setup.mark(self.legs.len(), self.losers.len()) else { return };
                 if self.unanswered.as_ref().is_some_and(|kept| kept.mark == mark) {
                     return;
                 }
@@ -209,7 +209,11 @@ impl Call {
                     }
                     None => {
                         let id = rooms.record_id();
-                        Kept { record: Replicated::create(id, value, &mut rooms.log), mark }
+                        Kept {
+                            record: Replicated::create(id, value, &mut rooms.log),
+                            mark,
+                            given_up: Vec::new(),
+                        }
                     }
                 };
                 self.unanswered = Some(Box::new(kept));
@@ -218,14 +222,52 @@ impl Call {
         }
     }
 
+    /// The call is answered. Those who rang besides are to be taken back by another process, too, should they not have
+    /// said yet that they ring no more.
+    fn keep_losers(&mut self, rooms: &mut Rooms) {
+        let Some(mut kept) = self.unanswered.take() else { return };
+        let rung = self.losers_of(&kept);
+        if rung.is_empty() {
+            kept.record.delete(&mut rooms.log);
+            return;
+        }
+        if rung.len() != kept.record.rung.len() || !matches!(kept.record.who, Who::Aside) {
+            kept.record
+                .update(&mut rooms.log, |call| (call.who, call.waits, call.rung) = (Who::Aside, None, rung));
+        }
+        self.unanswered = Some(kept);
+    }
+
+    fn losers_of(&self, kept: &Kept) -> Vec<Rung> {
+        let lost = |id: &u8| self.losers.iter().any(|loser| loser.id == *id);
+        kept.given_up.iter().filter(|(id, _)| lost(id)).map(|(_, rung)| rung.clone()).collect()
+    }
+
+    /// A branch is being given up.
+    pub(super) fn note_given_up(
+        &mut self,
+        rooms: &mut Rooms,
+        branch: &Branch,
+        request: &Message,
+        why: &Why<'_>,
+    ) {
+        let Some(kept) = &mut self.unanswered else { return };
+        if let Some(rung) = rung(rooms, branch, request, why) {
+            kept.given_up.push((branch.id, rung));
+        }
+    }
+
     fn as_unanswered(&self, rooms: &mut Rooms, setup: &Setup) -> Option<Unanswered> {
         let who = match &setup.caller {
-            Caller::Invite(_, flow) => Who::Invite(*flow, setup.tag, setup.request.bytes().clone()),
+            Caller::Invite(_, flow) => Who::Invite(*flow, setup.tag, setup.as_it_came(rooms)),
             Caller::Leg(_, leg) => Who::Leg(leg.clone()),
             Caller::Nobody(_) => Who::Nobody,
             Caller::Aside(_) => Who::Aside,
         };
-        let rung = setup.branches.iter().filter_map(|branch| rung(rooms, branch, &setup.request)).collect();
+        let why = Why::Ours(b"SIP;cause=503;text=\"Server Restarted\"");
+        let rings = setup.branches.iter().filter_map(|branch| rung(rooms, branch, &setup.request, &why));
+        let mut rung: Vec<Rung> = rings.collect();
+        rung.extend(self.unanswered.iter().flat_map(|kept| self.losers_of(kept)));
         Some(Unanswered {
             uuid: self.uuid,
             from: self.from.clone(),
@@ -261,15 +303,14 @@ fn called(facts: &[LegFacts]) -> SmallVec<[DnId; 2]> {
     facts.iter().skip(1).filter_map(rings).collect()
 }
 
-fn rung(rooms: &mut Rooms, branch: &Branch, request: &Message) -> Option<Rung> {
+fn rung(rooms: &mut Rooms, branch: &Branch, request: &Message, why: &Why<'_>) -> Option<Rung> {
     let flow = rooms.endpoint.flow(branch.txn)?;
-    let why = Why::Ours(b"SIP;cause=503;text=\"Server Restarted\"");
-    Some(Rung { flow, cancel: branch.print_cancel(rooms, request, &why)? })
+    Some(Rung { flow, cancel: branch.print_cancel(rooms, request, why)? })
 }
 
 impl Setup {
     /// What its record follows; `None` while nobody is called and nobody waits.
-    fn mark(&self, legs: usize) -> Option<Mark> {
+    fn mark(&self, legs: usize, losers: usize) -> Option<Mark> {
         let who = match self.caller {
             Caller::Invite(..) => 0,
             Caller::Leg(..) => 1,
@@ -278,7 +319,7 @@ impl Setup {
         };
         let idle =
             matches!(who, 0 | 3) && self.branches.is_empty() && self.waiting.is_none() && self.line.is_none();
-        (!idle).then(|| (legs, who, self.waits_at().cloned()))
+        (!idle).then(|| (legs, losers, who, self.waits_at().cloned()))
     }
 }
 
@@ -339,9 +380,12 @@ impl Call {
         let (mut setup, over) = (call.setup_of(rooms, &record.who), record.over);
         if let Some(setup) = &mut setup {
             setup.missed = record.missed(rooms, &call.legs);
+            if record.waits.is_none() {
+                setup.stages = call.rang_at(&record.rung).into();
+            }
         }
-        let mark = (0, u8::MAX, record.waits.clone());
-        call.unanswered = Some(Box::new(Kept { record, mark }));
+        let mark = (0, 0, u8::MAX, record.waits.clone());
+        call.unanswered = Some(Box::new(Kept { record, mark, given_up: Vec::new() }));
         match setup {
             Some(setup) if !over => call.phase = Phase::Setup(setup),
             setup => {
@@ -352,6 +396,30 @@ impl Call {
             }
         }
         Some(call)
+    }
+
+    /// Where those are who rang when the process before ended.
+    fn rang_at(&self, rung: &[Rung]) -> Vec<Stage> {
+        let mut stages = Vec::new();
+        for rung in rung {
+            let Ok(cancel) = Message::parse(rung.cancel.clone()) else { continue };
+            let Ok(env) = cancel.envelope() else { continue };
+            let leg = self.legs.iter().find(|leg| leg.ended.is_none() && leg.is(env.call_id));
+            let uri = cancel.request_uri().and_then(|uri| Uri::parse(uri).ok());
+            let (Some(leg), Some(number)) = (leg, uri.and_then(|uri| uri.user_unescaped())) else { continue };
+            let stage = match leg.device {
+                Device::Extension(dn) => Stage::Extension(dn),
+                Device::Trunk(id) if self.directory.options.dr_peer_trunk == Some(id) => {
+                    Stage::Peer(id, (*number).into())
+                }
+                Device::Trunk(id) => Stage::Trunk(id, (*number).into()),
+                Device::Mixer => Stage::Mixer(String::from_utf8_lossy(&number).into()),
+            };
+            if !stages.contains(&stage) {
+                stages.push(stage);
+            }
+        }
+        stages
     }
 
     /// The caller of a call that is over is told so again: the process before may have died between the record and that.
@@ -380,8 +448,10 @@ impl Call {
                 let Received::Request { txn, flow, message } = received else { return None };
                 rooms.endpoint.attach(txn, Use::Invite(self.key));
                 let mut setup = Setup::new(rooms, Caller::Invite(txn, flow), message.detach(), ring);
-                setup.tag = *tag;
                 setup.learn_caller(rooms);
+                if !setup.numbers_its_own() {
+                    setup.tag = *tag;
+                }
                 Some(setup)
             }
             Who::Leg(leg) => {
@@ -439,6 +509,18 @@ impl Call {
         if let Some(setup) = self.take_setup() {
             self.wait_at(rooms, setup, at);
         }
+    }
+
+    /// Whoever rang for the party that is on the line is called again.
+    pub(crate) fn calls_again(&mut self, rooms: &mut Rooms) {
+        self.rings_no_more(rooms);
+        let Some(mut setup) = self.take_setup() else { return };
+        if setup.stages.is_empty() {
+            let best = Best::own(Reject::full().status);
+            return self.finish_setup(rooms, *setup, &best, EndedBy::Server, EndReason::Restart);
+        }
+        let stages = std::mem::take(&mut setup.stages).into();
+        self.set_out(rooms, setup, Way::Try(stages));
     }
 
     /// Goes the way that was found for it anew.

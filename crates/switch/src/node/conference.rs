@@ -11,7 +11,7 @@ use super::floor::with_calls;
 use super::orders::{NOBODY, refusal};
 use crate::arena::Key;
 use crate::call::control::{Begun, Operation};
-use crate::call::{LegNo, Ticket};
+use crate::call::{Call, LegNo, Ticket};
 use crate::cti::calls;
 use crate::limits::MIXER_PATIENCE;
 
@@ -73,7 +73,18 @@ impl Node {
             with_calls!(self, |tcalls, desk| tcalls.moved(desk, leg, now_at));
         }
         with_calls!(self, |tcalls, desk| tcalls.moved(desk, moved, at));
+        self.known_by_uuid(key);
         Ok(())
+    }
+
+    /// Another process finds the mixer's calls again.
+    fn known_by_uuid(&mut self, key: Key) {
+        let Some(conn) = self.floor.tcalls.conn_of(key) else { return };
+        for beneath in self.floor.tcalls.keys_of(conn) {
+            if let Some(uuid) = self.calls.get(beneath).map(Call::uuid) {
+                with_calls!(self, |tcalls, desk| tcalls.known_by(desk, conn, beneath, uuid));
+            }
+        }
     }
 
     fn conference_name(&self, key: Key) -> Result<String, Refusal> {

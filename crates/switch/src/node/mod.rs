@@ -78,6 +78,8 @@ pub struct Node {
     floor: Floor,
     /// Who watches what.
     events: Events,
+    /// Until when a phone may answer an INVITE of an earlier process.
+    orphans_until: Option<Instant>,
     /// The agent's request that is being carried out.
     asking: Option<Asking>,
     /// Graceful shutdown, while it is under way.
@@ -161,6 +163,7 @@ impl Node {
             outbox: Outbox::default(),
             floor,
             events: Events::default(),
+            orphans_until: None,
             asking: None,
             drain: None,
             migration: None,

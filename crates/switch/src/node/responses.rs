@@ -80,8 +80,25 @@ impl Node {
             return;
         }
         let tag = message.envelope().ok().and_then(|env| Tag::parse(env.from_tag?));
-        if let Some(key) = tag.and_then(|tag| self.rooms.tags.get(&tag).copied()) {
-            self.call(key, |call, rooms| call.stray(rooms, message));
+        match tag.and_then(|tag| self.rooms.tags.get(&tag).copied()) {
+            Some(key) => drop(self.call(key, |call, rooms| call.stray(rooms, message))),
+            None if tag.is_some() => self.orphan(flow, message),
+            None => {}
+        }
+    }
+
+    /// A 2xx to an INVITE that this server's name sent, of a call that nobody knows any more: its phone is acknowledged and
+    /// hung up on, where the 2xx came from (RFC 3261 13.2.2.4). Only for so long after a restart or a takeover as a phone
+    /// may still answer what an earlier process asked: else whoever makes one up would have answers sent.
+    fn orphan(&mut self, flow: Flow, message: &Message) {
+        let invite = message.envelope().is_ok_and(|env| env.cseq.method == Method::Invite);
+        let asked_before = self.orphans_until.is_some_and(|until| self.rooms.now.mono < until);
+        if !asked_before || !invite || !message.code().is_some_and(|code| (200..300).contains(&code)) {
+            return;
+        }
+        if let Some((txn, _)) = self.rooms.endpoint.reserve() {
+            self.rooms.endpoint.release(txn);
+            Stranger::unknown(flow).forget(&mut self.rooms, txn, message);
         }
     }
 

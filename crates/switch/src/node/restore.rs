@@ -154,6 +154,8 @@ impl Node {
         let mut node = Self::new(directory, mixed(seed, epoch), now);
         node.rooms.log = ChangeLog::new(term.owner, epoch);
         node.floor.sessions.begin_epoch(epoch);
+        let timers = node.rooms.directory.options.timers;
+        node.orphans_until = Some(now.mono + RESTORED_GRACE + timers.patience());
         node.rooms.registrar.hold_until(Deadline::after(now.unix_ms, RESTORED_GRACE));
         let mut restored = Restored::default();
         node.restore_bindings(&by_kind.remove(&Binding::KIND).unwrap_or_default(), &mut restored);
@@ -290,10 +292,14 @@ impl Node {
             self.call(key, |call, rooms| call.waits_on(rooms, at));
             return;
         }
-        let found = request.as_ref().and_then(|request| {
-            let env = request.envelope().ok()?;
-            Some(routing::route(&mut self.rooms, &self.floor.agents, origin, request, &env))
-        });
+        let Some(request) = request else {
+            self.call(key, |call, rooms| call.calls_again(rooms));
+            return;
+        };
+        let found = request
+            .envelope()
+            .ok()
+            .map(|env| routing::route(&mut self.rooms, &self.floor.agents, origin, &request, &env));
         self.call(key, |call, rooms| call.sets_out_again(rooms, found.ok_or_else(Reject::full)));
     }
 

@@ -204,8 +204,8 @@ impl TCalls {
         });
     }
 
-    /// A call of the mixer beneath a call that is known.
-    fn known_by(&mut self, desk: &mut Desk<'_>, conn: u64, key: Key, uuid: u128) {
+    /// A call of the mixer beneath a call that is known: by its `CallUUID` another process finds it again.
+    pub fn known_by(&mut self, desk: &mut Desk<'_>, conn: u64, key: Key, uuid: u128) {
         self.change(desk, conn, |call, _, _| {
             for known in call.keys.iter_mut().filter(|(known, _)| *known == key) {
                 known.1 = uuid;
