@@ -64,6 +64,7 @@ run families.py
 run address.py
 run treatment.py
 run restart.py
+run restart_media.py
 run takeover.py
 run takeover_phones.py
 run members.py

@@ -321,6 +321,14 @@ pub const ANCHOR_LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Time between two legs that are offered another media server: 500 calls are offered theirs within 3 s, and phones and
 /// trunks are not flooded.
 pub const BETWEEN_LOST: Duration = Duration::from_millis(5);
+/// Sessions of an earlier process that one media server after the other is asked after at once: calls that begin meanwhile
+/// do not wait behind all of them.
+pub const MAX_MEDIA_PROVED: usize = 8;
+/// How long a call that goes on waits for its media server to answer; then it has lost it. A description waits for longer
+/// (`ANCHOR_PATIENCE` of `tandem-switch`).
+pub const MEDIA_TAKE_UP_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a start waits for a first media server to answer.
+pub const MEDIA_FIRST_WORD: Duration = Duration::from_millis(300);
 /// How often a media server is asked for sessions that nobody will end.
 pub const SWEEP_MEDIA_EVERY: Duration = Duration::from_secs(60);
 /// Sessions looked at in one sweep; their names fit into one datagram. Further ones follow when these are gone.

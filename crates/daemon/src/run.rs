@@ -351,6 +351,7 @@ impl Shell {
     /// Addresses first: what leaves before them goes nowhere.
     fn serving(&mut self, epoch: u32, restored: &Restored, now: Now) {
         self.take_address(now);
+        self.media.serves(self.server.status(now).group, epoch);
         tracing::info!(epoch, %restored, "this server serves");
         self.tell_where(now);
         if let Some(serves) = self.serves.take() {

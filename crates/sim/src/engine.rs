@@ -1,12 +1,13 @@
 //! A site's media servers, as far as its server can tell: descriptions of anchored legs come back as they were, until the
 //! engine that has the leg is lost. Another one may take the legs at once, or none for a while.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use tandem_sip::Transport;
 use tandem_sip::locate::Candidate;
 use tandem_switch::Input;
-use tandem_switch::anchor::{AnchorId, AnchorNews, AnchorOrder};
+use tandem_switch::anchor::{AnchorId, AnchorNews, AnchorOrder, Seat};
 
 use crate::sim::Sim;
 use crate::sites::{SiteId, carrier, gateway_addr};
@@ -15,7 +16,10 @@ use crate::sites::{SiteId, carrier, gateway_addr};
 #[derive(Debug, Default)]
 pub struct Engine {
     works: bool,
-    legs: BTreeSet<AnchorId>,
+    /// Sessions of legs of the server as it is.
+    legs: BTreeMap<AnchorId, Arc<str>>,
+    /// All sessions, those of a server that died included.
+    sessions: BTreeSet<Arc<str>>,
     /// Descriptions made.
     pub described: u64,
 }
@@ -30,23 +34,50 @@ impl Engine {
     /// Legs that it carries.
     #[must_use]
     pub fn legs(&self) -> usize {
-        self.legs.len()
+        self.sessions.len()
+    }
+
+    /// The server died. Its sessions stay.
+    pub fn forsaken(&mut self) {
+        self.legs.clear();
     }
 
     /// What it says to an order.
-    pub fn asked(&mut self, order: &AnchorOrder) -> Option<AnchorNews> {
+    pub fn asked(&mut self, order: &AnchorOrder) -> Vec<AnchorNews> {
         match order {
             AnchorOrder::Describe { id, turn, sdp, .. } if self.works => {
-                self.legs.insert(*id);
                 self.described += 1;
-                Some(AnchorNews::Described { id: *id, turn: *turn, sdp: sdp.clone() })
+                let described = AnchorNews::Described { id: *id, turn: *turn, sdp: sdp.clone() };
+                if self.legs.contains_key(id) {
+                    return vec![described];
+                }
+                let name: Arc<str> = format!("session-{}", self.described).into();
+                self.legs.insert(*id, Arc::clone(&name));
+                self.sessions.insert(Arc::clone(&name));
+                let seat = Seat { name, engine: ([10, 9, 9, 9], 22_222).into() };
+                vec![AnchorNews::Placed { id: *id, seat }, described]
             }
-            AnchorOrder::Describe { .. } => order.failed("no media server answers"),
+            AnchorOrder::Describe { .. } => order.failed("no media server answers").into_iter().collect(),
+            AnchorOrder::TakeUp { id, seat, .. } => {
+                self.legs.insert(*id, Arc::clone(&seat.name));
+                if self.sessions.contains(&seat.name) {
+                    Vec::new()
+                } else {
+                    vec![AnchorNews::Lost { id: *id }]
+                }
+            }
+            AnchorOrder::AllTakenUp => {
+                let named: BTreeSet<_> = self.legs.values().cloned().collect();
+                self.sessions.retain(|name| named.contains(name));
+                Vec::new()
+            }
             AnchorOrder::Release { id } => {
-                self.legs.remove(id);
-                None
+                if let Some(name) = self.legs.remove(id) {
+                    self.sessions.remove(&name);
+                }
+                Vec::new()
             }
-            AnchorOrder::Play { .. } | AnchorOrder::Quiet { .. } => None,
+            AnchorOrder::Play { .. } | AnchorOrder::Quiet { .. } => Vec::new(),
         }
     }
 }
@@ -83,7 +114,7 @@ impl Sim {
         let now = self.now();
         let Some(site) = self.site_mut(id) else { return };
         site.engine.works = true;
-        for id in site.engine.legs.clone() {
+        for id in site.engine.legs.clone().into_keys() {
             site.handle(Input::Anchor(AnchorNews::Lost { id }), now);
         }
         self.drain(id);

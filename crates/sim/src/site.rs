@@ -202,6 +202,7 @@ impl Site {
         // The reference model has not heard who was logged in before.
         self.agents = None;
         self.bare = Some(node);
+        self.engine.forsaken();
         restored
     }
 
@@ -479,7 +480,7 @@ impl Site {
                     }
                 }
                 Output::Anchor(order) => {
-                    if let Some(news) = self.engine.asked(&order) {
+                    for news in self.engine.asked(&order) {
                         self.handle(Input::Anchor(news), now);
                     }
                 }

@@ -5,11 +5,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
+use tandem_peer::Replicated;
 use tandem_sip::{Flow, Message, Method, Origin, Received, Sdp, Transmit};
 
 use super::music::Music;
-use super::order::{AnchorId, AnchorOrder, End, Part, Profile, Speaks};
+use super::order::{AnchorId, AnchorOrder, End, Part, Profile, Seat, Speaks};
 use super::roles::Roles;
+use super::stored::Kept;
 use super::text;
 use super::{Lives, Next, Ready, Taker, Unbridged};
 use crate::arena::Key;
@@ -35,13 +37,21 @@ pub(super) struct Anchor {
     pub(super) direct: bool,
     /// A 2xx to the INVITE that makes the dialog has passed.
     pub(super) confirmed: bool,
+    /// The device made the dialog: it was not called.
+    pub(super) came: bool,
+    /// Its session.
+    pub(super) seat: Option<Seat>,
+    /// Both ends have been described there.
+    pub(super) agreed: bool,
+    /// What is stored of it.
+    pub(super) kept: Option<Replicated<Kept>>,
     pub(super) asked: Option<Asked>,
     pub(super) waiting: VecDeque<Held>,
-    roles: Roles,
+    pub(super) roles: Roles,
     turn: u32,
     /// Session identifier in what this server tells either end, and the versions so far (RFC 3264 8).
-    session: u64,
-    versions: [u64; 2],
+    pub(super) session: u64,
+    pub(super) versions: [u64; 2],
     /// The latest description of the far end, and of the near one, with what the other end was told.
     latest: [Option<Known>; 2],
     pub(super) music: Music,
@@ -143,6 +153,10 @@ impl Anchor {
             ended: None,
             direct: false,
             confirmed: false,
+            came: false,
+            seat: None,
+            agreed: false,
+            kept: None,
             asked: None,
             waiting: VecDeque::new(),
             roles: Roles::default(),
@@ -235,6 +249,7 @@ impl Anchor {
         let known = Some(Known { part: asked.part, sdp: asked.sdp, told });
         let [far, near] = &mut self.latest;
         *(if asked.from == End::Far { far } else { near }) = known;
+        self.agreed |= asked.part == Part::Answer;
         Ok(ready)
     }
 
@@ -250,9 +265,16 @@ impl Anchor {
         shown
     }
 
+    /// Where the session is from now on.
+    pub(super) fn placed(&mut self, seat: Seat) {
+        if self.seat.as_ref() != Some(&seat) {
+            (self.seat, self.agreed) = (Some(seat), false);
+        }
+    }
+
     /// The session at the media server is gone: whatever was described is to be described anew.
     pub(super) fn forget(&mut self) {
-        self.latest = [None, None];
+        (self.latest, self.agreed) = ([None, None], false);
         self.music.stopped();
     }
 

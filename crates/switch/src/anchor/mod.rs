@@ -13,6 +13,7 @@
 //! | `leg` | one leg, and the messages of it that wait |
 //! | `music` | what a device hears that is put on hold |
 //! | `roles` | offer or answer |
+//! | `stored` | what another process goes on with |
 //! | `text` | messages and descriptions, rewritten |
 
 mod leg;
@@ -20,6 +21,7 @@ mod music;
 mod order;
 mod profile;
 mod roles;
+mod stored;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -27,11 +29,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use smallvec::SmallVec;
+use tandem_peer::{ChangeLog, Replicated};
 use tandem_sip::{Envelope, Flow, Message, Received, Transmit, TxnId};
 
 use self::leg::{Anchor, Held, message_of};
-pub use order::{AnchorId, AnchorNews, AnchorOrder, End, Part, Profile, Speaks};
+use self::stored::take_up;
+pub use order::{AnchorId, AnchorNews, AnchorOrder, End, Part, Profile, Seat, Speaks};
 pub use profile::{MediaChoice, MediaOption};
+pub use stored::Kept;
 
 use crate::arena::Key;
 use crate::ids::Tag;
@@ -142,6 +147,8 @@ pub struct Anchors {
     left: Vec<Box<[u8]>>,
     /// Legs whose session was lost, and who are not described anew yet.
     lost: BTreeSet<AnchorId>,
+    /// Legs whose records may not say what they are.
+    changed: BTreeSet<AnchorId>,
     /// `default-music`: what legs that begin from now on hear while they are held.
     pub(crate) music: Option<Arc<str>>,
 }
@@ -177,15 +184,66 @@ impl Anchors {
         if self.legs.len() >= MAX_ANCHORS {
             return false;
         }
-        let id = AnchorId(self.next);
-        self.next += 1;
+        let id = self.next_id();
         let mut leg = Anchor::new(id, call, names, profile);
         leg.own = own;
         leg.music.file.clone_from(&self.music);
-        self.by_call_id.entry(leg.call_id.clone()).or_default().push(id);
-        self.legs.insert(id, leg);
-        self.sweep_at.get_or_insert(now.mono + ANCHOR_SWEEP_EVERY);
+        self.add(leg, now);
         true
+    }
+
+    fn next_id(&mut self) -> AnchorId {
+        let id = AnchorId(self.next);
+        self.next += 1;
+        id
+    }
+
+    fn add(&mut self, leg: Anchor, now: Now) {
+        self.by_call_id.entry(leg.call_id.clone()).or_default().push(leg.id);
+        self.legs.insert(leg.id, leg);
+        self.sweep_at.get_or_insert(now.mono + ANCHOR_SWEEP_EVERY);
+    }
+
+    /// Takes up the stored leg of a call; without one its session ends. False: there are too many.
+    pub(crate) fn restore(
+        &mut self,
+        call: Option<Key>,
+        kept: Replicated<Kept>,
+        log: &mut ChangeLog,
+        now: Now,
+    ) -> bool {
+        if self.legs.len() >= MAX_ANCHORS {
+            return false;
+        }
+        let id = self.next_id();
+        self.orders.push_back(take_up(id, &kept));
+        match call {
+            Some(call) => self.add(Anchor::restored(id, call, kept), now),
+            None => {
+                kept.delete(log);
+                self.orders.push_back(AnchorOrder::Release { id });
+            }
+        }
+        true
+    }
+
+    /// Whatever is stored has been taken up.
+    pub(crate) fn all_taken_up(&mut self) {
+        self.orders.push_back(AnchorOrder::AllTakenUp);
+    }
+
+    /// Whether the leg of a device that made this INVITE is anchored.
+    pub(crate) fn has(&self, invite: &Message) -> bool {
+        invite.envelope().is_ok_and(|env| self.find(&env).is_some())
+    }
+
+    /// Brings records up to date.
+    pub(crate) fn keep(&mut self, log: &mut ChangeLog, next_record: &mut u64) {
+        for id in std::mem::take(&mut self.changed) {
+            if let Some(leg) = self.legs.get_mut(&id) {
+                leg.keep(log, next_record);
+            }
+        }
     }
 
     /// The same for the leg of a caller, whose INVITE then waits for [`Ready::Caller`] if it has a description.
@@ -203,8 +261,7 @@ impl Anchors {
             return false;
         }
         if let Some(id) = self.find(&env) {
-            self.hold(id, Held::Caller(invite.clone()));
-            self.run(id, now);
+            self.came(id, Held::Caller(invite.clone()), now);
         }
         true
     }
@@ -219,10 +276,17 @@ impl Anchors {
             return false;
         }
         if let Some(id) = self.find(&env) {
-            self.hold(id, Held::Taker(Box::new(taker)));
-            self.run(id, now);
+            self.came(id, Held::Taker(Box::new(taker)), now);
         }
         true
+    }
+
+    fn came(&mut self, id: AnchorId, invite: Held, now: Now) {
+        if let Some(leg) = self.legs.get_mut(&id) {
+            leg.came = true;
+        }
+        self.hold(id, invite);
+        self.run(id, now);
     }
 
     fn find(&self, env: &Envelope<'_>) -> Option<AnchorId> {
@@ -300,6 +364,7 @@ impl Anchors {
         let (before, asked) = (leg.waiting.len(), leg.asked.is_some());
         let mut ready = SmallVec::new();
         leg.run(now.mono + ANCHOR_PATIENCE, &mut ready, &mut self.orders);
+        self.changed.insert(id);
         self.orders.extend(leg.music.poll(id));
         self.sort(ready);
         let Some(leg) = self.legs.get(&id) else { return };
@@ -330,7 +395,15 @@ impl Anchors {
             AnchorNews::Failed { id, turn, why, refused } => {
                 self.settle(id, turn, now, |leg| leg.failed(Unbridged { why, refused }));
             }
+            AnchorNews::Placed { id, seat } => {
+                if let Some(leg) = self.legs.get_mut(&id) {
+                    leg.placed(seat);
+                    // The description that follows is stored with it.
+                    self.changed.extend(leg.asked.is_none().then_some(id));
+                }
+            }
             AnchorNews::Lost { id } => {
+                self.changed.insert(id);
                 if let Some(leg) = self.legs.get_mut(&id).filter(|leg| leg.ended.is_none()) {
                     leg.forget();
                     self.lost.insert(id);
@@ -381,6 +454,7 @@ impl Anchors {
             leg.ended = Some(now.mono);
             self.timers.insert((now.mono + ANCHOR_LINGER, id));
             self.lost.remove(&id);
+            self.changed.insert(id);
             self.orders.push_back(AnchorOrder::Release { id });
         }
     }

@@ -8,12 +8,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tandem_peer::replica::{Reader, Writer};
 use tandem_sip::{Direction, Sdp};
 
 use super::order::{AnchorId, AnchorOrder, Part};
+use super::stored::{put_way, way};
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Music {
     /// The file; without one nothing of all this happens.
     pub(super) file: Option<Arc<str>>,
@@ -26,6 +28,33 @@ pub(super) struct Music {
 }
 
 impl Music {
+    pub(super) fn encode(&self, out: &mut Writer<'_>) {
+        out.option(self.file.as_deref(), Writer::str);
+        out.bool(self.talked);
+        out.option(self.near, put_way);
+        out.bool(self.plays);
+    }
+
+    pub(super) fn read(fields: &mut Reader<'_>) -> Option<Self> {
+        Some(Self {
+            file: fields.option(|fields| fields.str().map(Arc::from))?,
+            talked: fields.bool()?,
+            near: fields.option(way)?,
+            plays: fields.bool()?,
+            wish: None,
+        })
+    }
+
+    /// The same with everything asked for.
+    pub(super) fn settled(&self) -> Self {
+        Self { wish: None, ..self.clone() }
+    }
+
+    /// What plays.
+    pub(super) fn playing(&self) -> Option<Arc<str>> {
+        self.file.clone().filter(|_| self.plays)
+    }
+
     fn holds(&self, way: Direction) -> bool {
         self.file.is_some() && self.talked && !way.receives()
     }
@@ -90,5 +119,16 @@ impl Music {
             true => AnchorOrder::Play { id, file: Arc::clone(file) },
             false => AnchorOrder::Quiet { id },
         })
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Music that plays, with something in each field.
+    pub fn playing() -> Music {
+        let (file, near) = (Some("held.wav".into()), Some(Direction::SendOnly));
+        Music { file, talked: true, near, plays: true, wish: None }
     }
 }

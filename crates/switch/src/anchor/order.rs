@@ -1,5 +1,6 @@
 //! What is asked of a media server for an anchored leg, and what it says.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -55,6 +56,15 @@ pub struct Profile {
     pub network: Option<Arc<str>>,
 }
 
+/// The session of a leg at a media server. It outlives the process that made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seat {
+    /// Its name there.
+    pub name: Arc<str>,
+    /// Where the media server takes orders.
+    pub engine: SocketAddr,
+}
+
 /// What is asked of the media server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AnchorOrder {
@@ -73,6 +83,19 @@ pub enum AnchorOrder {
         /// How the leg is spoken to.
         profile: Profile,
     },
+    /// Go on with a session that an earlier process of this site made.
+    TakeUp {
+        /// The leg.
+        id: AnchorId,
+        /// Its session.
+        seat: Seat,
+        /// Both ends have been described there.
+        answered: bool,
+        /// The file that plays; nothing else does.
+        music: Option<Arc<str>>,
+    },
+    /// Whatever session an earlier process made and none of the orders so far has named is nobody's any more.
+    AllTakenUp,
     /// Play a file to the device, over and over, in place of what the other party sends.
     Play {
         /// The leg.
@@ -100,7 +123,11 @@ impl AnchorOrder {
             Self::Describe { id, turn, .. } => {
                 Some(AnchorNews::Failed { id: *id, turn: *turn, why: why.into(), refused: false })
             }
-            Self::Play { .. } | Self::Quiet { .. } | Self::Release { .. } => None,
+            Self::TakeUp { .. }
+            | Self::AllTakenUp
+            | Self::Play { .. }
+            | Self::Quiet { .. }
+            | Self::Release { .. } => None,
         }
     }
 }
@@ -127,6 +154,13 @@ pub enum AnchorNews {
         why: Arc<str>,
         /// A media server works, and refused this description; otherwise none works.
         refused: bool,
+    },
+    /// The leg has this session from now on. Told before the description that made it.
+    Placed {
+        /// The leg.
+        id: AnchorId,
+        /// Its session.
+        seat: Seat,
     },
     /// The session of the leg is lost, and another media server can take it: both ends are to be described anew.
     Lost {

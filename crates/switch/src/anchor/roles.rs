@@ -1,12 +1,14 @@
 //! Whether a session description is an offer or an answer, by the message that carries it (RFC 3264, RFC 3261 13.2.1,
 //! RFC 3262 5, RFC 3311 5).
 
+use tandem_peer::replica::{Reader, Writer};
 use tandem_sip::{Envelope, Message, Method};
 
 use super::order::{End, Part};
+use super::stored::{end, put_end};
 
 /// What the INVITEs of a dialog have carried.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Roles {
     /// End and CSeq of the latest INVITE that carried an offer.
     invited: Option<(End, u32)>,
@@ -15,6 +17,21 @@ pub(super) struct Roles {
 }
 
 impl Roles {
+    pub(super) fn encode(&self, out: &mut Writer<'_>) {
+        out.option(self.invited, |out, (from, cseq)| {
+            put_end(out, from);
+            out.u32(cseq);
+        });
+        out.option(self.unanswered, put_end);
+    }
+
+    pub(super) fn read(fields: &mut Reader<'_>) -> Option<Self> {
+        Some(Self {
+            invited: fields.option(|fields| Some((end(fields)?, fields.u32()?)))?,
+            unanswered: fields.option(end)?,
+        })
+    }
+
     /// What the description is that `from` puts into this message. `None`: in such a message it is none that this dialog
     /// goes by.
     pub(super) fn part(&mut self, from: End, message: &Message, env: &Envelope<'_>) -> Option<Part> {
@@ -59,10 +76,15 @@ impl Roles {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use bytes::Bytes;
 
     use super::*;
+
+    /// Some with something in each field.
+    pub fn roles() -> Roles {
+        Roles { invited: Some((End::Near, 9)), unanswered: Some(End::Far) }
+    }
 
     fn part(roles: &mut Roles, from: End, first: &str, cseq: &str) -> Option<Part> {
         let text = format!(

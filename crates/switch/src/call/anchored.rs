@@ -48,6 +48,10 @@ impl Call {
         let (Some(profile), Caller::Invite(..)) = (profile, &setup.caller) else {
             return self.go(rooms, setup, way);
         };
+        if rooms.anchors.has(&setup.request) {
+            // Taken up again: its request has been described.
+            return self.go(rooms, setup, way);
+        }
         if !rooms.directory.options.media {
             return self.go_unbridged(rooms, setup, way, &profile, Unbridged::unconfigured());
         }
@@ -222,6 +226,11 @@ impl Call {
     #[must_use]
     pub fn is_setting_up(&self) -> bool {
         matches!(self.phase, Phase::Setup(_))
+    }
+
+    /// Call-IDs of its legs that have not ended.
+    pub fn live_call_ids(&self) -> impl Iterator<Item = Box<[u8]>> {
+        self.legs.iter().filter(|leg| leg.ended.is_none()).map(|leg| leg.call_id().as_bytes().into())
     }
 
     /// Whether one of its legs that have not ended has this Call-ID.

@@ -43,6 +43,11 @@ impl Borrowed {
     pub(super) fn coming(no: LegNo, device: Device) -> Self {
         Self { no, device, leg: None, invite: None }
     }
+
+    /// The leg, if it is the call's own.
+    pub(super) fn own_leg(&self) -> Option<&Leg> {
+        self.leg.as_deref().filter(|leg| leg.nailed.is_none())
+    }
 }
 
 #[derive(Clone, Copy, Debug)]

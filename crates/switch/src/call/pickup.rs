@@ -186,6 +186,12 @@ impl Call {
         true
     }
 
+    /// The leg of who takes the call, until he has it.
+    pub(super) fn who_takes_it<'a>(&'a self, setup: &'a Setup) -> Option<&'a Leg> {
+        let line = setup.line.as_ref().and_then(|line| line.own_leg());
+        self.taker.as_ref().map(|taker| &taker.leg).or(line)
+    }
+
     fn is_awaited(&self, taker: LegNo) -> bool {
         let Phase::Setup(setup) = &self.phase else { return false };
         setup.line.as_ref().is_some_and(|line| line.no == taker)

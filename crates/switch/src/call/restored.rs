@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tandem_peer::Replicated;
 use tandem_peer::replica::Change;
-use tandem_sip::{Message, Method};
+use tandem_sip::{Envelope, Message, Method};
 
 use super::arrange::{Aim, Move};
 use super::closing::Closing;
@@ -17,6 +17,7 @@ use super::exchange::{Answered, Exchange};
 use super::incoming::Incoming;
 use super::leg::{Leg, Side};
 use super::life::{Kind, Life, Owed};
+use super::setup::{Caller, Setup};
 use super::talk::Talk;
 use super::{Call, Calls, Phase, Talking};
 use crate::arena::Key;
@@ -187,6 +188,9 @@ impl Call {
     /// ACK, or the far end would end the dialog for want of it.
     pub(crate) fn stray(&mut self, rooms: &mut Rooms, response: &Message) {
         let (Ok(env), Some(200..300)) = (response.envelope(), response.code()) else { return };
+        if let Phase::Setup(setup) = &mut self.phase {
+            return setup.stray(rooms, response, &env);
+        }
         let Phase::Talk(talking) = &self.phase else { return };
         let side = [Side::Caller, Side::Callee].into_iter().find(|side| talking.talk.leg(*side).owns(&env));
         let Some(side) = side.filter(|_| talking.taken_up && env.cseq.method == Method::Invite) else {
@@ -199,6 +203,20 @@ impl Call {
         let Some((txn, _)) = rooms.endpoint.reserve() else { return };
         rooms.endpoint.release(txn);
         talking.talk.leg(side).acknowledge(rooms, txn, env.cseq.number, None);
+    }
+}
+
+impl Setup {
+    /// An earlier process had asked the party on the line for an offer. What plays is agreed on anew.
+    fn stray(&mut self, rooms: &mut Rooms, ok: &Message, env: &Envelope<'_>) {
+        let Caller::Leg(_, leg) = &mut self.caller else { return };
+        if env.cseq.method != Method::Invite || !leg.owns(env) {
+            return;
+        }
+        let Some((txn, _)) = rooms.endpoint.reserve() else { return };
+        rooms.endpoint.release(txn);
+        let inactive = leg.inactive_answer(rooms, ok);
+        leg.acknowledge_with(rooms, txn, env.cseq.number, None, inactive.as_deref());
     }
 }
 

@@ -3,7 +3,7 @@
 //! A caller who waits at a queue or routing point waits on there, and any other caller is called for anew, as long as he
 //! can be reached: over UDP his INVITE still waits for its final response, while one that came over a connection is gone
 //! with it. Phones that rang are cancelled first. A party that is on the line has those called again who rang for it, and
-//! is released if nobody did.
+//! is released if nobody did. So is whoever was just taking the call.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -51,6 +51,8 @@ pub struct Unanswered {
     rung: Vec<Rung>,
     /// It has come to nothing, and its record is not written.
     over: bool,
+    /// Who takes the call: he is hung up on.
+    taker: Option<Box<Leg>>,
 }
 
 /// Who waits.
@@ -89,6 +91,9 @@ pub(super) struct Kept {
     mark: Mark,
     /// What takes those back who were given up, by their branches.
     given_up: Vec<(u8, Rung)>,
+    /// Where the caller waited when an earlier process died. The record follows what the call does here before it is there
+    /// again.
+    waited: Option<Arc<str>>,
 }
 
 /// What a record follows: legs, those of them that were given up, who waits, and where.
@@ -126,6 +131,7 @@ pub enum Resumed {
 
 impl Record for Unanswered {
     const KIND: u8 = 9;
+    const VERSION: u8 = 2;
 
     fn encode(&self, out: &mut Writer<'_>) {
         put_wide(out, self.uuid);
@@ -155,6 +161,7 @@ impl Record for Unanswered {
             out.bytes(&rung.cancel);
         }
         out.bool(self.over);
+        out.option(self.taker.as_deref(), |out, leg| leg.encode(out));
     }
 
     fn read(fields: &mut Reader<'_>) -> Option<Self> {
@@ -175,11 +182,14 @@ impl Record for Unanswered {
             },
             rung: Vec::new(),
             over: false,
+            taker: None,
         };
         for _ in 0..fields.u8()? {
             call.rung.push(Rung { flow: flow(fields)?, cancel: Bytes::copy_from_slice(fields.bytes()?) });
         }
         call.over = fields.bool()?;
+        let taker = |fields: &mut Reader<'_>| fields.option(Leg::decode);
+        call.taker = fields.since(2, None, taker)?.map(Box::new);
         Some(call)
     }
 }
@@ -213,6 +223,7 @@ impl Call {
                             record: Replicated::create(id, value, &mut rooms.log),
                             mark,
                             given_up: Vec::new(),
+                            waited: None,
                         }
                     }
                 };
@@ -232,8 +243,9 @@ impl Call {
             return;
         }
         if rung.len() != kept.record.rung.len() || !matches!(kept.record.who, Who::Aside) {
-            kept.record
-                .update(&mut rooms.log, |call| (call.who, call.waits, call.rung) = (Who::Aside, None, rung));
+            kept.record.update(&mut rooms.log, |call| {
+                (call.who, call.waits, call.rung, call.taker) = (Who::Aside, None, rung, None);
+            });
         }
         self.unanswered = Some(kept);
     }
@@ -279,6 +291,7 @@ impl Call {
             who,
             rung,
             over: false,
+            taker: self.who_takes_it(setup).map(|leg| Box::new(leg.clone())),
         })
     }
 
@@ -385,7 +398,12 @@ impl Call {
             }
         }
         let mark = (0, 0, u8::MAX, record.waits.clone());
-        call.unanswered = Some(Box::new(Kept { record, mark, given_up: Vec::new() }));
+        let (taker, waited) = (record.taker.clone(), record.waits.clone());
+        call.unanswered = Some(Box::new(Kept { record, mark, given_up: Vec::new(), waited }));
+        if let Some(mut taker) = taker {
+            taker.resume(rooms);
+            call.hang_up_on(rooms, &mut taker);
+        }
         match setup {
             Some(setup) if !over => call.phase = Phase::Setup(setup),
             setup => {
@@ -476,7 +494,7 @@ impl Call {
     /// Where the call waited, if it did; and what its way is found by.
     pub(crate) fn resumes_at(&self) -> Option<(Option<Arc<str>>, Device, Option<Message>)> {
         let Phase::Setup(setup) = &self.phase else { return None };
-        let waits = self.unanswered.as_ref()?.record.waits.clone();
+        let waits = self.unanswered.as_ref()?.waited.clone();
         let request = matches!(setup.caller, Caller::Invite(..)).then(|| setup.request.clone());
         Some((waits, self.legs.first()?.device, request))
     }
@@ -561,6 +579,7 @@ mod tests {
             who: Who::Nobody,
             rung: Vec::new(),
             over: true,
+            taker: None,
         }
     }
 
@@ -580,5 +599,19 @@ mod tests {
         assert_eq!((unwritten.len(), deleted(&mut log)), (MAX_UNWRITTEN, vec![0]));
         [7, 7, 0, u128::MAX].into_iter().for_each(|uuid| unwritten.written(uuid, &mut log));
         assert_eq!((unwritten.len(), deleted(&mut log)), (MAX_UNWRITTEN - 1, vec![7]));
+    }
+
+    #[test]
+    fn a_record_of_before_takers_were_stored_is_read() {
+        let mut log = ChangeLog::new(0, 1);
+        let _ = Replicated::create(1, over(7), &mut log);
+        let change = log.take_batch().and_then(|batch| batch.changes().next());
+        let Some(Change { op: Op::Put(bytes), .. }) = change else { panic!("a record") };
+        let (version, fields) = bytes.split_first().unwrap();
+        let (taker, before) = fields.split_last().unwrap();
+        assert_eq!((*version, *taker), (2, 0));
+        let read = Unanswered::decode(&[&[1], before].concat()).unwrap();
+        assert!(read.taker.is_none() && read.over && read.uuid == 7);
+        assert!(Unanswered::decode(&[&[2], before].concat()).is_none(), "a later one has the field");
     }
 }

@@ -1,9 +1,14 @@
 //! Messages of anchored legs, on their way between the transaction layer and the calls.
 
+use std::collections::BTreeMap;
+
+use tandem_peer::Replicated;
+use tandem_peer::replica::Change;
 use tandem_sip::Received;
 
 use super::Node;
-use crate::anchor::{AnchorNews, Lives, Ready, Unbridged};
+use super::restore::Restored;
+use crate::anchor::{AnchorNews, Kept, Lives, Ready, Unbridged};
 use crate::arena::Key;
 use crate::call::Calls;
 use crate::ids::Tag;
@@ -92,6 +97,35 @@ impl Node {
         let Self { rooms, calls, .. } = self;
         let Rooms { anchors, tags, now, .. } = rooms;
         anchors.settle_left(*now, |leg| lives(calls, leg.own.and_then(|own| tags.get(&own)).copied(), &leg));
+        rooms.anchors.keep(&mut rooms.log, &mut rooms.next_record);
+    }
+
+    /// Takes up the media of stored legs, each with its call: that has its dialogs back by now, and has sent nothing yet.
+    pub(super) fn restore_anchors(&mut self, changes: &[Change], restored: &mut Restored) {
+        let Self { rooms, calls, .. } = self;
+        let mut by_call_id = BTreeMap::new();
+        for key in calls.keys().into_iter().filter(|_| !changes.is_empty()) {
+            let names = calls.get(key).into_iter().flat_map(|call| call.live_call_ids());
+            by_call_id.extend(names.map(|name| (name, key)));
+        }
+        for change in changes {
+            let Some(kept) = Replicated::<Kept>::restore(change) else {
+                restored.unread(change.key);
+                continue;
+            };
+            rooms.next_record = rooms.next_record.max(change.key.id);
+            let by_tag = kept.own().and_then(|own| rooms.tags.get(&own)).copied();
+            let by_tag =
+                by_tag.filter(|key| calls.get(*key).is_some_and(|call| call.has_leg(kept.call_id())));
+            let key = by_tag.or_else(|| by_call_id.get(kept.call_id()).copied());
+            restored.anchored += usize::from(key.is_some());
+            if !rooms.anchors.restore(key, kept, &mut rooms.log, rooms.now) {
+                restored.unread(change.key);
+            }
+        }
+        if rooms.directory.options.media {
+            rooms.anchors.all_taken_up();
+        }
     }
 
     pub(super) fn run_anchor_timers(&mut self) {

@@ -362,10 +362,10 @@ impl Node {
         self.settle(&mut told);
         self.run_events();
         self.rooms.keep_beliefs();
+        self.settle_anchors();
         if let Some(batch) = self.rooms.log.take_batch() {
             self.outbox.store(batch);
         }
-        self.settle_anchors();
         self.transmit();
         while let Some(outgoing) = self.floor.sessions.poll_outgoing() {
             self.put(Output::Cti(outgoing));

@@ -21,6 +21,7 @@ use super::drain_record::Draining;
 use super::floor::{desk, with_calls};
 use super::migrate_record::{Migrating, Moved};
 use crate::agent::{self, Agent, Agents};
+use crate::anchor;
 use crate::arena::Key;
 use crate::call::{Nailed, Resumed, TakenUp, Talk, Unanswered};
 use crate::cti::calls::{self, TCall};
@@ -64,6 +65,8 @@ pub struct Restored {
     pub waiting: usize,
     /// Sessions of clients.
     pub sessions: usize,
+    /// Legs whose media a media server goes on carrying.
+    pub anchored: usize,
     /// Subscriptions of phones: lamps.
     pub watchers: usize,
     /// Trunks and probed devices of which something had become.
@@ -89,12 +92,16 @@ pub struct Restored {
 impl fmt::Display for Restored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { bindings, calls, setups, ending, agents, waiting, sessions, watchers, .. } = self;
-        let Self { nailed, trunks_out, locked_out, draining, migrating, unknown, unread, .. } = self;
+        let Self { anchored, nailed, trunks_out, locked_out, draining, migrating, unknown, unread, .. } =
+            self;
         write!(
             f,
             "{bindings} registrations, {calls} calls, {setups} in set-up and {ending} that had just ended, {agents} agents, \
              {waiting} waiting calls, {sessions} client sessions, {watchers} subscriptions"
         )?;
+        if *anchored > 0 {
+            write!(f, ", {anchored} legs at media servers")?;
+        }
         if *nailed > 0 {
             write!(f, "; {nailed} connections nailed up to phones")?;
         }
@@ -165,6 +172,7 @@ impl Node {
         let setups = by_kind.remove(&Unanswered::KIND).unwrap_or_default();
         let setups = node.resume_calls(&setups, &mut keys, &mut restored);
         node.restore_nailed(&by_kind.remove(&Nailed::KIND).unwrap_or_default(), &mut restored);
+        node.restore_anchors(&by_kind.remove(&anchor::Kept::KIND).unwrap_or_default(), &mut restored);
         for kind in [Identity::KIND, Progress::KIND, Registration::KIND] {
             node.restore_sessions(&by_kind.remove(&kind).unwrap_or_default(), &mut restored);
         }

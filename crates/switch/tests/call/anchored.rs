@@ -41,7 +41,7 @@ pub fn office_with(media: bool, choice: impl Fn(&str) -> Option<MediaChoice>) ->
     })
 }
 
-fn bed() -> Bed {
+pub fn bed() -> Bed {
     let mut bed = Bed::with(office(true));
     bed.register("1001", CALLER);
     bed.register("1002", CALLEE);
@@ -71,7 +71,7 @@ pub fn saying(text: &str, sdp: &str) -> String {
 }
 
 /// What the media server makes of a description: it says whose it was, and to whom it is told.
-fn made(order: &AnchorOrder) -> (AnchorId, u32, Bytes) {
+pub fn made(order: &AnchorOrder) -> (AnchorId, u32, Bytes) {
     let AnchorOrder::Describe { id, turn, from, sdp, profile, .. } = order else { panic!("{order:?}") };
     let said = String::from_utf8(sdp.to_vec()).unwrap();
     let who = said.split_once("o=").unwrap().1.split(' ').next().unwrap().to_owned();
@@ -90,14 +90,14 @@ fn made(order: &AnchorOrder) -> (AnchorId, u32, Bytes) {
 
 impl Bed {
     #[track_caller]
-    fn asked(&mut self) -> (End, Part, AnchorOrder) {
+    pub fn asked(&mut self) -> (End, Part, AnchorOrder) {
         assert_eq!(self.anchors.len(), 1, "{:?}", self.anchors);
         let order = self.anchors.remove(0);
         let AnchorOrder::Describe { from, part, .. } = &order else { panic!("{order:?}") };
         (*from, *part, order)
     }
 
-    fn hears(&mut self, news: AnchorNews) {
+    pub fn hears(&mut self, news: AnchorNews) {
         self.node.handle_input(Input::Anchor(news), self.now);
         self.drain();
     }
@@ -136,7 +136,7 @@ impl Bed {
 
     /// The same, and the phone has answered; the INVITE that it got, and the 200 that the browser got.
     #[track_caller]
-    fn bridged(&mut self) -> (Message, Message) {
+    pub fn bridged(&mut self) -> (Message, Message) {
         let offered = self.called();
         self.receive(CALLEE, &saying(&answer(&offered, 200, "callee", CALLEE, ""), &phone("phone")));
         self.describes(End::Near, Part::Answer);

@@ -11,6 +11,7 @@
 mod support;
 
 mod anchored;
+mod anchored_restart;
 mod anchored_takers;
 mod answered_by_request;
 mod arrange;

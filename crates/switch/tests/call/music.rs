@@ -9,7 +9,7 @@ use crate::support::{
 };
 
 /// 1001, whose media are anchored, and 1002 talk: the 200 that 1001 got, and the INVITE that 1002 got.
-fn talking(music: Option<&str>) -> (Bed, Message, Message) {
+pub fn talking(music: Option<&str>) -> (Bed, Message, Message) {
     let mut bed = Bed::with(directory(|options, extensions, _| {
         options.dr_peer_trunk = None;
         options.media = true;
@@ -32,7 +32,7 @@ fn talking(music: Option<&str>) -> (Bed, Message, Message) {
 }
 
 /// The callee says that media flow this way, and Alice takes it, saying `answers`; what each was told.
-fn says(bed: &mut Bed, offered: &Message, cseq: u32, way: &str, answers: &str) -> [Message; 2] {
+pub fn says(bed: &mut Bed, offered: &Message, cseq: u32, way: &str, answers: &str) -> [Message; 2] {
     let offer = from_callee(offered, "callee", "INVITE", cseq, CALLEE, "");
     bed.receive(CALLEE, &saying(&offer, &sdp("bob", way)));
     bed.describes(End::Near, Part::Offer);
@@ -45,7 +45,7 @@ fn says(bed: &mut Bed, offered: &Message, cseq: u32, way: &str, answers: &str) -
     [told, back]
 }
 
-fn body(message: &Message) -> String {
+pub fn body(message: &Message) -> String {
     String::from_utf8_lossy(message.body()).into_owned()
 }
 

@@ -311,3 +311,30 @@ fn a_caller_on_the_line_is_joined_with_who_takes_the_call_that_rings_for_him() {
     assert!(bed.lines(OTHER).iter().any(|line| line.starts_with("BYE ")));
     bed.nothing_stays();
 }
+
+#[test]
+fn a_restart_while_somebody_takes_a_call_lets_him_go_and_the_phone_rings_again() {
+    for acknowledged in [false, true] {
+        let (mut bed, offered) = ringing();
+        let ok = taken(&mut bed, &offered);
+        if acknowledged {
+            bed.receive(OTHER, &in_dialog(&ok, "ACK", 1, OTHER, ""));
+            assert!(line(&bed.one(OTHER)).starts_with("INVITE "));
+        }
+        assert_eq!(bed.restart(Duration::from_secs(1)).setups, 1);
+        let bye = bed.one(OTHER);
+        assert!(line(&bye).starts_with("BYE "), "{}", line(&bye));
+        assert_eq!(header(&bye, HeaderName::CallId), header(&ok, HeaderName::CallId));
+        bed.receive(OTHER, &answer(&bye, 200, "", OTHER, ""));
+        let anew = bed.one(CALLEE);
+        bed.receive(CALLEE, &typed(&answer(&anew, 200, "callee", CALLEE, &sdp("callee", "sendrecv"))));
+        let ok = bed.take(CALLER).pop().unwrap();
+        assert_eq!(ok.code(), Some(200), "acknowledged: {acknowledged}");
+        bed.receive(CALLER, &in_dialog(&ok, "ACK", 1, CALLER, ""));
+        bed.take(CALLEE);
+        bed.receive(CALLER, &in_dialog(&ok, "BYE", 2, CALLER, ""));
+        let bye = bed.one(CALLEE);
+        bed.receive(CALLEE, &answer(&bye, 200, "", CALLEE, ""));
+        bed.nothing_is_left();
+    }
+}

@@ -267,6 +267,52 @@ fn who_is_transferred_to_a_queue_hears_its_music() {
     bed.nothing_stays();
 }
 
+#[test]
+fn who_waits_on_the_line_when_the_server_starts_anew_hears_the_music_again() {
+    for answered in [false, true] {
+        let mut bed = Bed::with(office(|_| {}));
+        let offered = talking(&mut bed);
+        refers(&mut bed, &offered, MUSIC);
+        let asked = bed.one(CALLER);
+        if answered {
+            bed.receive(CALLER, &ok_of(&asked, CALLER, "listener"));
+        }
+        bed.media.clear();
+        bed.restart(Duration::from_secs(1));
+        assert_eq!(bed.node.call_list(bed.now)[0].state, "waiting");
+        let anew = bed.one(CALLER);
+        assert!(line(&anew).starts_with("INVITE ") && anew.body().is_empty());
+        // The phone says again what nobody has acknowledged.
+        bed.receive(CALLER, &ok_of(&asked, CALLER, "listener"));
+        let ack = bed.one(CALLER);
+        assert!(line(&ack).starts_with("ACK ") && body(&ack).contains("a=inactive"), "{}", body(&ack));
+        assert_eq!(
+            header(&ack, HeaderName::CSeq).split(' ').next(),
+            header(&asked, HeaderName::CSeq).split(' ').next()
+        );
+        bed.receive(CALLER, &ok_of(&anew, CALLER, "listener"));
+        let order = bed.order();
+        plays(&mut bed, &order);
+        assert!(body(&bed.one(CALLER)).contains("a=sendonly"), "answered: {answered}");
+        bed.receive(CALLER, &in_dialog_of_caller(&anew));
+        assert_eq!(codes(&bed.take(CALLER)), [200]);
+        bed.nothing_is_left();
+    }
+}
+
+#[test]
+fn a_restart_while_somebody_on_the_line_hears_that_it_rings_releases_him() {
+    let mut bed = Bed::with(office(|_| {}));
+    let (_, offered, _) = ordered(&mut bed);
+    bed.restart(Duration::from_secs(1));
+    assert!(bed.lines(CALLEE).iter().any(|line| line.starts_with("CANCEL ")));
+    bed.receive(CALLEE, &answer(&offered, 487, "callee", CALLEE, ""));
+    let bye = bed.take(CALLER).pop().unwrap();
+    assert!(line(&bye).starts_with("BYE "), "{}", line(&bye));
+    bed.receive(CALLER, &answer(&bye, 200, "", CALLER, ""));
+    bed.nothing_is_left();
+}
+
 /// The BYE of who got a request of ours.
 fn in_dialog_of_caller(request: &Message) -> String {
     let (to, from) = (header(request, HeaderName::To), header(request, HeaderName::From));

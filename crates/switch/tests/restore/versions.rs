@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use tandem_switch::anchor::{AnchorNews, AnchorOrder, MediaChoice, Seat};
 use tandem_switch::call::NailUp;
 use tandem_switch::directory::DnId;
 use tandem_switch::{Input, Migrate, MigrateOrder, Restored};
@@ -14,13 +15,23 @@ use crate::watcher::watching;
 
 #[test]
 fn what_another_release_stored_of_phones_calls_lamps_and_orders_is_read() {
-    let directory = directory(|options, _, _| options.events.mwi_source = Some("gateway".into()));
+    let directory = directory(|options, extensions, _| {
+        (options.events.mwi_source, options.media) = (Some("gateway".into()), true);
+        for extension in extensions.iter_mut().filter(|extension| &*extension.number == "1004") {
+            let mut class = (*extension.class).clone();
+            class.media.choice = MediaChoice::Anchor;
+            extension.class = class.into();
+        }
+    });
     let mut bed = Bed::with(directory);
     for probe in bed.take(PEER) {
         bed.receive(PEER, &answer(&probe, 200, "peer", PEER, ""));
     }
     bed.established();
-    bed.receive(OTHER, &invite("1004", OTHER, "1002", "call2"));
+    let calls = with(&invite("1004", OTHER, "1002", "call2"), "Content-Type: application/sdp");
+    let (head, _) = calls.split_once("Content-Length").unwrap();
+    let offer = sdp("1004", "sendrecv");
+    bed.receive(OTHER, &format!("{head}Content-Length: {}\n\n{offer}", offer.len()));
     bed.receive(
         GATEWAY,
         &format!(
@@ -30,6 +41,7 @@ fn what_another_release_stored_of_phones_calls_lamps_and_orders_is_read() {
              Content-Type: application/simple-message-summary\nContent-Length: 5\n\nM: y\u{1}"
         ),
     );
+    anchored(&mut bed);
     watching(&mut bed, "1002", "dialog");
     let (to, by, every) = ("site-b".into(), "ops".into(), Duration::from_secs(600));
     let order = MigrateOrder::To(Migrate { to, by, percent: 75, group: None, step: 25, every });
@@ -39,9 +51,9 @@ fn what_another_release_stored_of_phones_calls_lamps_and_orders_is_read() {
     let at = bed.now.unix_ms + 2_000;
     let restored = fixture::check(&file("records.txt"), &bed.directory, &bed.disk, at);
     assert_eq!(restored.trunks, 1);
-    // Calls had no accounts then, and trunks no records.
+    // Calls had no accounts then, and trunks and anchored legs no records.
     let older = fixture::older(&file("older.txt"), &bed.directory, at);
-    assert_eq!(Restored { trunks: 1, trunks_out: 0, ..older }, restored);
+    assert_eq!(Restored { trunks: 1, trunks_out: 0, anchored: 1, ..older }, restored);
 }
 
 #[test]
@@ -73,4 +85,16 @@ fn what_another_release_stored_of_trunks_lock_outs_and_nailed_up_connections_is_
     let restored = fixture::check(&file, &bed.directory, &bed.disk, bed.now.unix_ms + 2_000);
     assert_eq!((restored.calls, restored.nailed), (1, 1));
     assert_eq!((restored.trunks, restored.locked_out), (1, 1));
+}
+
+/// A media server carries what 1004 offers.
+fn anchored(bed: &mut Bed) {
+    let AnchorOrder::Describe { id, turn, sdp, .. } = bed.anchors.remove(0) else {
+        panic!("1004 is anchored")
+    };
+    let seat = Seat { name: "tandem-7-00000001-a0".into(), engine: "10.0.0.50:22222".parse().unwrap() };
+    for news in [AnchorNews::Placed { id, seat }, AnchorNews::Described { id, turn, sdp }] {
+        bed.node.handle_input(Input::Anchor(news), bed.now);
+    }
+    bed.drain();
 }

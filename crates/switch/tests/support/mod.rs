@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tandem_peer::replica::Change;
 use tandem_peer::trunk::{TrunkOptions, TrunkRole};
 use tandem_peer::{Batch, DrForward, ReplicaSet};
 use tandem_sip::{Flow, HeaderName, Message, Transport};
@@ -204,10 +205,15 @@ impl Bed {
 
     /// The process dies, and another one goes on from the disk after this time.
     pub fn restart(&mut self, gap: Duration) -> Restored {
+        self.restart_without(|_| false, gap)
+    }
+
+    /// The same, and these records are lost.
+    pub fn restart_without(&mut self, lost: impl Fn(&Change) -> bool, gap: Duration) -> Restored {
         self.now = self.now.plus(gap);
         self.epoch += 1;
         let term = Term { owner: 0, epoch: self.epoch };
-        let records = self.disk.changes();
+        let records: Vec<Change> = self.disk.changes().filter(|change| !lost(change)).collect();
         let (node, restored) = Node::restored(Arc::clone(&self.directory), [9; 32], term, records, self.now);
         self.node = node;
         self.drain();
@@ -325,13 +331,19 @@ impl Bed {
     /// Nothing is left of any call after a while, and each has left its record.
     #[track_caller]
     pub fn nothing_stays(&mut self) {
+        self.nothing_is_left();
+        assert_eq!(self.cdrs.len() as u64, self.node.counters().calls, "records");
+    }
+
+    /// The same, also of calls that a process before had begun.
+    #[track_caller]
+    pub fn nothing_is_left(&mut self) {
         self.pass(Duration::from_secs(100));
         let status = self.node.status(self.now);
         assert_eq!(self.node.call_list(self.now).len(), 0, "calls");
         assert_eq!(self.node.dialogs(), 0, "tags");
         let probes = usize::from(status.peer_trunk.is_some()) * 8;
         assert!(status.transactions <= probes, "{} transactions", status.transactions);
-        assert_eq!(self.cdrs.len() as u64, self.node.counters().calls, "records");
     }
 
     /// The same once this has arrived.

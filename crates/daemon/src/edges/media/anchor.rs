@@ -1,19 +1,20 @@
 //! One anchored leg: a session of an engine between the device and the rest of its call. A task makes it with the first
-//! order, moves it to another engine when its own is lost, and deletes it at the end.
+//! order, or takes up that of an earlier process; it moves it to another engine when its own is lost, and deletes it at
+//! the end.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
-use tandem_switch::anchor::{AnchorId, AnchorNews, End, Part, Profile, Speaks};
+use tandem_switch::anchor::{AnchorId, AnchorNews, End, Part, Profile, Seat, Speaks};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, interval_at, sleep};
+use tokio::time::{Instant, interval_at, sleep, timeout};
 
 use super::MediaEdge;
 use super::engine::{Engine, NgError, sdp_of};
 use super::place::Place;
-use crate::limits::{ANCHOR_CHECK_EVERY, ANCHOR_LOOK_EVERY};
+use crate::limits::{ANCHOR_CHECK_EVERY, ANCHOR_LOOK_EVERY, MEDIA_TAKE_UP_PATIENCE};
 
 /// What is to be described.
 #[derive(Clone, Debug)]
@@ -39,12 +40,21 @@ pub enum Wanted {
     Music(Option<Arc<str>>),
 }
 
+/// What an earlier process left.
+#[derive(Clone, Debug)]
+pub struct TakeUp {
+    /// Both ends have been described.
+    pub answered: bool,
+    /// What plays to the device.
+    pub music: Option<Arc<str>>,
+}
+
 /// See the module.
 pub struct Session {
     edge: Arc<MediaEdge>,
     id: AnchorId,
     /// Its name at the engine, where it is a call.
-    name: String,
+    name: Arc<str>,
     orders: mpsc::Receiver<Wanted>,
     place: Arc<Place>,
     engine: Option<Arc<Engine>>,
@@ -53,30 +63,57 @@ pub struct Session {
     answered: bool,
     /// The engine was lost, and the call does not know yet.
     lost: bool,
+    /// It is not known yet whether the engine still has what an earlier process left. The music that is to play there then:
+    /// that process may have died before it had said so.
+    unproved: Option<Option<Arc<str>>>,
 }
 
 impl Session {
     pub fn new(
         edge: Arc<MediaEdge>,
         id: AnchorId,
-        name: String,
+        name: Arc<str>,
         orders: mpsc::Receiver<Wanted>,
         place: Arc<Place>,
     ) -> Self {
         let (engine, offer) = (None, None);
-        Self { edge, id, name, orders, place, engine, offer, answered: false, lost: false }
+        let (answered, lost, unproved) = (false, false, None);
+        Self { edge, id, name, orders, place, engine, offer, answered, lost, unproved }
+    }
+
+    /// Goes on with the session of an earlier process, at this engine.
+    pub async fn go_on(mut self, engine: Option<Arc<Engine>>, take_up: TakeUp) {
+        let at = match engine {
+            Some(engine) => timeout(MEDIA_TAKE_UP_PATIENCE, engine.works()).await.ok().map(|()| engine),
+            None => None,
+        };
+        match at {
+            Some(engine) => {
+                self.settle(&engine);
+                (self.answered, self.unproved) = (take_up.answered, Some(take_up.music));
+            }
+            None => {
+                tracing::warn!(name = %self.name, "the media server of a call that goes on does not answer");
+                self.place.leave();
+                self.lost = true;
+            }
+        }
+        self.run().await;
     }
 
     pub async fn run(mut self) {
         let mut check = interval_at(Instant::now() + ANCHOR_CHECK_EVERY, ANCHOR_CHECK_EVERY);
+        let edge = Arc::clone(&self.edge);
         loop {
             let engine = self.engine.clone();
             tokio::select! {
                 order = self.orders.recv() => match order {
                     Some(Wanted::Description(order)) => self.describe(order).await,
+                    Some(Wanted::Music(file)) if self.unproved.is_some() => self.unproved = Some(file),
                     Some(Wanted::Music(file)) => self.music(file.as_deref()).await,
                     None => break,
                 },
+                _turn = edge.proving.acquire(), if self.unproved.is_some() => self.prove().await,
                 () = lost(engine.as_deref()), if engine.is_some() => self.leave(true),
                 // An engine that was started anew answers pings, and knows nothing of its former life.
                 _ = check.tick(), if engine.is_some() => self.check().await,
@@ -90,8 +127,10 @@ impl Session {
     }
 
     async fn delete(&self, engine: &Engine) {
-        let about =
-            Map::from_iter([("call-id".to_owned(), json!(self.name)), ("delete-delay".to_owned(), json!(0))]);
+        let about = Map::from_iter([
+            ("call-id".to_owned(), json!(&*self.name)),
+            ("delete-delay".to_owned(), json!(0)),
+        ]);
         if let Err(error) = engine.ask("delete", about).await {
             tracing::debug!(engine = %engine.addr, name = %self.name, %error, "session not deleted");
         }
@@ -102,7 +141,7 @@ impl Session {
             engine.sessions.fetch_sub(1, Relaxed);
             self.place.leave();
         }
-        (self.lost, self.answered) = (lost, false);
+        (self.lost, self.answered, self.unproved) = (lost, false, None);
     }
 
     fn settle(&mut self, engine: &Arc<Engine>) {
@@ -114,11 +153,18 @@ impl Session {
 
     async fn check(&mut self) {
         let Some(engine) = &self.engine else { return };
-        let about = Map::from_iter([("call-id".to_owned(), json!(self.name))]);
+        let about = Map::from_iter([("call-id".to_owned(), json!(&*self.name))]);
         if let Err(NgError::Refused(why)) = engine.ask("query", about).await {
             tracing::warn!(engine = %engine.addr, name = %self.name, why, "the media server forgot a call");
             self.leave(true);
         }
+    }
+
+    /// Asks the engine after what an earlier process left there, and has it play what is to play.
+    async fn prove(&mut self) {
+        let Some(music) = self.unproved.take() else { return };
+        self.check().await;
+        self.music(music.as_deref()).await;
     }
 
     /// The call offers both its parties another engine as soon as there is one. Many that were lost at once do so one
@@ -136,8 +182,10 @@ impl Session {
     /// Plays to the device, in place of what the other party sends. A call whose music is refused goes on in silence.
     async fn music(&self, file: Option<&str>) {
         let Some(engine) = &self.engine else { return };
-        let mut about =
-            Map::from_iter([("call-id".to_owned(), json!(self.name)), ("from-tag".to_owned(), json!("far"))]);
+        let mut about = Map::from_iter([
+            ("call-id".to_owned(), json!(&*self.name)),
+            ("from-tag".to_owned(), json!("far")),
+        ]);
         let asked = match file {
             Some(file) => {
                 let path = format!("{}/{file}", self.edge.directory);
@@ -204,6 +252,8 @@ impl Session {
             match asked {
                 Ok(sdp) => {
                     self.settle(&engine);
+                    let seat = Seat { name: Arc::clone(&self.name), engine: engine.addr };
+                    self.edge.tell_anchor(AnchorNews::Placed { id: self.id, seat }).await;
                     // Who gave the answer was told of the engine that is lost.
                     self.lost = replay.is_some();
                     return Ok(self.done(order, sdp));

@@ -16,22 +16,25 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tandem_switch::Input;
-use tandem_switch::anchor::{AnchorId, AnchorNews, AnchorOrder};
+use tandem_switch::anchor::{AnchorId, AnchorNews, AnchorOrder, Seat};
 use tandem_switch::media::{MediaId, MediaNews, MediaOrder};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
-use tokio::time::sleep;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::{sleep, timeout};
 
-use self::anchor::{Describe, Session, Wanted};
+use self::anchor::{Describe, Session, TakeUp, Wanted};
 use self::engine::Engine;
 use self::place::{Names, Place};
 use self::player::{Player, Wish};
 use crate::command::Commands;
 use crate::config::MediaSettings;
-use crate::limits::{BETWEEN_LOST, MAX_ANCHOR_ORDERS, MAX_MEDIA_PLAYERS, MAX_MEDIA_SESSIONS};
+use crate::limits::{
+    BETWEEN_LOST, MAX_ANCHOR_ORDERS, MAX_MEDIA_PLAYERS, MAX_MEDIA_PROVED, MAX_MEDIA_SESSIONS,
+    MEDIA_FIRST_WORD,
+};
 
 /// What happened.
 #[derive(Debug, Default)]
@@ -50,6 +53,7 @@ pub struct MediaCounters {
 struct Carried {
     orders: mpsc::Sender<Wanted>,
     place: Arc<Place>,
+    name: Arc<str>,
 }
 
 /// Music is no reason to end a call: where there is no session, or too much waits for it, there is none.
@@ -67,19 +71,26 @@ pub struct MediaEdge {
     directory: String,
     /// Name at the engines of the network that is this side of anchored legs.
     network: Option<String>,
-    names: Names,
+    /// What this process is called in names.
+    process: String,
+    names: OnceLock<Names>,
     next: AtomicU64,
     players: Mutex<BTreeMap<MediaId, watch::Sender<Wish>>>,
     sessions: Mutex<BTreeMap<AnchorId, Carried>>,
     /// Held by the session that tells of its loss.
     pace: tokio::sync::Mutex<()>,
+    /// One for each session of an earlier process that is asked after.
+    proving: Semaphore,
+    /// All sessions of earlier processes that go on are known.
+    taken_up: watch::Sender<bool>,
     /// See [`MediaCounters`].
     pub counters: MediaCounters,
 }
 
 impl MediaEdge {
-    /// Opens sockets to the engines and begins to watch them. `server` is its name, `process` is random: engines are shared
-    /// between servers, and outlive them.
+    /// Opens sockets to the engines and begins to watch them; callers who wait again are played to at once, so one of them
+    /// gets a moment to answer. `server` is its name, `process` is random: engines are shared between servers, and outlive
+    /// them.
     ///
     /// # Errors
     /// What the operating system says about the sockets.
@@ -102,17 +113,32 @@ impl MediaEdge {
             engines,
             directory: settings.map(|settings| settings.directory.clone()).unwrap_or_default(),
             network: settings.and_then(|settings| settings.network.clone()),
-            names: Names::new(server, &host.to_string_lossy(), process),
+            process: format!("{server}@{}-{process:016x}", host.to_string_lossy()),
+            names: OnceLock::new(),
             next: AtomicU64::new(0),
             players: Mutex::default(),
             sessions: Mutex::default(),
             pace: tokio::sync::Mutex::default(),
+            proving: Semaphore::new(MAX_MEDIA_PROVED),
+            taken_up: watch::Sender::new(false),
             counters: MediaCounters::default(),
         });
         for engine in &edge.engines {
             tokio::spawn(sweep::run(Arc::clone(&edge), Arc::clone(engine)));
         }
+        let works = async {
+            while !edge.engines.is_empty() && !edge.has_engine() {
+                sleep(MEDIA_FIRST_WORD / 100).await;
+            }
+        };
+        // Those that are silent still are heard later.
+        let _ = timeout(MEDIA_FIRST_WORD, works).await;
         Ok(edge)
+    }
+
+    /// This server serves its group from now on. Told before the first order.
+    pub fn serves(&self, group: u64, epoch: u32) {
+        let _ = self.names.set(Names::new(group, epoch, &self.process));
     }
 
     /// Engines, and those that work.
@@ -156,7 +182,7 @@ impl MediaEdge {
                     Entry::Vacant(place) => {
                         let (sender, wishes) = watch::channel(wish);
                         place.insert(sender);
-                        let name = self.names.player(self.next.fetch_add(1, Relaxed));
+                        let name = self.names().player(self.next.fetch_add(1, Relaxed));
                         let player = Player::new(Arc::clone(self), *id, name, offer.clone(), wishes);
                         self.runtime.spawn(player.run());
                         Ok(())
@@ -187,6 +213,17 @@ impl MediaEdge {
                 sessions.remove(id);
                 return None;
             }
+            AnchorOrder::TakeUp { id, seat, answered, music } => {
+                if sessions.len() < MAX_MEDIA_SESSIONS {
+                    let take_up = TakeUp { answered: *answered, music: music.clone() };
+                    sessions.insert(*id, self.take_up(*id, seat, take_up));
+                }
+                return None;
+            }
+            AnchorOrder::AllTakenUp => {
+                self.taken_up.send_replace(true);
+                return None;
+            }
             AnchorOrder::Play { id, file } => {
                 music(sessions.get(id), Wanted::Music(Some(Arc::clone(file))));
                 return None;
@@ -211,16 +248,28 @@ impl MediaEdge {
             Entry::Vacant(free) => {
                 let (orders, taken) = mpsc::channel(MAX_ANCHOR_ORDERS);
                 let place = Arc::new(Place::default());
-                let name = self.names.anchor(id);
-                let session = Session::new(Arc::clone(self), id, name, taken, Arc::clone(&place));
+                let name: Arc<str> = self.names().anchor(id).into();
+                let session =
+                    Session::new(Arc::clone(self), id, Arc::clone(&name), taken, Arc::clone(&place));
                 self.runtime.spawn(session.run());
-                free.insert(Carried { orders, place })
+                free.insert(Carried { orders, place, name })
             }
         };
         match carried.orders.try_send(Wanted::Description(describe)) {
             Ok(()) => None,
             Err(_) => failed("the media server is too slow"),
         }
+    }
+
+    fn take_up(self: &Arc<Self>, id: AnchorId, seat: &Seat, take_up: TakeUp) -> Carried {
+        let (orders, taken) = mpsc::channel(MAX_ANCHOR_ORDERS);
+        let (place, name) = (Arc::new(Place::default()), Arc::clone(&seat.name));
+        // Before anything is swept.
+        place.settle(seat.engine);
+        let engine = self.engines.iter().find(|engine| engine.addr == seat.engine).cloned();
+        let session = Session::new(Arc::clone(self), id, Arc::clone(&name), taken, Arc::clone(&place));
+        self.runtime.spawn(session.go_on(engine, take_up));
+        Carried { orders, place, name }
     }
 
     fn carried(&self) -> std::sync::MutexGuard<'_, BTreeMap<AnchorId, Carried>> {
@@ -248,11 +297,18 @@ impl MediaEdge {
     }
 
     fn names(&self) -> &Names {
-        &self.names
+        self.names.get_or_init(|| Names::new(0, 0, &self.process))
     }
 
-    fn is_placed(&self, id: AnchorId, engine: SocketAddr) -> bool {
-        self.carried().get(&id).is_some_and(|carried| carried.place.is_at(engine))
+    /// The sessions of anchored legs, and where they are.
+    fn places(&self) -> BTreeMap<Arc<str>, Option<SocketAddr>> {
+        let carried = self.carried();
+        carried.values().map(|carried| (Arc::clone(&carried.name), carried.place.at())).collect()
+    }
+
+    /// Resolves when all sessions of earlier processes that go on are known.
+    async fn all_taken_up(&self) {
+        let _ = self.taken_up.subscribe().wait_for(|all| *all).await;
     }
 
     /// Resolves for one after the other of those who wait, with time between them.

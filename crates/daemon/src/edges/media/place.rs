@@ -19,16 +19,17 @@ impl Place {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    pub fn is_at(&self, engine: SocketAddr) -> bool {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) == Some(engine)
+    pub fn at(&self) -> Option<SocketAddr> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Names of sessions of this process.
+/// Names of the sessions that a server makes while it serves. They begin with the group and the epoch, so that whoever
+/// serves next knows those that nobody ends any more, and whoever served before never takes those of his successor for such.
 #[derive(Clone, Debug)]
 pub struct Names {
-    /// Of this server on this host, whichever process it was.
-    server: String,
+    group: String,
+    epoch: u32,
     /// Of this process.
     process: String,
 }
@@ -36,25 +37,23 @@ pub struct Names {
 /// Whose a session is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose {
-    /// Another server's, or none of Tandem's.
+    /// Another group's, a later epoch's, or none of Tandem's.
     Foreign,
-    /// An earlier process's of this server, for a waiting caller: nobody will end it.
+    /// An earlier epoch's: it goes on if a leg has it, and nobody will end it otherwise.
     Past,
-    /// The same for an anchored leg: its call may go on, and the engine ends it when no media comes any more.
-    PastAnchor,
     /// This process's, for an anchored leg.
-    Anchor(AnchorId),
+    Anchor,
     /// This process's, for a waiting caller.
     Player,
 }
 
 impl Names {
-    /// `process` is random.
+    /// Of a server that serves its group in this epoch; `process` says who it is, for people.
     #[must_use]
-    pub fn new(server: &str, host: &str, process: u64) -> Self {
-        let server = format!("tandem-{server}@{host}-");
-        let process = format!("{server}{process:016x}-");
-        Self { server, process }
+    pub fn new(group: u64, epoch: u32, process: &str) -> Self {
+        let group = format!("tandem-{group:x}-");
+        let process = format!("{group}{epoch:08x}-{process}-");
+        Self { group, epoch, process }
     }
 
     pub fn player(&self, number: u64) -> String {
@@ -66,14 +65,13 @@ impl Names {
     }
 
     pub fn whose(&self, name: &str) -> Whose {
-        let Some(own) = name.strip_prefix(&self.process) else {
-            let Some(past) = name.strip_prefix(&self.server) else { return Whose::Foreign };
-            let anchored = past.rsplit('-').next().is_some_and(|own| own.starts_with('a'));
-            return if anchored { Whose::PastAnchor } else { Whose::Past };
-        };
-        match own.strip_prefix('a').map(str::parse) {
-            Some(Ok(id)) => Whose::Anchor(AnchorId(id)),
-            Some(Err(_)) | None => Whose::Player,
+        if let Some(own) = name.strip_prefix(&self.process) {
+            return if own.starts_with('a') { Whose::Anchor } else { Whose::Player };
+        }
+        let epoch = name.strip_prefix(&self.group).and_then(|rest| rest.split('-').next());
+        match epoch.and_then(|epoch| u32::from_str_radix(epoch, 16).ok()) {
+            Some(epoch) if epoch < self.epoch => Whose::Past,
+            Some(_) | None => Whose::Foreign,
         }
     }
 }
@@ -84,12 +82,17 @@ mod tests {
 
     #[test]
     fn a_name_says_whose_a_session_is() {
-        let (before, now) = (Names::new("site-a", "box", 1), Names::new("site-a", "box", 2));
-        assert_eq!(now.whose(&now.anchor(AnchorId(7))), Whose::Anchor(AnchorId(7)));
+        let (before, now) = (Names::new(7, 1, "site-a@one-f"), Names::new(7, 2, "site-a@other-f"));
+        assert_eq!(now.whose(&now.anchor(AnchorId(7))), Whose::Anchor);
         assert_eq!(now.whose(&now.player(7)), Whose::Player);
-        assert_eq!(now.whose(&before.anchor(AnchorId(7))), Whose::PastAnchor);
+        assert_eq!(now.whose(&before.anchor(AnchorId(7))), Whose::Past);
         assert_eq!(now.whose(&before.player(7)), Whose::Past);
-        for other in [Names::new("site-a", "box2", 1), Names::new("site-ab", "box", 1)] {
+        assert_eq!(
+            before.whose(&now.player(7)),
+            Whose::Foreign,
+            "one that was deposed leaves its successor's alone"
+        );
+        for other in [Names::new(8, 1, "site-a@one-f"), Names::new(0x71, 1, "site-a@one-f")] {
             assert_eq!(now.whose(&other.player(7)), Whose::Foreign);
         }
         assert_eq!(now.whose("a-call-of-kamailio"), Whose::Foreign);

@@ -1,5 +1,5 @@
-//! Sessions that an engine has and nobody will end: players of an earlier process of this server, or sessions of legs that
-//! moved to another engine while this one was silent.
+//! Sessions that an engine has and nobody will end: those of an earlier process of this site that no leg has, or sessions
+//! of legs that moved to another engine while this one was silent. Nothing is swept before it is known what goes on.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use crate::limits::{MAX_SWEPT, SWEEP_MEDIA_EVERY};
 /// Sweeps an engine for ever, whenever it works.
 pub async fn run(edge: Arc<MediaEdge>, engine: Arc<Engine>) {
     let mut suspects = BTreeSet::new();
+    edge.all_taken_up().await;
     let mut ticks = interval(SWEEP_MEDIA_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -30,16 +31,17 @@ async fn once(edge: &MediaEdge, engine: &Engine, suspects: &mut BTreeSet<String>
     let Ok(answer) = engine.ask("list", about).await else { return };
     let names = answer.get("calls").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     let before = std::mem::take(suspects);
+    let places = edge.places();
     let mut gone = 0_usize;
     for name in names {
-        let ends = match edge.names().whose(name) {
-            Whose::Past => true,
-            Whose::Anchor(id) if !edge.is_placed(id, engine.addr) => {
+        let ends = match (edge.names().whose(name), places.get(name)) {
+            (Whose::Foreign | Whose::Player, _) => false,
+            (Whose::Past | Whose::Anchor, Some(at)) if *at == Some(engine.addr) => false,
+            (Whose::Past, None) => true,
+            (Whose::Past | Whose::Anchor, _) => {
                 suspects.insert(name.to_owned());
                 before.contains(name)
             }
-            // A call that outlived the process still talks through it.
-            Whose::PastAnchor | Whose::Anchor(_) | Whose::Player | Whose::Foreign => false,
         };
         if ends {
             let about =

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 mod anchors;
+mod take_up;
 
 use super::MediaEdge;
 use crate::command::{Command, Commands};
@@ -95,6 +96,7 @@ impl Bed {
         let settings =
             MediaSettings { engines: engines.to_vec(), directory: "/media".to_owned(), network: None };
         let edge = MediaEdge::start(Some(&settings), "site-a", 0xabc, commands).await.unwrap();
+        edge.serves(7, 2);
         let bed = Self { edge, told };
         bed.up(engines.len()).await;
         bed

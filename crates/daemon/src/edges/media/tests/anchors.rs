@@ -32,14 +32,14 @@ fn reply(cookie: &str, answer: &Value) -> Vec<u8> {
     format!("{cookie} {answer}").into_bytes()
 }
 
-fn describe(id: u64, turn: u32, from: End, part: Part) -> AnchorOrder {
+pub fn describe(id: u64, turn: u32, from: End, part: Part) -> AnchorOrder {
     let (sdp, profile) =
         (Bytes::from_static(OFFER.as_bytes()), Profile { speaks: Speaks::Rtp, network: None });
     AnchorOrder::Describe { id: AnchorId(id), turn, from, part, sdp, profile }
 }
 
 impl Bed {
-    async fn anchored(&mut self) -> AnchorNews {
+    pub async fn anchored_news(&mut self) -> AnchorNews {
         match timeout(PATIENCE, self.told.recv()).await.expect("news").unwrap() {
             Command::Input(Input::Anchor(news)) => news,
             Command::Input(_) | Command::Ask(_) | Command::Group(_) | Command::Stop => {
@@ -48,8 +48,18 @@ impl Bed {
         }
     }
 
+    /// The same, but for where its session is.
+    pub async fn anchored(&mut self) -> AnchorNews {
+        loop {
+            let news = self.anchored_news().await;
+            if !matches!(news, AnchorNews::Placed { .. }) {
+                return news;
+            }
+        }
+    }
+
     /// The leg's offer is described; the description.
-    async fn offers(&mut self, id: u64, turn: u32) -> Bytes {
+    pub async fn offers(&mut self, id: u64, turn: u32) -> Bytes {
         assert_eq!(self.edge.order_anchor(&describe(id, turn, End::Far, Part::Offer)), None);
         let news = self.anchored().await;
         let AnchorNews::Described { id: of, turn: at, sdp } = news else { panic!("{news:?}") };
