@@ -301,15 +301,31 @@ fn who_waits_on_the_line_when_the_server_starts_anew_hears_the_music_again() {
 }
 
 #[test]
-fn a_restart_while_somebody_on_the_line_hears_that_it_rings_releases_him() {
+fn after_a_restart_it_rings_again_for_somebody_on_the_line_and_he_hears_so() {
     let mut bed = Bed::with(office(|_| {}));
-    let (_, offered, _) = ordered(&mut bed);
+    let (_, offered) = ringing(&mut bed);
+    let asked = bed.one(CALLER);
+    bed.receive(CALLER, &ok_of(&asked, CALLER, "listener"));
+    bed.media.clear();
     bed.restart(Duration::from_secs(1));
-    assert!(bed.lines(CALLEE).iter().any(|line| line.starts_with("CANCEL ")));
+    let sent = bed.take(CALLEE);
+    assert!(sent.iter().any(|message| line(message).starts_with("CANCEL ")));
     bed.receive(CALLEE, &answer(&offered, 487, "callee", CALLEE, ""));
-    let bye = bed.take(CALLER).pop().unwrap();
-    assert!(line(&bye).starts_with("BYE "), "{}", line(&bye));
-    bed.receive(CALLER, &answer(&bye, 200, "", CALLER, ""));
+    let rings = sent.iter().find(|message| line(message).starts_with("INVITE ")).expect("it is called anew");
+    bed.receive(CALLEE, &answer(rings, 180, "again", CALLEE, ""));
+    let sent = bed.take(CALLER);
+    let anew = sent.iter().find(|message| line(message).starts_with("INVITE ")).expect("he is to hear so");
+    // The phone says again what nobody has acknowledged.
+    bed.receive(CALLER, &ok_of(&asked, CALLER, "listener"));
+    assert!(line(&bed.one(CALLER)).starts_with("ACK "));
+    bed.receive(CALLER, &ok_of(anew, CALLER, "listener"));
+    let order = bed.order();
+    plays(&mut bed, &order);
+    assert!(body(&bed.one(CALLER)).contains("a=sendonly"));
+    bed.receive(CALLER, &in_dialog_of_caller(anew));
+    assert_eq!(codes(&bed.take(CALLER)), [200]);
+    assert!(bed.lines(CALLEE).iter().any(|line| line.starts_with("CANCEL ")));
+    bed.receive(CALLEE, &answer(rings, 487, "again", CALLEE, ""));
     bed.nothing_is_left();
 }
 
