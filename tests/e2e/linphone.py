@@ -106,10 +106,12 @@ class Linphone:
 
     def consult(self, number):
         self.hold()
-        self.first = self.calls()[0]
+        self.first, self.before = self.calls()[0], self.log().count(" connected.")
         self.dial(number)
 
     def join(self):
+        # The server knows of the answer before it is told on.
+        until(5, "linphonec hears the answer", lambda: self.log().count(" connected.") > self.before)
         second = next(call for call in self.calls() if call != self.first)
         self.say(f"transfer {self.first} --to-call {second}")
 

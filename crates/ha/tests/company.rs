@@ -112,7 +112,7 @@ fn request(method: &str, id: &str, cseq: u32, to: &str) -> String {
 }
 
 #[test]
-fn a_call_is_written_when_it_begins_is_answered_and_ends_and_at_no_other_step() {
+fn a_call_is_written_when_it_begins_is_answered_acknowledged_and_ends_and_at_no_other_step() {
     let mut world = ready();
     let before = writes(&world);
     let mut call = Call::begins(&mut world, "one");
@@ -120,14 +120,14 @@ fn a_call_is_written_when_it_begins_is_answered_and_ends_and_at_no_other_step() 
     call.says(&mut world, "180 Ringing");
     assert_eq!((sent(&world, "SIP/2.0 180"), writes(&world)), (1, before + 1), "ringing waits for nothing");
     call.is_answered(&mut world);
-    assert_eq!(writes(&world), before + 2, "nor does the ACK");
+    assert_eq!(writes(&world), before + 3, "and once more when it is acknowledged");
     call.ends(&mut world);
     world.pass(ms(13));
     let bye = last(&world);
     assert!(bye.starts_with("BYE "), "{bye}");
     world.receive(0, &answer(&bye, "200 OK"));
     world.pass(ms(10));
-    assert_eq!((writes(&world), world.machines[0].over.len()), (before + 3, 1));
+    assert_eq!((writes(&world), world.machines[0].over.len()), (before + 4, 1));
 }
 
 #[test]
