@@ -83,6 +83,7 @@ impl Call {
         world.pass(ms(3));
         self.to = header(&last(world), "To").to_owned();
         world.receive(0, &request("ACK", self.id, 1, &self.to));
+        world.pass(ms(3));
         assert!(last(world).starts_with("ACK "), "{}", last(world));
     }
 
