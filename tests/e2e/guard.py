@@ -85,7 +85,8 @@ def banned(log, mode):
 def attacked(bed, name, options):
     path = os.path.join(bed.folder, "guarded.toml")
     with open(path, "w") as file:
-        file.write(configuration("guarded.toml"))
+        # Each begins with nothing: a lock-out outlives its server.
+        file.write(f'{configuration("guarded.toml")}\n[ha]\nstate-directory = "{bed.folder}/{name}"\n')
     site = Site(bed, name, SITE, 5070, f"{SITE}:8070", ["--config", path, "--log", "info", *options])
     site.start()
     return site
