@@ -141,6 +141,14 @@ impl Node {
         self.audit_legs(|device, name| matches!(device, Device::Trunk(_)) && name == trunk);
     }
 
+    /// What ended at the other site while nobody was here is not told of again: the legs there are asked.
+    pub(super) fn audit_peer(&mut self) {
+        if let Some(id) = self.rooms.directory.options.dr_peer_trunk {
+            let name = Rooms::name_of(&self.rooms.directory, Device::Trunk(id)).to_owned();
+            self.audit_trunk(&name);
+        }
+    }
+
     /// Answered legs to such devices are asked, in their turn, whether they live.
     pub(super) fn audit_legs(&mut self, over: impl Fn(Device, &str) -> bool) {
         let patience = self.rooms.directory.options.dialog_audit_timeout.as_secs();

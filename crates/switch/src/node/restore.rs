@@ -196,6 +196,7 @@ impl Node {
         (restored.agents, restored.waiting) = (node.floor.agents.len(), node.floor.queues.waiting());
         restored.sessions = node.floor.sessions.len();
         node.count_routers();
+        node.audit_peer();
         node.flush();
         (node, restored)
     }
