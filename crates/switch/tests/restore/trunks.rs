@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use tandem_peer::trunk::{TrunkOptions, TrunkRole};
 use tandem_sip::locate::{Candidate, Wanted};
-use tandem_sip::{HeaderName, Transport};
+use tandem_sip::{HeaderName, Message, Transport};
 use tandem_switch::directory::{Directory, Trunk};
 use tandem_switch::{Event, Input, view};
 
 use crate::support::{
-    Bed, CALLER, GATEWAY, PEER, addr, answer, codes, contact, directory, header, invite, line, trunk, with,
+    Bed, CALLER, GATEWAY, PEER, addr, answer, codes, contact, directory, header, in_dialog, invite, line,
+    trunk, with,
 };
 
 const GAP: Duration = Duration::from_secs(2);
@@ -109,6 +110,29 @@ fn bca_12_sites_that_were_peered_are_peered_after_a_takeover_for_as_long_as_the_
     assert_eq!(bed.mode(), "single-site", "and stays lost until it answers");
     assert_eq!(bed.answers_probes(PEER), 1);
     assert_eq!(bed.believed("to-site-b").state, "in-service");
+}
+
+/// The other site may have ended its leg while nobody was here to be told.
+#[test]
+fn after_a_restart_the_other_site_is_asked_which_of_its_legs_still_live() {
+    let mut bed = Bed::with(directory(|_, _, _| {}));
+    bed.answers_probes(PEER);
+    bed.register("1001", CALLER);
+    bed.receive(PEER, &invite("0301234", PEER, "1001", "across"));
+    let offered = bed.one(CALLER);
+    bed.receive(CALLER, &answer(&offered, 200, "callee", CALLER, ""));
+    let ok = bed.take(PEER).pop().unwrap();
+    bed.receive(PEER, &in_dialog(&ok, "ACK", 1, PEER, ""));
+    bed.take(CALLER);
+    bed.restart(GAP);
+    bed.pass(Duration::from_millis(100));
+    assert_eq!(bed.mode(), "peered");
+    let sent = bed.take(PEER);
+    let audits =
+        |message: &&Message| header(message, HeaderName::CallId) == "across" && message.code().is_none();
+    let audit = sent.iter().find(audits).expect("the leg is asked");
+    bed.receive(PEER, &answer(audit, 481, "", PEER, ""));
+    assert!(bed.lines(CALLER).iter().any(|line| line.starts_with("BYE ")), "it was over there");
 }
 
 #[test]
