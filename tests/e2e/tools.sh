@@ -12,7 +12,7 @@ package() {
     rtpengine) echo rtpengine-daemon ;;
     nft) echo nftables ;;
     ip | tc) echo iproute2 ;;
-    unshare | nsenter) echo util-linux ;;
+    unshare | nsenter | flock) echo util-linux ;;
     *) echo "$1" ;;
     esac
 }

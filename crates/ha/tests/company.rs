@@ -70,10 +70,11 @@ impl Call {
         world.receive(0, &answer(&self.invite, status));
     }
 
-    /// The whole of it until both talk.
+    /// The whole of it until both talk, and that is stored.
     fn answered(world: &mut World, id: &'static str) -> Self {
         let mut call = Self::begins(world, id);
         call.is_answered(world);
+        world.pass(ms(110));
         call
     }
 
@@ -113,7 +114,7 @@ fn request(method: &str, id: &str, cseq: u32, to: &str) -> String {
 }
 
 #[test]
-fn a_call_is_written_when_it_begins_is_answered_acknowledged_and_ends_and_at_no_other_step() {
+fn a_call_is_written_when_it_begins_is_answered_and_ends_and_at_no_other_step() {
     let mut world = ready();
     let before = writes(&world);
     let mut call = Call::begins(&mut world, "one");
@@ -121,14 +122,65 @@ fn a_call_is_written_when_it_begins_is_answered_acknowledged_and_ends_and_at_no_
     call.says(&mut world, "180 Ringing");
     assert_eq!((sent(&world, "SIP/2.0 180"), writes(&world)), (1, before + 1), "ringing waits for nothing");
     call.is_answered(&mut world);
-    assert_eq!(writes(&world), before + 3, "and once more when it is acknowledged");
+    assert_eq!(writes(&world), before + 2, "that it was acknowledged waits for company");
     call.ends(&mut world);
     world.pass(ms(13));
     let bye = last(&world);
     assert!(bye.starts_with("BYE "), "{bye}");
     world.receive(0, &answer(&bye, "200 OK"));
     world.pass(ms(10));
-    assert_eq!((writes(&world), world.machines[0].over.len()), (before + 4, 1));
+    assert_eq!((writes(&world), world.machines[0].over.len()), (before + 3, 1));
+}
+
+#[test]
+fn an_acknowledgement_is_passed_on_at_once_and_stored_within_a_tenth_of_a_second() {
+    let mut world = ready();
+    let mut call = Call::begins(&mut world, "one");
+    call.says(&mut world, "200 OK");
+    world.pass(ms(3));
+    call.to = header(&last(&world), "To").to_owned();
+    let before = writes(&world);
+    world.receive(0, &request("ACK", "one", 1, &call.to));
+    assert_eq!((sent(&world, "ACK "), writes(&world)), (1, before));
+    world.pass(ms(98));
+    assert_eq!(writes(&world), before);
+    world.pass(ms(4));
+    assert_eq!(writes(&world), before + 1);
+}
+
+#[test]
+fn a_server_that_dies_before_an_acknowledgement_is_stored_asks_for_it_again_and_the_call_goes_on() {
+    let mut world = ready();
+    let mut call = Call::begins(&mut world, "one");
+    call.is_answered(&mut world);
+    world.kill(0);
+    world.start(0);
+    world.pass(ms(600));
+    let answer = last(&world);
+    assert!(answer.starts_with("SIP/2.0 200") && answer.contains("CSeq: 1 INVITE"), "{answer}");
+    world.receive(0, &request("ACK", "one", 1, &call.to));
+    assert_eq!(sent(&world, "ACK "), 2);
+    let before = sent(&world, "SIP/2.0 200");
+    world.pass(ms(5_000));
+    assert_eq!(sent(&world, "SIP/2.0 200"), before);
+    call.ends(&mut world);
+    world.pass(ms(15));
+    assert_eq!(sent(&world, "BYE "), 1);
+}
+
+#[test]
+fn a_server_that_dies_after_an_acknowledgement_was_stored_does_not_ask_again() {
+    let mut world = ready();
+    let call = Call::answered(&mut world, "one");
+    world.kill(0);
+    world.start(0);
+    world.pass(ms(100));
+    let before = sent(&world, "SIP/2.0 200");
+    world.pass(ms(5_000));
+    assert_eq!(sent(&world, "SIP/2.0 200"), before);
+    call.ends(&mut world);
+    world.pass(ms(15));
+    assert_eq!(sent(&world, "BYE "), 1);
 }
 
 #[test]

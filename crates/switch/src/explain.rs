@@ -179,6 +179,9 @@ struct Step {
     what: What,
 }
 
+/// Steps that room is made for at once.
+const ROOM: usize = 3;
+
 /// The steps of one call.
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
@@ -189,6 +192,10 @@ impl Trace {
     /// Notes a step; beyond [`MAX_STEPS`] it is dropped.
     pub fn note(&mut self, unix_ms: u64, what: What) {
         if self.steps.len() < MAX_STEPS {
+            // Most calls take five: to double the room would leave much of it empty for as long as they last.
+            if self.steps.len() == self.steps.capacity() {
+                self.steps.reserve_exact(ROOM);
+            }
             self.steps.push(Step { unix_ms, what });
         }
     }

@@ -4,7 +4,9 @@
 //! Not everything is in a hurry to be stored: whoever has hung up waits for nothing. A batch for which nothing but patient
 //! outputs wait may rest until another comes, and share its way to the disk. What hurries and has no batch of its own would
 //! end that rest for nothing: provisional responses and ACKs, which tell nothing of what has ended, wait for the last batch
-//! that was in a hurry and overtake the patient ones.
+//! that was in a hurry and overtake the patient ones. An ACK that is passed on overtakes even the record that it came: all it
+//! says is that the 200 arrived. Should the server die before that is stored, the 200 and then the ACK are sent once more,
+//! which is what happens to either that is lost.
 
 use std::collections::VecDeque;
 
@@ -24,12 +26,31 @@ pub enum Haste {
     Patient,
     /// It tells of nothing that a patient batch holds.
     Light,
+    /// Nor of what the input at hand stored.
+    Ahead,
+}
+
+/// What the input at hand is, as far as it matters here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Occasion {
+    #[default]
+    Other,
+    /// A BYE.
+    Parting,
+    /// An ACK without a description: what it brought does not have to be remembered.
+    Acknowledgement,
 }
 
 impl Haste {
-    /// Of an output; `parts`: the input at hand is a BYE.
-    pub fn of(output: &Output, parts: bool) -> Self {
+    /// Of an output on this occasion.
+    pub fn of(output: &Output, occasion: Occasion) -> Self {
+        let parts = occasion == Occasion::Parting;
         match output {
+            Output::Transmit(Transmit { payload, .. })
+                if occasion == Occasion::Acknowledgement && payload.starts_with(b"ACK ") =>
+            {
+                Self::Ahead
+            }
             Output::Transmit(Transmit { payload, .. }) if is_light(payload) => Self::Light,
             Output::Transmit(Transmit { payload, .. }) if parts && is_parting(payload) => Self::Patient,
             // Its thread looks for records now and then.
@@ -108,8 +129,8 @@ impl Outbox {
     /// a hurry.
     pub fn push(&mut self, output: Output, haste: Haste) {
         self.pushed += 1;
-        let overtakes = haste == Haste::Light && self.before == self.issued && self.hurried < self.issued;
-        if overtakes {
+        let light = haste == Haste::Ahead || haste == Haste::Light && self.before == self.issued;
+        if light && self.hurried < self.issued {
             self.light.push_back(Held { place: self.pushed, after: self.hurried, output });
             return;
         }

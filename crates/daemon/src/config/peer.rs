@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tandem_peer::trunk::TrunkRole;
+use tandem_peer::trunk::{BadTrunkOption, TrunkRole};
 use tandem_switch::directory::Options;
 
 use super::application::ToPeer;
@@ -26,11 +26,16 @@ impl Objects {
         let trunk = &mut trunk.value;
         trunk.oos.role = TrunkRole::Peer;
         options.dr_peer_trunk = Some(id);
-        if let Err(bad) = trunk.oos.check() {
-            let text =
-                format!("`dr-peer-trunk` names the trunk \"{}\", whose `{}` is 0", name.value, bad.key());
-            let hint = "set oos-check of that trunk to 1..300, or its loss is never noticed";
-            return reader.fault(name.at.clone(), text, hint);
+        match trunk.oos.check() {
+            Ok(()) => {}
+            Err(BadTrunkOption::PeerUnchecked) => {
+                let text =
+                    format!("`dr-peer-trunk` names the trunk \"{}\", whose `oos-check` is 0", name.value);
+                let hint = "set oos-check of that trunk to 1..300, or its loss is never noticed";
+                return reader.fault(name.at.clone(), text, hint);
+            }
+            // Said where the trunk is declared.
+            Err(_) => return,
         }
         let bound = trunk.oos.detection_bound().map_or(0, |bound| bound.as_secs());
         if let Some(wait) = &to_peer.site_timeout {

@@ -420,23 +420,16 @@ impl Call {
         }
     }
 
-    /// Stores what has changed of an answered call beside its dialogs. A 2xx counts as unacknowledged until something
-    /// else changes: to send it again does no harm, and its ACK is worth no record.
+    /// Stores what has changed of an answered call beside its dialogs.
     pub(super) fn keep_life(&mut self, rooms: &mut Rooms) {
         let Phase::Talk(talking) = &self.phase else { return };
         let (life, alone) = (&talking.talk.life, talking.alone.map(|(side, _)| side));
         let owes = owes(&talking.exchange);
         let owed = life.owed().map(|owed| (owed.kind, owed.cseq));
-        let acknowledged = owes.is_none() && matches!(owed, Some((Kind::Ack, _)));
         let lingers = life.lingering().is_some() == self.lingering.is_some();
         let billed = rooms.ledger.is_billed(self.uuid, life.bill());
         let same = life.alone == alone && life.mark == mark(&self.legs) && lingers && billed;
-        if (owes == owed || acknowledged) && same {
-            if let Phase::Talk(talking) = &mut self.phase
-                && acknowledged
-            {
-                talking.talk.let_go(|talk| talk.life.owed = None);
-            }
+        if owes == owed && same {
             return;
         }
         let next = self.life(rooms, &talking.exchange, alone);

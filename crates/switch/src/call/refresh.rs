@@ -43,7 +43,7 @@ impl Talking {
 
     /// One side is sent this description.
     pub(super) fn said(&mut self, rooms: &mut Rooms, side: Side, sdp: &[u8]) {
-        if self.talk.leg(side).timer.said() != Some(sdp) {
+        if self.talk.leg(side).timer.is_new(sdp) {
             self.talk.update(&mut rooms.log, |talk| talk.leg_mut(side).timer.say(sdp));
         }
     }

@@ -247,6 +247,15 @@ impl Call {
         }
     }
 
+    /// Takes a request away that has its answer. Few calls have another to come, so the room goes with the last.
+    fn settled(&mut self, place: usize) -> Pending {
+        let pending = self.pending.swap_remove(place);
+        if self.pending.is_empty() {
+            self.pending = Vec::new();
+        }
+        pending
+    }
+
     /// A response to a relayed request.
     pub fn relay_response(&mut self, rooms: &mut Rooms, id: u16, response: &Message) {
         let Some(code) = response.code().filter(|code| *code >= 200) else { return };
@@ -254,7 +263,7 @@ impl Call {
             return;
         }
         let Some(place) = self.pending.iter().position(|pending| pending.id == id) else { return };
-        let pending = self.pending.swap_remove(place);
+        let pending = self.settled(place);
         let updates = code < 300 && pending.request.method() == Some(Method::Update);
         let refusal = self.passage_of_refusal();
         let (sdp, timer, passage) = match &mut self.phase {
@@ -338,7 +347,7 @@ impl Call {
         {
             return;
         }
-        let pending = self.pending.swap_remove(place);
+        let pending = self.settled(place);
         // Never 408: the requester gave up at the same moment and would take it for a stray (RFC 4320 4.1).
         let status = if how == CallFailure::Timeout { 504 } else { 500 };
         rooms.respond(pending.server, pending.flow, &pending.request, &Reject::new(status));

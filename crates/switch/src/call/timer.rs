@@ -233,9 +233,15 @@ impl Timer {
 
     /// The far end was sent this description.
     pub(super) fn say(&mut self, sdp: &[u8]) {
-        if self.keeps() && !sdp.is_empty() && sdp.len() <= MAX_KEPT_DESCRIPTION {
+        if self.is_new(sdp) {
             self.said = Some(sdp.into());
         }
+    }
+
+    /// Whether [`say`](Self::say) changes anything: an ACK, which mostly has no description, is worth no record.
+    pub(super) fn is_new(&self, sdp: &[u8]) -> bool {
+        let kept = self.keeps() && !sdp.is_empty() && sdp.len() <= MAX_KEPT_DESCRIPTION;
+        kept && self.said.as_deref() != Some(sdp)
     }
 
     /// The latest description that it was sent.

@@ -52,7 +52,7 @@ use crate::events::Events;
 use crate::explain::{Archive, Explained};
 use crate::input::Input;
 use crate::metrics::Counters;
-use crate::outbox::{Haste, Outbox};
+use crate::outbox::{Haste, Occasion, Outbox};
 use crate::output::Output;
 use crate::pace::Pace;
 use crate::rooms::{Fact, Rooms};
@@ -93,8 +93,7 @@ pub struct Node {
     /// Buffers that are used again.
     spare: Vec<Fact>,
     told: Vec<Output>,
-    /// The input at hand is somebody's BYE.
-    parts: bool,
+    occasion: Occasion,
 }
 
 /// What the next timer is for.
@@ -172,7 +171,7 @@ impl Node {
             pace: Pace::default(),
             spare: Vec::new(),
             told: Vec::new(),
-            parts: false,
+            occasion: Occasion::Other,
         }
     }
 
@@ -348,11 +347,11 @@ impl Node {
         while self.run_anchors() {
             self.flush_once();
         }
-        self.parts = false;
+        self.occasion = Occasion::Other;
     }
 
     fn put(&mut self, output: Output) {
-        let haste = Haste::of(&output, self.parts);
+        let haste = Haste::of(&output, self.occasion);
         self.outbox.push(output, haste);
     }
 

@@ -18,6 +18,7 @@ use crate::explain::KnownBy;
 use crate::guard::Offence;
 use crate::ids::Tag;
 use crate::limits::MAX_HELD_OUTPUTS;
+use crate::outbox::Occasion;
 use crate::reject::Reject;
 use crate::rooms::{ALLOW, Device, Use, phrase};
 use crate::routing::{Way, route};
@@ -110,7 +111,9 @@ impl Node {
             return Err(Reject::because(403, "Subscribe Outside the Call"));
         }
         check_require(request)?;
-        self.parts = env.cseq.method == Method::Bye;
+        if env.cseq.method == Method::Bye {
+            self.occasion = Occasion::Parting;
+        }
         if self.call(key, |call, rooms| call.request(rooms, tag, incoming)) {
             Ok(())
         } else {

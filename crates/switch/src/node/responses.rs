@@ -8,6 +8,7 @@ use super::Node;
 use crate::arena::Key;
 use crate::call::{Call, Side, Stranger};
 use crate::ids::Tag;
+use crate::outbox::Occasion;
 use crate::rooms::{Rooms, Use};
 
 impl Node {
@@ -116,6 +117,9 @@ impl Node {
     pub(super) fn ack(&mut self, message: &Message) {
         self.rooms.counters.requests += 1;
         let Some(key) = self.call_of(message) else { return };
+        if message.body().is_empty() {
+            self.occasion = Occasion::Acknowledgement;
+        }
         self.call(key, |call, rooms| call.acknowledged(rooms, message));
     }
 

@@ -183,6 +183,10 @@ fn a_peer_trunk_that_cannot_be_judged_is_refused() {
     assert!(report.contains("`dr-peer-trunk` names the trunk \"to-b\", whose `oos-check` is 0"), "{report}");
     assert!(report.contains("oos-check of that trunk to 1..300"), "{report}");
     assert!(load_text(&format!("dr-peer-trunk = \"to-b\"\n{trunk}oos-check = 5\n")).is_ok());
+    let longer = format!("dr-peer-trunk = \"to-b\"\n{trunk}oos-check = 5\noos-refused-force = 31\n");
+    let error = load_text(&longer).unwrap_err();
+    assert!(error.report.contains("oos-refused-force is at most oos-force"), "{error}");
+    assert_eq!(error.faults, 1, "what is wrong is said once: {error}");
 }
 
 #[test]
