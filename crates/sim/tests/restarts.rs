@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tandem_sim::net::Refusal;
+use tandem_sim::ua::OnCall;
 use tandem_sim::ua::offer::Direction;
 use tandem_sim::{A, B, CallId, Setup, Sim, UaId, ms, secs};
 use tandem_switch::directory::floor::AgentOptions;
@@ -143,6 +144,58 @@ fn a_caller_is_connected_after_all_whenever_the_server_dies_while_he_is_being_ca
         let alice = two.alice;
         two.ends(alice, step);
     }
+}
+
+/// Whoever rings is told to stop before he is called for anew: a phone with one line would be busy with the first call.
+#[test]
+fn bca_12_a_call_that_was_forwarded_when_the_server_died_is_taken_back_and_forwarded_anew() {
+    for step in 0..12 {
+        let mut sim = Sim::two_sites(step);
+        sim.net.weather.latency = ms(5);
+        let alice = sim.phone("1001").registers_at(A).on();
+        let bob = sim.phone("1002").registers_at(B).answers_after(secs(4)).with(|p| p.one_line = true).on();
+        sim.run_for(secs(8));
+        let call = sim.call(alice, "1002");
+        // The INVITE is on its way to the other site, there, with Bob, or has been ringing for some time.
+        sim.run_for(ms(12 + 5 * step + 150 * (step / 8)));
+        sim.crash(A, Refusal::Blackhole);
+        sim.run_for(GAP);
+        sim.recover(A);
+        sim.run_for(secs(8));
+        assert!(sim.is_talking(call), "step {step}: {:?}", sim.legs(call).collect::<Vec<_>>());
+        let live = sim.legs(call).filter(|(ua, leg)| *ua == bob && !leg.is_over()).count();
+        assert_eq!(live, 1, "step {step}: Bob has one call");
+        assert_eq!((sim.calls(A).len(), sim.calls(B).len()), (1, 1), "step {step}");
+        sim.hang_up(alice, call);
+        sim.run_for(secs(3));
+        assert!(sim.is_over(call), "step {step}");
+        sim.settle();
+    }
+}
+
+/// His answers wait for a server that was stopped, and are found together.
+#[test]
+fn a_phone_that_repeats_its_answer_to_a_call_that_was_taken_back_is_hung_up_on_once() {
+    let mut sim = Sim::one_site(4);
+    sim.net.weather.latency = ms(5);
+    let alice = sim.phone("1001").registers_at(A).on();
+    let bob = sim.phone("1002").registers_at(A).answers_after(ms(300)).on();
+    sim.run_for(secs(1));
+    let call = sim.call(alice, "1002");
+    sim.run_until(secs(2), "Bob rings", |sim| sim.rings(bob, call));
+    sim.crash(A, Refusal::Blackhole);
+    sim.run_for(ms(500));
+    sim.change(bob, |p| p.on_call = OnCall::RingOn);
+    sim.recover(A);
+    sim.freeze(A);
+    sim.run_for(secs(6));
+    sim.thaw(A);
+    sim.run_for(secs(3));
+    let legs: Vec<_> = sim.legs(call).filter(|(ua, _)| *ua == bob).map(|(_, leg)| leg).collect();
+    let byes = |heard: &[String]| heard.iter().filter(|what| *what == "BYE").count();
+    assert_eq!((legs.len(), byes(&legs[0].heard), legs[0].is_over()), (2, 1, true), "{legs:?}");
+    sim.hang_up(alice, call);
+    sim.settle();
 }
 
 #[test]

@@ -28,7 +28,7 @@ impl Chaos {
             7 => {
                 let how = refusal(&mut self.dice);
                 self.sim.crash(site, how);
-                let remembers = self.plan.pairs && self.dice.chance(600);
+                let remembers = self.dice.chance(600);
                 self.sim.at(lasts, move |sim| if remembers { sim.recover(site) } else { sim.restart(site) });
             }
             8 => {

@@ -20,6 +20,14 @@ struct Forward {
     cancelled: bool,
 }
 
+/// A crossing of the peer trunk that was not refused.
+#[derive(Clone, Copy, Debug)]
+struct Crossing {
+    from: SiteId,
+    /// The process that sent it is gone: the one after it takes it back and sends the call the same way anew.
+    orphaned: bool,
+}
+
 /// What is known about calls.
 #[derive(Debug, Default)]
 pub struct Calls {
@@ -27,8 +35,8 @@ pub struct Calls {
     pub overlaps: u64,
     /// Forwards without a final response, by branch.
     forwards: BTreeMap<String, Forward>,
-    /// Call-IDs in which a mark crossed the peer trunk.
-    crossed: BTreeMap<Mark, BTreeSet<String>>,
+    /// Where a mark crossed the peer trunk, by Call-ID.
+    crossed: BTreeMap<Mark, BTreeMap<String, Crossing>>,
     /// Call-IDs in which a mark was redirected.
     redirected: BTreeMap<Mark, BTreeSet<String>>,
     /// Redirected calls that came back without the marker that the 302 gave them: the other server cannot know.
@@ -120,8 +128,9 @@ impl Calls {
 
     fn forwarded(&mut self, site: SiteId, mark: Mark, text: &Text, found: &mut Found) {
         let crossed = self.crossed.entry(mark).or_default();
-        crossed.insert(text.call_id().to_owned());
-        if crossed.len() > 1 {
+        let fresh = Crossing { from: site, orphaned: false };
+        crossed.entry(text.call_id().to_owned()).or_insert(fresh);
+        if crossed.values().filter(|crossing| !(crossing.orphaned && crossing.from == site)).count() > 1 {
             found.push((Invariant::NoForwardingLoop, format!("{mark} crosses the peer trunk twice")));
         }
         let fresh = Forward { site, mark, provisional: false, cancelled: false };
@@ -146,9 +155,11 @@ impl Calls {
         }
     }
 
-    /// A server died: its forwards are nobody's.
+    /// A server died: its forwards are nobody's, until it goes on and takes them back.
     pub fn forget(&mut self, site: SiteId) {
         self.forwards.retain(|_, forward| forward.site != site);
+        let crossings = self.crossed.values_mut().flat_map(BTreeMap::values_mut);
+        crossings.filter(|crossing| crossing.from == site).for_each(|crossing| crossing.orphaned = true);
         self.arrived.retain(|(at, _), _| *at != site);
     }
 }

@@ -94,6 +94,15 @@ impl ClientSide {
         }
     }
 
+    /// A request came. Whoever ends a call says no more that he has answered it, and a process that hears of both at once,
+    /// when it goes on, owes him nothing.
+    pub fn request_came(&mut self, request: &Text) {
+        if self.outlived && request.method() == "BYE" {
+            self.debts.retain(|(id, ..), _| id != request.call_id());
+            self.ended.insert(request.call_id().to_owned());
+        }
+    }
+
     /// A request is sent.
     pub fn request_sent(
         &mut self,
@@ -110,11 +119,12 @@ impl ClientSide {
             self.pay(request, found);
         }
         if let Some(known) = self.transactions.get(&key) {
-            // A CANCEL of the process before said another reason.
-            if known.bytes != wire.bytes && !(self.outlived && method == "CANCEL") {
+            // A CANCEL of the process before said another reason; nor did that store whether it was answered.
+            let anew = self.outlived && method == "CANCEL";
+            if known.bytes != wire.bytes && !anew {
                 found.push("a retransmission that is not identical".into());
             }
-            if known.finished.is_some() && method != "ACK" && !held {
+            if known.finished.is_some() && method != "ACK" && !held && !anew {
                 found.push("a retransmission after the final response".into());
             }
             return;

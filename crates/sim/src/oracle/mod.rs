@@ -135,6 +135,7 @@ impl Oracles {
             self.calls.response_came(text);
         } else {
             watch.server.request_came(text, packet, now);
+            watch.client.request_came(text);
             watch.stored.request_came(text);
             self.calls.request_came(site, text);
         }

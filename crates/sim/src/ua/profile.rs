@@ -102,6 +102,8 @@ pub struct Profile {
     pub max_forwards: u8,
     /// What it does with a call that comes in.
     pub on_call: OnCall,
+    /// Refuses a call with 486 while it has another.
+    pub one_line: bool,
     /// Time from an INVITE to the 180.
     pub ring_after: Duration,
     /// Sends 183 with a body instead of 180.
@@ -140,6 +142,7 @@ impl Profile {
             strips_parameters: false,
             max_forwards: 70,
             on_call: OnCall::Answer { after: ms(500) },
+            one_line: false,
             ring_after: ms(50),
             early_media: false,
             delayed_offer: false,

@@ -54,9 +54,13 @@ impl Ua {
             dialog,
             ack: None,
         };
+        let is_busy = self.profile.one_line && self.legs.values().any(|leg| !leg.is_over());
         self.legs.insert(id, leg);
         if let Some(server) = self.servers.get_mut(at) {
             server.leg = Some(id);
+        }
+        if is_busy {
+            self.refuse(id, 486, now);
         }
     }
 

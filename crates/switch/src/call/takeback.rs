@@ -15,6 +15,9 @@ use crate::registrar::Phone;
 use crate::rooms::{Rooms, Use};
 use crate::stored::GONE;
 
+/// Dialogs of one INVITE that are remembered as hung up on; in any further one each answer has a BYE of its own.
+const MAX_HUNG_UP: usize = 4;
+
 /// See the module. By Call-ID of the INVITE, which is this server's own and has no other one.
 #[derive(Debug, Default)]
 pub struct Takebacks {
@@ -31,6 +34,8 @@ struct Takeback {
     again_at: Option<Instant>,
     interval: Duration,
     until: Instant,
+    /// Tags of those who answered all the same, and have their BYE: what they repeat meanwhile is only acknowledged.
+    hung_up: Vec<Box<[u8]>>,
 }
 
 impl Takebacks {
@@ -85,6 +90,7 @@ impl Rooms {
             again_at: (!is_missed).then_some(self.now.mono),
             interval: timers.t1,
             until: self.now.mono + patience,
+            hung_up: Vec::new(),
             cancel,
         };
         takeback.finds_phone(self);
@@ -121,9 +127,12 @@ impl Rooms {
         match (env.cseq.method, code) {
             (Method::Invite, 200..300) => {
                 takeback.is_heard();
-                if let Some((txn, _)) = self.endpoint.reserve() {
-                    self.endpoint.release(txn);
-                    Stranger::unknown(flow).hang_up(self, txn, response, Use::Nobody);
+                let tag: Box<[u8]> = env.to_tag.unwrap_or_default().into();
+                let again = takeback.hung_up.contains(&tag);
+                let full = takeback.hung_up.len() == MAX_HUNG_UP;
+                self.hangs_up_on(flow, response, again);
+                if let Some(takeback) = self.takebacks.all.get_mut(env.call_id).filter(|_| !again && !full) {
+                    takeback.hung_up.push(tag);
                 }
             }
             (Method::Invite, 300..) => {
@@ -139,6 +148,18 @@ impl Rooms {
             (_, _) => {}
         }
         true
+    }
+
+    /// Acknowledges who answered all the same, and ends his call unless that is under way.
+    fn hangs_up_on(&mut self, flow: Flow, response: &Message, again: bool) {
+        let Some((txn, _)) = self.endpoint.reserve() else { return };
+        self.endpoint.release(txn);
+        let stranger = Stranger::unknown(flow);
+        if again {
+            stranger.acknowledge(self, txn, response);
+        } else {
+            stranger.hang_up(self, txn, response, Use::Nobody);
+        }
     }
 }
 

@@ -185,6 +185,8 @@ impl Node {
         node.restore_migration(&by_kind.remove(&Migrating::KIND).unwrap_or_default(), &moved, &mut restored);
         let mailboxes = by_kind.remove(&MAILBOX_KIND).unwrap_or_default();
         node.restore_watchers(&mailboxes, &by_kind.remove(&Kept::KIND).unwrap_or_default(), &mut restored);
+        // A phone with one line refuses a second call while it rings for the first.
+        node.rooms.run_takebacks();
         let (waiting, others): (Vec<Key>, Vec<Key>) = setups.into_iter().partition(|key| node.waits(*key));
         // Nor before whoever rang for a call that waits has let go of it.
         waiting.into_iter().for_each(|key| node.goes_on(key));
