@@ -8,7 +8,7 @@ use super::Ua;
 use super::client::{PATIENCE, Purpose};
 use super::digest::Challenge;
 use super::leg::{By, Dialog, Leg, Phase, Role};
-use super::offer::{self, Direction, sdp};
+use super::offer::{Direction, sdp};
 use super::reliable::RELIABLE;
 use crate::text::{Mark, Text, address_of};
 use crate::time::At;
@@ -79,6 +79,7 @@ impl Ua {
             numbers: BTreeMap::new(),
             hold_again_at: None,
             bye_again_at: None,
+            session: None,
             act_at: None,
             dialog,
             ack: None,
@@ -90,14 +91,14 @@ impl Ua {
 
     fn send_invite(&mut self, id: u64, authorization: Option<(&str, String)>, now: At) {
         let (contact, hops) = (self.contact(), self.profile.max_forwards);
-        let offer = self.body(id, Direction::SendRecv);
+        let (allow, offer) = (self.allow(), self.body(id, Direction::SendRecv));
         let Some(leg) = self.legs.get_mut(&id) else { return };
         leg.dialog.local_cseq += 1;
         let mut request = leg
             .dialog
             .request_with_hops("INVITE", leg.dialog.local_cseq, hops)
             .with("Contact", contact)
-            .with("Allow", offer::ALLOW);
+            .with("Allow", allow);
         if let Some(name) = self.profile.reliable.as_caller() {
             request = request.with(name, RELIABLE);
         }
@@ -110,6 +111,7 @@ impl Ua {
         // With another site to try a device is less patient than Timer B.
         let patience = if leg.others.is_empty() { PATIENCE } else { self.profile.call_timeout };
         let site = leg.site;
+        let request = self.asks_for_session(request, None);
         self.send_request(request, site, Purpose::Invite(id), patience, now);
     }
 
@@ -182,6 +184,7 @@ impl Ua {
             leg.heard.push(format!("200{}", if response.body.is_empty() { "" } else { " with body" }));
             leg.enter(Phase::Talking, now);
             leg.act_at = talks.map(|talks| now + talks);
+            self.session_confirmed(id, response, now);
         }
         self.acknowledge(id, cseq, ack, &dialog, repeated);
         if unwanted && !repeated {

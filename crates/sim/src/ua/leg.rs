@@ -103,6 +103,7 @@ pub struct Leg {
     pub hold_again_at: Option<At>,
     /// The BYE is to be repeated then, for it was not answered.
     pub bye_again_at: Option<At>,
+    pub(super) session: Option<super::session::Session>,
     /// The device does the next thing of its profile then.
     pub act_at: Option<At>,
     pub(super) dialog: Dialog,
@@ -193,6 +194,12 @@ impl Leg {
         }
         self.enter(Phase::Over, now);
         (self.act_at, self.hold_again_at, self.bye_again_at) = (None, None, None);
+        self.session = None;
+    }
+
+    /// Its session is this device's to refresh: what was refused goes again when that is next tried.
+    pub(super) fn refreshes_by_itself(&self) -> bool {
+        self.session.is_some_and(|session| session.is_ours())
     }
 
     /// Whether it is over.
@@ -214,6 +221,8 @@ impl Leg {
     }
 
     pub(super) fn next_timeout(&self) -> Option<At> {
-        [self.act_at, self.hold_again_at, self.bye_again_at].into_iter().flatten().min()
+        let session =
+            self.session.filter(|_| self.phase == Phase::Talking).map(|session| session.next_timeout());
+        [self.act_at, self.hold_again_at, self.bye_again_at, session].into_iter().flatten().min()
     }
 }

@@ -11,6 +11,7 @@ pub mod registration;
 pub mod reliable;
 pub mod ringing;
 pub mod server;
+pub mod session;
 pub mod watching;
 pub mod within;
 
@@ -23,6 +24,7 @@ pub use leg::{By, End, Leg, Phase, Role};
 pub use profile::{Manners, OnCall, Profile, Registers, Reliable};
 use registration::Binding;
 use server::Server;
+pub use session::SessionTimers;
 use watching::Watch;
 
 use crate::dice::Dice;

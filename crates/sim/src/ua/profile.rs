@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::session::SessionTimers;
 use crate::time::{ms, secs};
 
 /// How a device registers.
@@ -116,6 +117,8 @@ pub struct Profile {
     pub tcp: bool,
     /// Reliable provisional responses.
     pub reliable: Reliable,
+    /// Session timers; `None`: it knows none.
+    pub session: Option<SessionTimers>,
     /// SDP lines to add, so that a message grows beyond the MTU.
     pub padding: usize,
     /// Whether it behaves.
@@ -149,6 +152,7 @@ impl Profile {
             talks: None,
             tcp: false,
             reliable: Reliable::No,
+            session: None,
             padding: 0,
             manners: Manners::default(),
         }

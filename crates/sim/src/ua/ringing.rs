@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Ua;
 use super::client::PATIENCE;
 use super::leg::{By, Dialog, Leg, Phase, Role};
-use super::offer::{self, Direction};
+use super::offer::Direction;
 use super::profile::OnCall;
 use super::reliable;
 use crate::text::{Text, uri_of, user_of};
@@ -50,6 +50,7 @@ impl Ua {
             numbers: BTreeMap::new(),
             hold_again_at: None,
             bye_again_at: None,
+            session: None,
             act_at: Some(now + self.first_wait()),
             dialog,
             ack: None,
@@ -83,6 +84,10 @@ impl Ua {
             self.reinvite(id, Direction::SendOnly, now);
             return;
         }
+        if leg.phase == Phase::Talking && self.session_timeout(id, now) {
+            return;
+        }
+        let Some(leg) = self.legs.get_mut(&id) else { return };
         leg.act_at = None;
         match (leg.role, leg.phase) {
             (_, Phase::Talking) => self.hang_up(id, now),
@@ -150,8 +155,8 @@ impl Ua {
         }
         leg.code = 200;
         leg.enter(Phase::Answered, now);
-        let fill = |r: Text| r.with("Contact", contact).with("Allow", offer::ALLOW).with_sdp(body);
-        self.respond(at, 200, fill, now);
+        let allow = self.allow();
+        self.accept(at, id, |r| r.with("Contact", contact).with("Allow", allow).with_sdp(body), now);
     }
 
     /// Refuses a ringing call.

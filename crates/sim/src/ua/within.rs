@@ -20,6 +20,8 @@ impl Ua {
         let Some(to) = leg.dialog.next_hop() else { return };
         let request =
             leg.dialog.request("INVITE", leg.dialog.local_cseq).with("Contact", contact).with_sdp(body);
+        let agreed = leg.session;
+        let request = if agreed.is_some() { self.asks_for_session(request, agreed) } else { request };
         self.send_request(request, to, Purpose::Reinvite(id), PATIENCE, now);
     }
 
@@ -117,11 +119,17 @@ impl Ua {
                     leg.heard.push(format!("{code} to re-INVITE"));
                 }
                 let dialog = leg.dialog.clone();
+                if !repeated {
+                    self.session_confirmed(id, response, now);
+                }
                 let ack = dialog.request("ACK", cseq).with("Contact", contact);
                 self.acknowledge(id, cseq, ack, &dialog, repeated);
             }
             491 => {
                 leg.heard.push("491 to re-INVITE".into());
+                if leg.refreshes_by_itself() {
+                    return;
+                }
                 // RFC 3261 14.1: who made the Call-ID waits longer, so that the second try does not collide too.
                 let owner = leg.role == Role::Caller;
                 leg.hold_again_at =
@@ -135,6 +143,9 @@ impl Ua {
     pub(super) fn within_answered(&mut self, id: u64, response: &Text, code: u16, now: At) {
         let Some(leg) = self.legs.get_mut(&id).filter(|_| code >= 200) else { return };
         leg.heard.push(format!("{code} to {}", response.method()));
+        if code < 300 && response.method() == "UPDATE" {
+            return self.session_confirmed(id, response, now);
+        }
         if matches!(code, 408 | 481) {
             self.within_unanswered(id, now);
         }
@@ -189,7 +200,7 @@ impl Ua {
                     leg.dialog.refresh(request);
                 }
                 let contact = self.contact();
-                self.respond(at, 200, |r| r.with("Contact", contact), now);
+                self.accept(at, id, |r| r.with("Contact", contact), now);
             }
             "NOTIFY" if request.get("Event") == Some("talk") => {
                 self.respond(at, 200, |r| r.with("Allow", offer::ALLOW), now);
@@ -241,6 +252,7 @@ impl Ua {
         if let Some(leg) = self.legs.get_mut(&id) {
             leg.dialog.refresh(request);
         }
-        self.respond(at, 200, |r| r.with("Contact", contact).with("Allow", offer::ALLOW).with_sdp(body), now);
+        let allow = self.allow();
+        self.accept(at, id, |r| r.with("Contact", contact).with("Allow", allow).with_sdp(body), now);
     }
 }

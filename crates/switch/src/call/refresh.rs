@@ -23,6 +23,9 @@ use crate::time::Now;
 
 /// When a refresh is tried again that was put off, or refused for a while.
 const AGAIN: Duration = Duration::from_secs(5);
+/// When one is that has to wait its turn: an INVITE is under way in the call. After an outage both legs are due at once, and
+/// may not have long.
+const TURN: Duration = Duration::from_secs(1);
 
 impl Talking {
     fn is_here(&self, side: Side) -> bool {
@@ -98,7 +101,7 @@ impl Call {
         let no = talking.talk.leg(side).no;
         let busy = !matches!(talking.exchange, Exchange::Idle);
         // An INVITE that is under way already may refresh it as well.
-        let after = if busy { AGAIN } else { rooms.directory.options.timers.patience() * 2 };
+        let after = if busy { TURN } else { rooms.directory.options.timers.patience() * 2 };
         let at = rooms.now.mono + after;
         self.on_leg(rooms, no, |leg| leg.timer.look_at(at));
         if !busy {

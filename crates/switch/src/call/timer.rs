@@ -176,8 +176,12 @@ impl Timer {
 
     /// How long before its end something is done.
     fn before_end(&self) -> Duration {
-        let period = self.period();
-        if self.far_refreshes { Duration::from_secs(GRACE_S.into()).min(period / 3) } else { period / 2 }
+        if self.far_refreshes { self.grace() } else { self.period() / 2 }
+    }
+
+    /// How long before its end whoever waits for a refresh gives the session up.
+    fn grace(&self) -> Duration {
+        Duration::from_secs(GRACE_S.into()).min(self.period() / 3)
     }
 
     /// When there is something to do.
@@ -273,15 +277,22 @@ impl Timer {
     }
 
     /// Runs on in another process, from the moment at which the session ends. A far end that could not refresh it
-    /// meanwhile has `patience` to do so, and whatever is overdue on this side is done within `spread`.
+    /// meanwhile, or answer, has `patience` to do so. What is overdue on this side is done within `spread`, and before the
+    /// far end gives the session up.
     pub(super) fn resume(&mut self, options: SessionTimer, now: Now, patience: Duration, spread: Duration) {
         self.options = options;
         let Some(deadline) = self.deadline.filter(|_| !self.is_off()) else { return };
-        let left = deadline.remaining(now.unix_ms).min(self.period()).max(patience);
-        self.ends = Some(now.mono + left);
-        self.deadline = Some(Deadline::after(now.unix_ms, left));
-        let due = left.saturating_sub(self.before_end());
-        self.due = Some(now.mono + if self.far_refreshes { due } else { due.max(spread) });
+        let left = deadline.remaining(now.unix_ms).min(self.period());
+        let ends = left.max(patience);
+        self.ends = Some(now.mono + ends);
+        self.deadline = Some(Deadline::after(now.unix_ms, ends));
+        let due = if self.far_refreshes {
+            ends.saturating_sub(self.before_end())
+        } else {
+            let given_up = left.saturating_sub(self.grace());
+            left.saturating_sub(self.before_end()).max(spread.min(given_up / 2))
+        };
+        self.due = Some(now.mono + due);
     }
 
     /// Writes what an INVITE that opens a dialog asks for.

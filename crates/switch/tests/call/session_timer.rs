@@ -141,7 +141,7 @@ fn one_who_takes_no_update_is_offered_again_what_he_was_told_last() {
     let (ok, offered) =
         call(&mut bed, "Supported: timer\nSession-Expires: 200", "Session-Expires: 200;refresher=uac");
     bed.pass(s(100));
-    // One INVITE at a time: the callee's turn comes 5 s later.
+    // One INVITE at a time: the callee's turn comes 1 s later.
     for (at, said) in [(CALLER, &b"answer"[..]), (CALLEE, offered.body())] {
         let reinvite = &bed.one(at);
         assert_eq!(reinvite.body(), said);
@@ -150,7 +150,7 @@ fn one_who_takes_no_update_is_offered_again_what_he_was_told_last() {
         let again = with(&answer(reinvite, 200, "", at, "same"), "Session-Expires: 200;refresher=uac");
         bed.receive(at, &again);
         assert!(line(&bed.one(at)).starts_with("ACK "));
-        bed.pass(s(5));
+        bed.pass(s(1));
     }
     bed.receive(CALLER, &in_dialog(&ok, "BYE", 3, CALLER, ""));
     assert_eq!(codes(&bed.take(CALLER)), [200]);
