@@ -55,6 +55,7 @@ losing_b.py drop
 losing_b.py stop
 address.py
 takeover_phones.py
+takeover_media.py
 restart.py
 takeover.py
 softphone.py

@@ -116,7 +116,7 @@ def restart_media(bed):
     tone(f"{folder}/hold.wav", 440, 1)
     tone(f"{folder}/held.wav", 660, 1)
     engine = Engine(bed, HOST)
-    until(5, "rtpengine answers", lambda: works(engine))
+    until(5, "rtpengine answers", engine.works)
     stage = Stage(bed, ["1001"], path=config(bed, folder))
     one = stage.agent(1, mode="ManualIn")
     one, call, caller, line, _ = a_held_call(stage, engine, one)
@@ -125,13 +125,6 @@ def restart_media(bed):
     one = a_waiting_caller(stage, engine, one)
     one.kill()
     stage.site.stop()
-
-
-def works(engine):
-    try:
-        return engine.sessions() == []
-    except OSError:
-        return False
 
 
 if __name__ == "__main__":

@@ -94,6 +94,12 @@ class Engine:
             ng.send(f"{random.getrandbits(48):x} ".encode() + json.dumps({"command": "list", "limit": 100}).encode())
             return json.loads(ng.recv(65535).split(b" ", 1)[1])["calls"]
 
+    def works(self):
+        try:
+            return self.sessions() == []
+        except OSError:
+            return False
+
     def has(self, count, what):
         until(5, f"{what}: {count} sessions, but {self.sessions()}", lambda: len(self.sessions()) == count)
         return set(self.sessions())
