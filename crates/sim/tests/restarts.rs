@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tandem_sim::net::Refusal;
-use tandem_sim::ua::OnCall;
 use tandem_sim::ua::offer::Direction;
+use tandem_sim::ua::{OnCall, Phase};
 use tandem_sim::{A, B, CallId, Setup, Sim, UaId, ms, secs};
 use tandem_switch::directory::floor::AgentOptions;
 
@@ -196,6 +196,33 @@ fn a_phone_that_repeats_its_answer_to_a_call_that_was_taken_back_is_hung_up_on_o
     assert_eq!((legs.len(), byes(&legs[0].heard), legs[0].is_over()), (2, 1, true), "{legs:?}");
     sim.hang_up(alice, call);
     sim.settle();
+}
+
+#[test]
+fn a_phone_whose_transfer_the_server_did_not_live_to_carry_out_hears_that_it_failed() {
+    let mut failed = 0;
+    for step in 0..30 {
+        let mut two = begun(step);
+        let carol = two.sim.phone("1003").registers_at(A).answers_after(secs(5)).on();
+        two.sim.run_for(secs(1));
+        two.sim.refer(two.bob, two.call, "1003", false);
+        two.sim.run_for(ms(3 * step + 60 * (step / 20)));
+        two.restarts();
+        two.sim.run_for(secs(10));
+        let bob = two.sim.leg_at(two.bob, two.call).expect("he talked");
+        // A REFER that comes again to the next process is carried out by that, or refused as one that is known.
+        let refused = bob.heard.iter().any(|heard| heard == "500 to REFER");
+        let told = bob.told.last().is_some_and(|code| *code >= 200);
+        assert!(told || refused, "step {step}: {:?} after {:?}", bob.told, bob.heard);
+        if bob.told.last() == Some(&503) {
+            failed += 1;
+            let alice = two.sim.leg_at(two.alice, two.call).expect("she called");
+            assert_eq!((alice.phase, bob.phase), (Phase::Talking, Phase::Talking), "step {step}");
+            let rings = two.sim.legs(two.call).any(|(ua, leg)| ua == carol && !leg.is_over());
+            assert!(!rings, "step {step}: nobody rings for a transfer that has failed");
+        }
+    }
+    assert!(failed > 5, "{failed} transfers failed");
 }
 
 #[test]

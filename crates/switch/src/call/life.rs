@@ -47,11 +47,13 @@ struct Rare {
     lingers: Option<Box<[u8]>>,
     /// Whose account the call is on.
     bill: Bill,
+    /// Who waits to hear how his transfer ends, and the CSeq of his REFER.
+    refers: Option<(Side, u32)>,
 }
 
 impl Rare {
-    fn of(lingers: Option<Box<[u8]>>, bill: Bill) -> Option<Box<Self>> {
-        let rare = Self { lingers, bill };
+    fn of(lingers: Option<Box<[u8]>>, bill: Bill, refers: Option<(Side, u32)>) -> Option<Box<Self>> {
+        let rare = Self { lingers, bill, refers };
         (rare != Self::default()).then(|| Box::new(rare))
     }
 }
@@ -135,6 +137,17 @@ impl Life {
         self.rare.as_ref().map_or(&NO_BILL, |rare| &rare.bill)
     }
 
+    /// Who waits to hear how his transfer ends, and the CSeq of his REFER.
+    pub(super) fn refers(&self) -> Option<(Side, u32)> {
+        self.rare.as_ref()?.refers
+    }
+
+    pub(super) fn forget_referrer(&mut self) {
+        if let Some(rare) = &mut self.rare {
+            rare.refers = None;
+        }
+    }
+
     pub(super) fn is_private(&self) -> bool {
         self.private
     }
@@ -156,6 +169,10 @@ impl Life {
             out.bool(callee);
         });
         self.bill().encode(out);
+        out.option(self.refers(), |out, (side, id)| {
+            out.u8(code_of(&SIDES, &side));
+            out.u32(id);
+        });
     }
 
     pub(super) fn read(fields: &mut Reader<'_>) -> Option<Self> {
@@ -174,7 +191,9 @@ impl Life {
             let (by, reason) = end(fields)?;
             Some(Ending { by, reason, byes: [fields.bool()?, fields.bool()?] })
         })?;
-        life.rare = Rare::of(lingers, fields.since(2, Bill::none(), Bill::read)?);
+        let bill = fields.since(2, Bill::none(), Bill::read)?;
+        let refers = |fields: &mut Reader<'_>| Some((*SIDES.get(usize::from(fields.u8()?))?, fields.u32()?));
+        life.rare = Rare::of(lingers, bill, fields.since(3, None, |fields| fields.option(refers))?);
         Some(life)
     }
 }
@@ -402,6 +421,7 @@ impl Call {
             rare: Rare::of(
                 self.lingering.as_ref().map(|lingering| encoded_leg(lingering.leg())),
                 rooms.ledger.bill(self.uuid),
+                self.refers(),
             ),
         }
     }
@@ -428,7 +448,8 @@ impl Call {
         let owed = life.owed().map(|owed| (owed.kind, owed.cseq));
         let lingers = life.lingering().is_some() == self.lingering.is_some();
         let billed = rooms.ledger.is_billed(self.uuid, life.bill());
-        let same = life.alone == alone && life.mark == mark(&self.legs) && lingers && billed;
+        let told = lingers && life.refers() == self.refers();
+        let same = life.alone == alone && life.mark == mark(&self.legs) && told && billed;
         if owes == owed && same {
             return;
         }
@@ -513,6 +534,7 @@ pub(super) mod tests {
             rare: Rare::of(
                 Some(b"leg"[..].into()),
                 Bill::read(&mut Reader::new(b"\x01\x01\0\0\0\x041001\0\0\0\0\0\0\0\x09")).unwrap(),
+                Some((Side::Callee, 7)),
             ),
         }
     }

@@ -240,6 +240,25 @@ impl Call {
         }
     }
 
+    /// Whom another process has to tell, in the dialog of the call, how his transfer ends, and the CSeq of his REFER.
+    pub(super) fn refers(&self) -> Option<(Side, u32)> {
+        let referral = self.referral.as_ref().filter(|r| r.gone.is_none() && r.watch.is_none())?;
+        let Phase::Talk(talking) = &self.phase else { return None };
+        Some((talking.talk.side_of(referral.by)?, referral.subscription?))
+    }
+
+    /// A transfer that an earlier process had begun comes to nothing, and the call goes on as it was: who asked for it is
+    /// told.
+    pub(super) fn refer_cut_off(&mut self, rooms: &mut Rooms) {
+        let Phase::Talk(talking) = &mut self.phase else { return };
+        let Some((side, id)) = talking.talk.life.refers() else { return };
+        let cseq = talking.talk.update(&mut rooms.log, |talk| {
+            talk.life.forget_referrer();
+            talk.leg_mut(side).dialog.next_cseq()
+        });
+        report(rooms, talking.talk.leg(side), cseq, id, 503);
+    }
+
     /// Whether the party at the leg is leaving.
     pub(super) fn is_referrer(&self, leg: LegNo) -> bool {
         self.referral.as_ref().is_some_and(|referral| referral.by == leg)

@@ -107,7 +107,10 @@ impl Call {
             }
         }
         let ending = self.closing.as_ref().and_then(|closing| closing.talk.life.ending());
-        let Some(ending) = ending else { return self.owes_own(rooms) };
+        let Some(ending) = ending else {
+            self.refer_cut_off(rooms);
+            return self.owes_own(rooms);
+        };
         for (side, gets_bye) in [Side::Caller, Side::Callee].into_iter().zip(ending.byes) {
             if gets_bye {
                 self.send_bye(rooms, side, None);

@@ -19,8 +19,8 @@ use crate::stored::{flow, put_flow, put_wide, wide};
 
 impl Record for Talk {
     const KIND: u8 = 2;
-    /// 2: whose account the call is on.
-    const VERSION: u8 = 2;
+    /// 2: whose account the call is on. 3: who waits to hear how his transfer ends.
+    const VERSION: u8 = 3;
 
     fn encode(&self, out: &mut Writer<'_>) {
         put_wide(out, self.uuid);
