@@ -37,6 +37,8 @@ pub(super) struct Anchor {
     pub(super) direct: bool,
     /// A 2xx to the INVITE that makes the dialog has passed.
     pub(super) confirmed: bool,
+    /// An answer to it could not be described, and it was told a refusal instead.
+    refused: bool,
     /// The device made the dialog: it was not called.
     pub(super) came: bool,
     /// Its session.
@@ -153,6 +155,7 @@ impl Anchor {
             ended: None,
             direct: false,
             confirmed: false,
+            refused: false,
             came: false,
             seat: None,
             agreed: false,
@@ -230,6 +233,7 @@ impl Anchor {
     /// It is no session description.
     pub(super) fn described(&mut self, address: &str, sdp: &[u8]) -> Result<Option<Next>, Unbridged> {
         let Some(asked) = self.asked.take() else { return Ok(None) };
+        self.refused = false;
         let browser = self.profile.speaks == Speaks::WebRtc && asked.from == End::Far;
         let plain = if browser { text::plain(sdp) } else { sdp.to_vec() };
         let unreadable =
@@ -342,7 +346,7 @@ impl Anchor {
     }
 
     fn failed_out(
-        &self,
+        &mut self,
         flow: Flow,
         message: &Message,
         hang_up: Option<Next>,
@@ -360,7 +364,10 @@ impl Anchor {
             (None, Some(..200)) => [bare(), None],
             (None, _) => {
                 let refusal = text::refusing(message, &why.warning()).map(out);
-                [refusal, hang_up.filter(|_| !self.confirmed)]
+                // A device that acknowledges no refusal has had the answer itself, from a server that is lost.
+                let had = self.confirmed && std::mem::replace(&mut self.refused, true);
+                let had = self.own.filter(|_| had).map(|own| Next::Ready(Ready::Refused(own, why)));
+                [refusal, if self.confirmed { had } else { hang_up }]
             }
         }
     }

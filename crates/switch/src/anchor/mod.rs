@@ -95,6 +95,8 @@ pub enum Ready {
         /// Why.
         why: Unbridged,
     },
+    /// The answer to a re-INVITE in the leg with this tag of ours could not be told: its sender was refused instead.
+    Refused(Tag, Unbridged),
     /// The leg with this tag of ours has no media, and ends.
     HangUp(Tag, Unbridged),
 }
@@ -387,10 +389,13 @@ impl Anchors {
     pub(crate) fn news(&mut self, news: AnchorNews, address: &str, now: Now) {
         match news {
             AnchorNews::Described { id, turn, sdp } => {
-                self.settle(id, turn, now, |leg| match leg.described(address, &sdp) {
+                let settled = self.settle(id, turn, now, |leg| match leg.described(address, &sdp) {
                     Ok(ready) => [ready, None],
                     Err(why) => leg.failed(why),
                 });
+                if settled {
+                    self.lost.remove(&id);
+                }
             }
             AnchorNews::Failed { id, turn, why, refused } => {
                 self.settle(id, turn, now, |leg| leg.failed(Unbridged { why, refused }));
@@ -412,22 +417,23 @@ impl Anchors {
         }
     }
 
+    /// False: nobody waits for that any more.
     fn settle(
         &mut self,
         id: AnchorId,
         turn: u32,
         now: Now,
         outcome: impl FnOnce(&mut Anchor) -> [Option<Next>; 2],
-    ) {
-        let Some(leg) = self.legs.get_mut(&id) else { return };
-        let Some(asked) = leg.asked.as_ref().filter(|asked| asked.turn == turn) else { return };
+    ) -> bool {
+        let Some(leg) = self.legs.get_mut(&id) else { return false };
+        let Some(asked) = leg.asked.as_ref().filter(|asked| asked.turn == turn) else { return false };
         self.timers.remove(&(asked.until, id));
         let before = leg.waiting.len();
         let next = outcome(leg);
         self.waiting = self.waiting.saturating_sub(before.saturating_sub(leg.waiting.len()));
         self.sort(next.into_iter().flatten());
-        self.lost.remove(&id);
         self.run(id, now);
+        true
     }
 
     /// A leg with this Call-ID has left a call: it is over, unless it goes on in another.

@@ -8,6 +8,7 @@ use tandem_sip::{Flow, Message, Transport};
 use super::arrange::{Aim, Move};
 use super::best::Best;
 use super::branch::{Branch, Target};
+use super::exchange::Exchange;
 use super::hold::Hold;
 use super::leg::Side;
 use super::news::News;
@@ -38,6 +39,13 @@ pub fn media_of(directory: &Directory, device: Device) -> Option<&MediaOption> {
         Device::Extension(id) => directory.extension(id).map(|extension| &extension.class.media),
         Device::Trunk(id) => directory.trunk(id).map(|trunk| &trunk.media),
         Device::Mixer => None,
+    }
+}
+
+impl Setup {
+    /// Whether a media server is describing the caller.
+    pub(super) fn is_undescribed(&self) -> bool {
+        matches!(self.undescribed.as_deref(), Some(Undescribed::Asked(_)))
     }
 }
 
@@ -86,8 +94,7 @@ impl Call {
 
     /// Whether its caller is being described: it goes where it was to go then, whatever happens to it meanwhile.
     pub(super) fn is_undescribed(&self) -> bool {
-        let asked = |setup: &Setup| matches!(setup.undescribed.as_deref(), Some(Undescribed::Asked(_)));
-        matches!(&self.phase, Phase::Setup(setup) if asked(setup))
+        matches!(&self.phase, Phase::Setup(setup) if setup.is_undescribed())
     }
 
     /// The call was to be described first, and is at its queue or routing point only now.
@@ -200,6 +207,21 @@ impl Call {
         self.unbridged(rooms, why);
         let Some(side) = self.side_with(own) else { return };
         self.hang_up(rooms, side, EndedBy::Server, EndReason::NoMedia);
+    }
+
+    /// What answered the re-INVITE of the party with this tag of ours could not be told to it: whoever answered has his ACK,
+    /// and the call is at rest, so that both can be offered new media.
+    pub fn refused_instead(&mut self, rooms: &mut Rooms, own: Tag, why: &Unbridged) {
+        self.unbridged(rooms, why);
+        let side = self.side_with(own);
+        let Phase::Talk(talking) = &mut self.phase else { return };
+        let Exchange::Answered(answered) = &talking.exchange else { return };
+        if Some(answered.from) != side || answered.is_refusal() {
+            return;
+        }
+        let (client, cseq) = (answered.client, answered.client_cseq);
+        talking.talk.leg(answered.from.other()).acknowledge(rooms, client, cseq, None);
+        talking.exchange = Exchange::Idle;
     }
 
     fn side_with(&self, own: Tag) -> Option<Side> {

@@ -322,9 +322,11 @@ fn rung(rooms: &mut Rooms, branch: &Branch, request: &Message, why: &Why<'_>) ->
 }
 
 impl Setup {
-    /// What its record follows; `None` while nobody is called and nobody waits.
+    /// What its record follows; `None` while nobody is called and nobody waits. Who is being described is told 100 before a
+    /// media server has said anything, and does not repeat his INVITE then.
     fn mark(&self, legs: usize, losers: usize) -> Option<Mark> {
         let who = match self.caller {
+            Caller::Invite(..) if self.is_undescribed() => 4,
             Caller::Invite(..) => 0,
             Caller::Leg(..) => 1,
             Caller::Nobody(_) => 2,

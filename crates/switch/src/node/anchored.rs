@@ -46,6 +46,11 @@ impl Node {
                     let received = self.rooms.endpoint.receive(flow, message, self.rooms.now.mono);
                     self.take(received);
                 }
+                Ready::Refused(own, why) => {
+                    if let Some(key) = self.call_with(Some(own)) {
+                        self.call(key, |call, rooms| call.refused_instead(rooms, own, &why));
+                    }
+                }
                 Ready::HangUp(own, why) => {
                     if let Some(key) = self.call_with(Some(own)) {
                         self.call(key, |call, rooms| call.without_media(rooms, own, &why));

@@ -157,6 +157,53 @@ fn an_answer_that_goes_again_after_a_restart_is_described_as_the_answer_that_it_
 }
 
 #[test]
+fn a_caller_whom_a_media_server_was_describing_is_described_and_called_for_after_a_restart() {
+    let mut bed = bed();
+    bed.receive(CALLER, &saying(&invite("1001", CALLER, "1002", "call1"), &browser("browser")));
+    assert_eq!(codes(&bed.take(CALLER)), [100], "he repeats nothing from now on");
+    bed.anchors.clear();
+    let restored = bed.restart(GAP);
+    assert_eq!((restored.anchored, restored.unread), (0, 0));
+    assert_eq!(bed.anchors.remove(0), AnchorOrder::AllTakenUp);
+    bed.seats("session", End::Far, Part::Offer);
+    let offered = bed.one(CALLEE);
+    bed.receive(CALLEE, &saying(&answer(&offered, 200, "callee", CALLEE, ""), &phone("phone")));
+    bed.describes(End::Near, Part::Answer);
+    let ok = bed.take(CALLER).pop().unwrap();
+    assert!(ok.code() == Some(200) && body(&ok).contains("fingerprint"), "{ok:?}");
+}
+
+#[test]
+fn an_answer_that_cannot_be_described_after_a_restart_is_refused_and_both_are_offered_new_media() {
+    for acknowledges in [true, false] {
+        let (mut bed, _, ok, _) = restarted();
+        bed.receive(CALLER, &saying(&in_dialog(&ok, "INVITE", 2, CALLER, ""), &browser("anew")));
+        bed.describes(End::Far, Part::Offer);
+        let offered = bed.one(CALLEE);
+        bed.receive(CALLEE, &saying(&answer(&offered, 200, "", CALLEE, ""), &phone("phone")));
+        bed.describes(End::Near, Part::Answer);
+        bed.restart(GAP);
+        bed.sent.clear();
+        let (id, ..) = bed.takes_up();
+        bed.hears(AnchorNews::Lost { id });
+        bed.fails(true);
+        assert_eq!(codes(&bed.take(CALLER)), [488]);
+        assert!(bed.take(CALLEE).is_empty());
+        if acknowledges {
+            bed.receive(CALLER, &in_dialog(&ok, "ACK", 2, CALLER, ""));
+        } else {
+            // He has had the answer before: the refusal is nothing to him.
+            bed.pass(Duration::from_secs(1));
+            bed.fails(true);
+            assert_eq!(codes(&bed.take(CALLER)), [488]);
+        }
+        let told: Vec<String> = bed.lines(CALLEE);
+        let [ack, asked] = &told[..] else { panic!("{acknowledges}: {told:?}") };
+        assert!(ack.starts_with("ACK ") && asked.starts_with("INVITE "), "{acknowledges}: {told:?}");
+    }
+}
+
+#[test]
 fn music_on_hold_goes_on_after_a_restart_until_the_party_is_taken_back() {
     let (mut bed, _, offered) = talking(Some("hold.wav"));
     bed.hears(AnchorNews::Placed { id: AnchorId(0), seat: seat("session") });
