@@ -14,6 +14,7 @@ use crate::broken::{self, Broken};
 use crate::desktop::Desktop;
 use crate::desktop::link::Links;
 use crate::desktop::roamer::Roamers;
+use crate::engine;
 use crate::net::{Fate, Net, Refusal};
 use crate::oracle::bystanders::Passing;
 use crate::oracle::link::Link;
@@ -450,6 +451,10 @@ impl Sim {
                 }
                 Asked::Tell(outgoing) => self.cti_told(id, outgoing),
                 Asked::Close(link) => self.cti_closed_by_site(link),
+                Asked::Media(news) => {
+                    let incarnation = site.incarnation;
+                    self.at(engine::TAKES, move |sim| sim.engine_says(id, incarnation, news));
+                }
                 Asked::News(news) => self.pair_news(id, news),
                 Asked::NoConnection(flow) => {
                     let gone = Coming::Refused { over: Over::Tcp, from: id.addr(), to: flow.remote };

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tandem_peer::{Batch, ReplicaSet};
 use tandem_sip::{Flow, Message, Transmit, Transport};
+use tandem_switch::anchor::AnchorNews;
 use tandem_switch::cti::{CtiInput, LinkId, Outgoing};
 use tandem_switch::{Cdr, Directory, Event, Input, Node, Now, Output, Restored, Term};
 
@@ -111,6 +112,8 @@ pub enum Asked {
     Tell(Outgoing),
     /// Close a client's connection.
     Close(LinkId),
+    /// Nothing: a media server will say this.
+    Media(Vec<AnchorNews>),
     /// Nothing: something has become of a pair.
     News(News),
 }
@@ -186,6 +189,7 @@ impl Site {
     pub fn promoted(&mut self) {
         self.speaks = true;
         self.incarnation += 1;
+        self.engine.forsaken();
         self.connections.clear();
         // It counts for itself.
         self.next_connection = 1;
@@ -480,8 +484,9 @@ impl Site {
                     }
                 }
                 Output::Anchor(order) => {
-                    for news in self.engine.asked(&order) {
-                        self.handle(Input::Anchor(news), now);
+                    let news = self.engine.asked(&order);
+                    if !news.is_empty() {
+                        return Some(Asked::Media(news));
                     }
                 }
                 Output::Cdr(cdr) => {

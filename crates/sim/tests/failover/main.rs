@@ -32,10 +32,19 @@ const ALONE: u32 = 0;
 
 /// Strikes at each moment, and looks what has become of the office.
 fn sweep(name: &str, steps: u64, promotions: u32, strike: impl Fn(&mut Sim, u64)) {
+    sweep_of(false, name, steps, promotions, strike);
+}
+
+/// The same with an office whose media an engine carries.
+fn carried_sweep(name: &str, steps: u64, promotions: u32, strike: impl Fn(&mut Sim, u64)) {
+    sweep_of(true, name, steps, promotions, strike);
+}
+
+fn sweep_of(carried: bool, name: &str, steps: u64, promotions: u32, strike: impl Fn(&mut Sim, u64)) {
     let mut wrong = Vec::new();
     let only: Option<u64> = std::env::var("TANDEM_FAILOVER_STEP").ok().and_then(|step| step.parse().ok());
     for (step, micros) in moments(steps).filter(|(step, _)| only.is_none_or(|only| only == *step)) {
-        let found = struck(step, micros, promotions, &strike);
+        let found = struck(carried, step, micros, promotions, &strike);
         if !found.is_empty() {
             wrong.push(format!("{name}, step {step} at {micros} us: {}", found.join("; ")));
         }
@@ -44,8 +53,14 @@ fn sweep(name: &str, steps: u64, promotions: u32, strike: impl Fn(&mut Sim, u64)
 }
 
 /// What is wrong after one strike.
-fn struck(step: u64, micros: u64, promotions: u32, strike: &impl Fn(&mut Sim, u64)) -> Vec<String> {
-    let mut office = Office::ready(step, promotions != ALONE);
+fn struck(
+    carried: bool,
+    step: u64,
+    micros: u64,
+    promotions: u32,
+    strike: &impl Fn(&mut Sim, u64),
+) -> Vec<String> {
+    let mut office = Office::ready(step, promotions != ALONE, carried);
     office.begins();
     let mut found = Vec::new();
     if let Err(failure) = played(&mut office, step, micros, promotions, strike, &mut found) {
@@ -85,12 +100,16 @@ fn played(
     office.everybody_hangs_up();
     office.sim.try_run_for(secs(2))?;
     found.extend(office.records_wrong());
+    let sessions = office.sim.engine(A).map_or(0, |engine| engine.legs());
+    if sessions > 0 {
+        found.push(format!("{sessions} sessions are left at the engine"));
+    }
     Ok(())
 }
 
 #[test]
 fn every_flow_of_the_office_comes_to_its_end_at_a_pair_that_is_left_alone() {
-    let mut office = Office::ready(1, true);
+    let mut office = Office::ready(1, true, false);
     office.begins();
     office.sim.run_for(secs(2));
     assert_eq!(office.unfinished(), Vec::<&str>::new());
@@ -128,6 +147,16 @@ fn bca_12_a_primary_that_is_killed_at_any_step_of_any_flow_is_replaced_without_l
 fn bca_12_a_server_alone_that_is_killed_at_any_step_of_any_flow_goes_on_without_loss() {
     sweep("alone", 9, ALONE, |sim, step| {
         // A desktop would need longer than this takes to notice that a whole machine has gone.
+        sim.crash(A, Refusal::Refused);
+        sim.at(ms(400 + 100 * (step % 4)), |sim| sim.recover(A));
+    });
+}
+
+#[test]
+fn bca_12_carried_media_change_nothing_of_what_becomes_of_any_flow() {
+    carried_sweep("carried, kill -9", 5, 2, |sim, _| sim.kill_server(A, PRIMARY, Refusal::Refused));
+    carried_sweep("carried, switchover", 4, 2, |sim, _| hand_over(sim));
+    carried_sweep("carried, alone", 7, ALONE, |sim, step| {
         sim.crash(A, Refusal::Refused);
         sim.at(ms(400 + 100 * (step % 4)), |sim| sim.recover(A));
     });

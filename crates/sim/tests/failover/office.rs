@@ -62,8 +62,8 @@ pub struct Office {
     pub(crate) unanswered: Unanswered,
 }
 
-/// A site with a floor, a pair or a server alone; nobody is there yet.
-pub fn setup(pair: bool) -> Setup {
+/// A site with a floor, a pair or a server alone, whose phones' media are `anchored` or pass by; nobody is there yet.
+pub fn setup(pair: bool, anchored: bool) -> Setup {
     let options = AgentOptions { wrap_up_time: Some(WrapUp::Timed(secs(3))), ..AgentOptions::default() };
     let mut setup = Setup { extensions: 80, mailbox: Some("gw1"), ..Setup::with_floor(1, options) };
     let login =
@@ -73,13 +73,14 @@ pub fn setup(pair: bool) -> Setup {
         login.options.agent_no_answer_overflow = Some(vec![NoAnswerOverflow::To("1048".into())]);
     }
     setup.pairs = [A].into_iter().filter(|_| pair).collect();
+    setup.anchored = anchored;
     setup
 }
 
 impl Office {
     /// Everybody is there, and calls stand that are to be held, transferred or ended.
-    pub fn ready(seed: u64, pair: bool) -> Self {
-        let mut sim = Sim::new(seed, setup(pair));
+    pub fn ready(seed: u64, pair: bool, anchored: bool) -> Self {
+        let mut sim = Sim::new(seed, setup(pair, anchored));
         sim.net.weather.latency = ms(5);
         sim.run_for(ms(600));
         let mut office = Self {
