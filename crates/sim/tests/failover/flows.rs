@@ -170,7 +170,7 @@ impl Office {
         };
         match at_mixer {
             3 => talk([1, 1, 1]),
-            0 | 1 => talk([1, 1, at_mixer]) || talk([1, 2, 1]),
+            0 => talk([1, 1, 0]) || talk([1, 2, 1]),
             _ => false,
         }
     }

@@ -375,7 +375,7 @@ impl Call {
     }
 
     /// Whether the other party has just left for another call.
-    pub(super) fn is_alone(&self) -> bool {
+    pub(crate) fn is_alone(&self) -> bool {
         matches!(&self.phase, Phase::Talk(talking) if talking.alone.is_some())
     }
 

@@ -87,6 +87,23 @@ impl Node {
         }
     }
 
+    /// An earlier process had brought the consulted party to the mixer, and the others had not followed: nobody will. That
+    /// call ends, and so does what is left of the consultation.
+    pub(super) fn end_half_conferences(&mut self) {
+        let of = |key: Key| Some((key, self.calls.get(key)?));
+        let is_left = |key: Key, call: &Call| call.is_at_mixer() && self.floor.tcalls.conn_of(key).is_none();
+        let (left, others): (Vec<_>, Vec<_>) =
+            self.calls.keys().into_iter().filter_map(of).partition(|(key, call)| is_left(*key, call));
+        if left.is_empty() {
+            return;
+        }
+        let alone = others.into_iter().filter(|(_, call)| call.is_alone() && !call.is_at_mixer());
+        let ends: Vec<Key> = left.into_iter().chain(alone).map(|(key, _)| key).collect();
+        for key in ends {
+            let _ = self.operate(key, Operation::Clear);
+        }
+    }
+
     fn conference_name(&self, key: Key) -> Result<String, Refusal> {
         let conn = self.floor.tcalls.conn_of(key).ok_or(ErrorCode::InvConnid)?;
         Ok(calls::conn_id(conn))

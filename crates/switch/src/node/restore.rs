@@ -180,6 +180,7 @@ impl Node {
         // Nobody is offered a call before it is known who has one.
         let available = node.floor.agents.withhold();
         node.restore_tcalls(&by_kind.remove(&TCall::KIND).unwrap_or_default(), &keys, &mut restored);
+        node.end_half_conferences();
         node.restore_drain(&by_kind.remove(&Draining::KIND).unwrap_or_default(), &mut restored);
         let moved = by_kind.remove(&Moved::KIND).unwrap_or_default();
         node.restore_migration(&by_kind.remove(&Migrating::KIND).unwrap_or_default(), &moved, &mut restored);
