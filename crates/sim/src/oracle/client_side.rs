@@ -53,6 +53,9 @@ pub struct ClientSide {
     highest: BTreeMap<(String, String), u32>,
     /// Call-IDs in which a BYE was sent: who still repeats his 2xx there hears the BYE instead of an ACK.
     ended: BTreeSet<String>,
+    /// 2xx that came for an INVITE of a process of which nothing is left, by Call-ID and CSeq number: they may be
+    /// acknowledged.
+    strays: BTreeSet<(String, u32)>,
     /// Until when each must be paid.
     debts: BTreeMap<Debt, At>,
     /// The process that began some of it has died.
@@ -64,11 +67,16 @@ impl ClientSide {
     pub fn response_came(&mut self, response: &Text, now: At) {
         let Some((number, method)) = response.cseq() else { return };
         let key = (response.branch().to_owned(), method.to_owned());
-        let Some(transaction) = self.transactions.get_mut(&key) else { return };
+        let code = response.code().unwrap_or(0);
+        let Some(transaction) = self.transactions.get_mut(&key) else {
+            if method == "INVITE" && (200..300).contains(&code) {
+                self.strays.insert((response.call_id().to_owned(), number));
+            }
+            return;
+        };
         if transaction.text.call_id() != response.call_id() {
             return;
         }
-        let code = response.code().unwrap_or(0);
         // Timer B, or 64*T1 after a CANCEL: the transaction is over, and what comes now matches nothing.
         let given_up = transaction.given_up
             || (!transaction.provisional && now - transaction.sent >= PATIENCE_AT_LEAST)
@@ -174,7 +182,8 @@ impl ClientSide {
                     && t.text.cseq().map(|(n, _)| n) == number
                     && t.finished.as_ref().is_some_and(|(code, _, _)| *code < 300)
             });
-            if !answered {
+            let stray = number.is_some_and(|n| self.strays.contains(&(ack.call_id().to_owned(), n)));
+            if !answered && !stray {
                 found.push("an ACK to no 2xx that came".into());
             }
             return;
