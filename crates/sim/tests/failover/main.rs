@@ -143,6 +143,16 @@ fn bca_12_a_primary_that_is_killed_at_any_step_of_any_flow_is_replaced_without_l
     });
 }
 
+/// Whoever is to be brought to the mixer repeats the 200 that the dead server had not acknowledged, and takes no other INVITE
+/// before that.
+#[test]
+fn bca_12_a_party_whose_answer_died_with_the_primary_is_acknowledged_and_joins_the_conference() {
+    let found = struck(false, 35, 184_545, 2, &|sim: &mut Sim, _| {
+        sim.kill_server(A, PRIMARY, Refusal::Blackhole);
+    });
+    assert!(found.is_empty(), "{found:?}");
+}
+
 #[test]
 fn bca_12_a_server_alone_that_is_killed_at_any_step_of_any_flow_goes_on_without_loss() {
     sweep("alone", 9, ALONE, |sim, step| {

@@ -188,17 +188,17 @@ impl Call {
     }
 
     /// A response that belongs to no transaction: one of an earlier process. A 2xx to an INVITE within a dialog gets its
-    /// ACK, or the far end would end the dialog for want of it.
-    pub(crate) fn stray(&mut self, rooms: &mut Rooms, response: &Message) {
+    /// ACK, or the far end would end the dialog for want of it. `asked_before`: the earlier process may have called somebody
+    /// who has come to this call since.
+    pub(crate) fn stray(&mut self, rooms: &mut Rooms, response: &Message, asked_before: bool) {
         let (Ok(env), Some(200..300)) = (response.envelope(), response.code()) else { return };
         if let Phase::Setup(setup) = &mut self.phase {
             return setup.stray(rooms, response, &env);
         }
         let Phase::Talk(talking) = &self.phase else { return };
         let side = [Side::Caller, Side::Callee].into_iter().find(|side| talking.talk.leg(*side).owns(&env));
-        let Some(side) = side.filter(|_| talking.taken_up && env.cseq.method == Method::Invite) else {
-            return;
-        };
+        let asked = talking.taken_up || asked_before;
+        let Some(side) = side.filter(|_| asked && env.cseq.method == Method::Invite) else { return };
         if talking.awaits_ack(side) {
             // The other party acknowledges it.
             return;

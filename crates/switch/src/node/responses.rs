@@ -80,10 +80,11 @@ impl Node {
         if self.rooms.taken_back(message, flow) {
             return;
         }
+        let asked_before = self.orphans_until.is_some_and(|until| self.rooms.now.mono < until);
         let tag = message.envelope().ok().and_then(|env| Tag::parse(env.from_tag?));
         match tag.and_then(|tag| self.rooms.tags.get(&tag).copied()) {
-            Some(key) => drop(self.call(key, |call, rooms| call.stray(rooms, message))),
-            None if tag.is_some() => self.orphan(flow, message),
+            Some(key) => drop(self.call(key, |call, rooms| call.stray(rooms, message, asked_before))),
+            None if tag.is_some() && asked_before => self.orphan(flow, message),
             None => {}
         }
     }
@@ -93,8 +94,7 @@ impl Node {
     /// may still answer what an earlier process asked: else whoever makes one up would have answers sent.
     fn orphan(&mut self, flow: Flow, message: &Message) {
         let invite = message.envelope().is_ok_and(|env| env.cseq.method == Method::Invite);
-        let asked_before = self.orphans_until.is_some_and(|until| self.rooms.now.mono < until);
-        if !asked_before || !invite || !message.code().is_some_and(|code| (200..300).contains(&code)) {
+        if !invite || !message.code().is_some_and(|code| (200..300).contains(&code)) {
             return;
         }
         if let Some((txn, _)) = self.rooms.endpoint.reserve() {
