@@ -357,7 +357,7 @@ class Phones(Party):
                 self.registered.add(call.number)
                 call.state = "ended"
             else:
-                call.state, call.why = "lost", data.split(b"\r\n", 1)[0].decode()
+                self.lost(call, data.split(b"\r\n", 1)[0].decode())
         elif method == b"BYE" and status >= 200 and call.state == "leaving":
             self.left(call, status)
 

@@ -8,7 +8,7 @@ import socket
 
 from traffic import CALL_ID, Call, Phones
 
-KEEP_ALIVE, AGAIN = 1.0, 0.2
+KEEP_ALIVE, AGAIN, AGAIN_REGISTERED = 1.0, 0.2, 1.0
 LENGTH = re.compile(rb"\r\nContent-Length: *(\d+)", re.I)
 
 
@@ -92,6 +92,12 @@ class Wired(Phones):
         call = Call(b"r%d@%s" % (number, self.host), "registration", number)
         self.calls[call.id] = call
         self.send(call, self.registration(number, self.rounds + 1), "REGISTER")
+
+    def lost(self, call, why):
+        """As a phone does: it registers until it is registered."""
+        super().lost(call, why)
+        if call.kind == "registration":
+            self.after(AGAIN_REGISTERED, self.register_one, call.number)
 
     def registration(self, number, cseq, credentials=b""):
         plain = super().registration(number, cseq, credentials)

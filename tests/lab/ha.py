@@ -159,7 +159,10 @@ class Lab:
             until(30 + N / 10, "attempts have their outcome", lambda: self.customers.states("long").get("calling", 0) == 0
                   and sum(self.customers.states("long").values()) >= N)
             self.customers.forget("lost")
-        until(10, "phones and callers have the same calls", lambda: self.talking() == (N, N))
+        try:
+            until(10, "phones and callers have the same calls", lambda: self.talking() == (N, N))
+        except Failed as failed:
+            raise Failed(f"{failed}: (callers, phones) have {self.talking()}") from failed
 
     def picture(self):
         """Registrations and agents, as an operator sees them."""
