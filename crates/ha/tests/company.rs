@@ -113,6 +113,16 @@ fn request(method: &str, id: &str, cseq: u32, to: &str) -> String {
     )
 }
 
+/// The server asks for no ACK any more, and the call can be ended.
+fn goes_on_and_ends(world: &mut World, call: &Call) {
+    let before = sent(world, "SIP/2.0 200");
+    world.pass(ms(5_000));
+    assert_eq!(sent(world, "SIP/2.0 200"), before);
+    call.ends(world);
+    world.pass(ms(15));
+    assert_eq!(sent(world, "BYE "), 1);
+}
+
 #[test]
 fn a_call_is_written_when_it_begins_is_answered_and_ends_and_at_no_other_step() {
     let mut world = ready();
@@ -160,12 +170,7 @@ fn a_server_that_dies_before_an_acknowledgement_is_stored_asks_for_it_again_and_
     assert!(answer.starts_with("SIP/2.0 200") && answer.contains("CSeq: 1 INVITE"), "{answer}");
     world.receive(0, &request("ACK", "one", 1, &call.to));
     assert_eq!(sent(&world, "ACK "), 2);
-    let before = sent(&world, "SIP/2.0 200");
-    world.pass(ms(5_000));
-    assert_eq!(sent(&world, "SIP/2.0 200"), before);
-    call.ends(&mut world);
-    world.pass(ms(15));
-    assert_eq!(sent(&world, "BYE "), 1);
+    goes_on_and_ends(&mut world, &call);
 }
 
 #[test]
@@ -175,12 +180,7 @@ fn a_server_that_dies_after_an_acknowledgement_was_stored_does_not_ask_again() {
     world.kill(0);
     world.start(0);
     world.pass(ms(100));
-    let before = sent(&world, "SIP/2.0 200");
-    world.pass(ms(5_000));
-    assert_eq!(sent(&world, "SIP/2.0 200"), before);
-    call.ends(&mut world);
-    world.pass(ms(15));
-    assert_eq!(sent(&world, "BYE "), 1);
+    goes_on_and_ends(&mut world, &call);
 }
 
 #[test]
