@@ -6,6 +6,7 @@
 # make load   200 calls a second for 60 s through both sites
 # make fuzz   arbitrary bytes against the parsers and a whole node, SECONDS=60 each; findings in target/fuzz/found
 # make soak   random histories with faults in the simulator, for MINUTES=10
+# make properties   the tests again, property tests with CASES=20000 cases each that nobody has seen before
 
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),$(CURDIR)/target)
 TANDEM := $(TARGET)/release/tandem
@@ -13,9 +14,10 @@ TOOLS  := tests/e2e/tools.sh
 DENY   := $(TARGET)/tools/bin/cargo-deny
 MINUTES := 10
 SECONDS := 60
+CASES   := 20000
 export TANDEM
 
-.PHONY: help build run demo test format lint unit deny fuzz e2e plays lab lab-ha load soak
+.PHONY: help build run demo test format lint unit deny fuzz e2e plays lab lab-ha load soak properties
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -48,6 +50,8 @@ format:
 # Clippy's compiler warns and builds at once: a check of its own would take as long as the build.
 LINTED := CLIPPY_ARGS=-Dwarnings RUSTC_WORKSPACE_WRAPPER=clippy-driver
 
+# Property tests draw the same cases each time, so that what fails is what has changed; `make properties` draws new ones.
+unit: export PROPTEST_RNG_SEED := 20240229
 unit:
 	@sh $(TOOLS) cc
 	$(LINTED) cargo test --workspace --locked --no-fail-fast
@@ -85,6 +89,14 @@ load: build
 soak:
 	@sh $(TOOLS) cc
 	cargo run --release --locked -p tandem-sim -- --soak $(MINUTES)
+
+# Every test, of which the property tests draw that many cases, other ones each time.
+properties: export PROPTEST_CASES := $(CASES)
+properties: export CARGO_INCREMENTAL := 0
+properties: export CARGO_PROFILE_DEV_OPT_LEVEL := 1
+properties:
+	@sh $(TOOLS) cc
+	$(LINTED) cargo test --workspace --locked --no-fail-fast
 
 LAB := $(TARGET)/lab
 lab: build

@@ -159,7 +159,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(400), ..ProptestConfig::default() })]
 
     #[test]
     fn every_transaction_ends_and_leaves_no_timer(steps in proptest::collection::vec(step(), 1..80)) {

@@ -309,7 +309,8 @@ impl Call {
         Ok(waiting)
     }
 
-    /// Undoes an answered call: the leg that is kept, and the other one with its side.
+    /// Undoes an answered call: the leg that is kept, and the other one with its side. Whom it held is gone, so it holds
+    /// nobody.
     pub(super) fn take_apart(&mut self, rooms: &mut Rooms, kept: LegNo) -> Option<(Leg, (Side, Leg))> {
         self.settle_requests(rooms);
         let Phase::Talk(talking) = std::mem::replace(&mut self.phase, Phase::Ending) else { return None };
@@ -319,7 +320,9 @@ impl Call {
             Side::Caller => (caller, callee),
             Side::Callee => (callee, caller),
         };
-        kept.holds = super::Hold::No;
+        if std::mem::take(&mut kept.holds) != super::Hold::No {
+            self.tell(rooms, News::Retrieved { leg: kept.no });
+        }
         Some((kept, (side.other(), gone)))
     }
 

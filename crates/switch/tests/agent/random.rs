@@ -213,7 +213,7 @@ fn check_records(floor: &mut Floor, stored: &mut ReplicaSet) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(1_500), ..ProptestConfig::default() })]
 
     #[test]
     fn agents_do_as_the_model_says(options in options(), ops in prop::collection::vec(op(), 1..80)) {

@@ -15,6 +15,7 @@ mod circles;
 mod described;
 mod explained;
 mod hall;
+mod holds;
 mod lamps;
 mod nailed;
 mod office;

@@ -315,7 +315,7 @@ fn floor() -> impl Strategy<Value = Floor> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(600), ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_the_same_calls_go_to_the_same_agents_as_in_the_reference(

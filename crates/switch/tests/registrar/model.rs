@@ -140,7 +140,7 @@ fn agree(desk: &Desk, model: &Model) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(400), ..ProptestConfig::default() })]
 
     #[test]
     fn any_sequence_of_registers_gives_what_the_model_says(steps in prop::collection::vec(step(), 1..40)) {

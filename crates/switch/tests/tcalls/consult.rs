@@ -135,6 +135,24 @@ fn alternating_holds_the_one_and_takes_the_other_back() {
     office.assert_empty();
 }
 
+/// Between the two steps, his phone takes the held call back by itself.
+#[test]
+fn alternating_to_a_call_that_the_phone_has_taken_back_itself_is_answered_by_its_event() {
+    let mut office = Office::new();
+    let (key, consult) = consulted(&mut office);
+    let (hold, _) = office.order("TAlternateCall", &[AT, ("ConnID", &c(2)), ("HeldConnID", &c(1))]);
+    office.held(consult, 0);
+    office.news(key, News::Retrieved { leg: 1 });
+    office.done(hold);
+    let retrieve = ticket(&office.orders()[0]);
+    assert_eq!(office.events(), ["c2 1002 Held >1003 was c1", "c1 1002 Retrieved >1001"]);
+    office.done(retrieve);
+    assert_eq!(office.events(), ["c1 1002 Retrieved >1001 #2"]);
+    office.hang_up(consult);
+    office.hang_up(key);
+    office.assert_empty();
+}
+
 #[test]
 fn alternating_that_cannot_take_the_other_back_goes_back_itself() {
     let mut office = Office::new();

@@ -121,7 +121,8 @@ pub(super) struct Transfer {
 /// What comes next.
 enum Next {
     Wait,
-    Finished,
+    /// This call is taken back.
+    Finished(u64),
     Retrieve(u64),
     Make(Dialled),
     Ack,
@@ -145,7 +146,7 @@ impl Pending {
                 if std::mem::take(step) {
                     Next::Retrieve(*held_conn)
                 } else {
-                    Next::Finished
+                    Next::Finished(*held_conn)
                 }
             }
             Work::Route(to) => Next::Routed(to.take()),
@@ -183,7 +184,7 @@ impl TCalls {
         let (conn, dn) = (pending.conn, Arc::clone(&pending.dn));
         match pending.next() {
             Next::Wait => {}
-            Next::Finished => drop(self.out.take(ticket)),
+            Next::Finished(held) => self.is_back(desk, ticket, held, &dn),
             Next::Retrieve(held) => self.retrieve_next(desk, ticket, held, &dn),
             Next::Make(to) => self.make_next(ticket, dn, to),
             Next::Ack => self.acknowledge(ticket),
@@ -199,6 +200,17 @@ impl TCalls {
         if let Some(ticket) = self.out.renew(ticket) {
             self.out.orders.push_back(Order::Retrieve { ticket, key, leg });
         }
+    }
+
+    /// Whoever's phone has taken the call back by itself meanwhile is told so once more: that is the answer.
+    fn is_back(&mut self, desk: &Desk<'_>, ticket: Ticket, held: u64, dn: &str) {
+        if self.out.pending.get(&ticket).is_some_and(|pending| !pending.answered)
+            && let Some(call) = self.calls.get(&held).map(Slot::call)
+            && let Some(place) = call.named(dn)
+        {
+            self.out.tell(desk.sight(), call, place, EventName::Retrieved, |_| {});
+        }
+        self.out.refuse(ticket, ErrorCode::InvCallState.into());
     }
 
     fn make_next(&mut self, ticket: Ticket, from: Arc<str>, to: Dialled) {

@@ -150,6 +150,18 @@ impl TCall {
         for rest in 0..place {
             out.tell(sight, self, rest, EventName::PartyChanged, changed);
         }
+        self.hold_nobody(out, sight, 0);
+    }
+
+    /// These parties, and those after them, are connected with somebody new: none of them holds any more.
+    fn hold_nobody(&mut self, out: &mut Out, sight: Sight<'_>, from: usize) {
+        for place in from..self.parties.len() {
+            let Some(party) = self.parties.get_mut(place) else { return };
+            if party.state == PartyState::Held {
+                party.state = PartyState::Connected;
+                out.tell(sight, self, place, EventName::Retrieved, |_| {});
+            }
+        }
     }
 
     /// The consulted party joins; the consultation itself is released.
@@ -158,9 +170,15 @@ impl TCall {
         while !consult.parties.is_empty() {
             consult.leave(out, sight, 0, (EventName::Released, CallState::Conferenced));
         }
-        self.conference = true;
+        let was_one = std::mem::replace(&mut self.conference, true);
         for party in self.parties.iter_mut().filter(|party| *party.name == *by) {
-            party.state = PartyState::Connected;
+            match party.reached() {
+                // Who is with the mixer already stays as he is there.
+                Some((key, leg)) if was_one => {
+                    out.orders.push_back(Order::Retrieve { ticket: NOBODY, key, leg });
+                }
+                Some(_) | None => party.state = PartyState::Connected,
+            }
         }
         moved.role = DnRole::ConferenceMember;
         let added = moved.name.as_ref().to_owned();
@@ -180,6 +198,7 @@ impl TCall {
             how(event);
             event.previous_conn_id = Some(conn_id(consult.conn));
         });
+        self.hold_nobody(out, sight, if was_one { place } else { 0 });
     }
 
     /// A party of the consultation joins this call.
