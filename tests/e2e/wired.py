@@ -5,6 +5,7 @@ closed. Every second each says that it is there (RFC 5626 3.5.1), so that it lea
 import re
 import select
 import socket
+import time
 
 from traffic import CALL_ID, Call, Phones
 
@@ -17,12 +18,13 @@ class Wire:
 
     def __init__(self, phones, number):
         self.phones, self.number = phones, number
+        self.connected, self.registered, self.tries = 0.0, 0.0, 0
         phones.wires[number] = self
         self.open()
         self.keep_alive()
 
     def open(self):
-        self.up, self.data = False, b""
+        self.up, self.data, self.tries = False, b"", self.tries + 1
         self.socket = socket.socket()
         self.socket.setblocking(False)
         self.socket.bind((self.phones.host.decode(), 0))
@@ -50,7 +52,7 @@ class Wire:
         if not self.up:
             if event & (select.POLLERR | select.POLLHUP):
                 return self.close()
-            self.up = True
+            self.up, self.connected = True, time.monotonic()
             self.phones.watch(self.socket, select.POLLIN, self.ready)
             return self.phones.register_one(self.number)
         try:
@@ -98,6 +100,23 @@ class Wired(Phones):
         super().lost(call, why)
         if call.kind == "registration":
             self.after(AGAIN_REGISTERED, self.register_one, call.number)
+
+    def answered(self, call, status, cseq, method, data):
+        super().answered(call, status, cseq, method, data)
+        if method == b"REGISTER" and status == 200:
+            self.wires[call.number].registered = time.monotonic()
+
+    def adrift(self):
+        """Of each phone that has not registered by the connection that it has, or has none: its number and how far it came."""
+        now, rows = time.monotonic(), []
+        for number, wire in self.wires.items():
+            if wire.up and wire.registered >= wire.connected:
+                continue
+            call = self.calls.get(b"r%d@%s" % (number, self.host))
+            state = None if wire.socket.fileno() < 0 else wire.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+            rows.append({"number": number, "up": wire.up, "tcp_state": state, "tries": wire.tries, "connected_s_ago": round(now - wire.connected, 2),
+                         "registered_s_ago": round(now - wire.registered, 2), "registration": call and (call.state, call.why, bool(call.pending))})
+        return rows
 
     def registration(self, number, cseq, credentials=b""):
         plain = super().registration(number, cseq, credentials)

@@ -162,7 +162,7 @@ class Lab:
         try:
             until(10, "phones and callers have the same calls", lambda: self.talking() == (N, N))
         except Failed as failed:
-            raise Failed(f"{failed}: (callers, phones) have {self.talking()}") from failed
+            raise Failed(f"{failed}: (callers, phones) have {self.talking()}; phones on their way back: {self.phones[1].adrift()}") from failed
 
     def picture(self):
         """Registrations and agents, as an operator sees them."""

@@ -17,6 +17,7 @@ use tandem_switch::{Directory, DrainOrder, Input};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::command::Commands;
 use crate::config::{self, Config, Durability, HaSettings, MediaSettings, Origin, Settings};
@@ -87,6 +88,7 @@ pub fn serve(origin: &Origin, config: Config) -> Result<()> {
     let signals = edges.block_on(async { Signals::new() }).context("cannot wait for signals")?;
     let (publish, watch) = watch::channel(Arc::clone(&directory));
     let tls = settings.sip_tls.clone().map(tls::SipTls::new).transpose()?;
+    let forsaken = CancellationToken::new();
     let tcp = tcp::TcpEdge::new(
         edges.handle().clone(),
         commands.clone(),
@@ -94,12 +96,14 @@ pub fn serve(origin: &Origin, config: Config) -> Result<()> {
         watch.clone(),
         tls,
         settings.connections,
+        forsaken.clone(),
     );
     let isolation = Arc::new(Isolation::default());
-    let desktops = CtiEdge::new(commands.clone(), watch, Arc::clone(&isolation));
+    let desktops = CtiEdge::new(commands.clone(), watch, Arc::clone(&isolation), forsaken);
     let media = edges.block_on(media(settings.media.as_ref(), &directory.server.name, &commands))?;
     let server = server(&directory, opened.persisted, &settings.ha)?;
     let pair = settings.ha.pair.as_ref();
+    let is_alone = pair.is_none();
     let summary = pair.map(|_| Summary::read(origin)).transpose()?;
     let name = member::name(pair, &directory.server.name);
     let me = Myself { name: name.clone(), kind: Kind::Server, summary };
@@ -134,6 +138,10 @@ pub fn serve(origin: &Origin, config: Config) -> Result<()> {
     let control = Control { origin, commands, systemd, sources, settings, directory, publish };
     let (sources, stopped) = edges.block_on(control.run(opened.doors, signals, ends));
     let joined = node.join().map_err(|_| anyhow!("the node's thread ended by a fault"));
+    if !is_alone {
+        // Before the address goes, so that the other ends hear of it.
+        edges.block_on(sources.tcp.forsake());
+    }
     sources.address.stop();
     edges.block_on(sources.cti.stop());
     edges.shutdown_background();

@@ -12,6 +12,7 @@ pub mod group;
 pub mod http;
 pub mod isolation;
 pub mod journal;
+mod line;
 pub mod media;
 pub mod members;
 pub mod metrics;

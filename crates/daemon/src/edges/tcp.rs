@@ -19,16 +19,19 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::address::Presence;
 use super::crowd::{Crowd, Kind, NoPlace, kind_of};
+use super::line::Line;
 use super::tls::SipTls;
 use super::tls_names::{expected, may_come};
 use super::{stream, ws};
 use crate::command::Commands;
 use crate::config::ConnectionSettings;
 use crate::limits::{
-    CONNECT_WITHIN, FIRST_MESSAGE_WITHIN, HANDSHAKE_WITHIN, IDLE, MAX_HANDSHAKES, WRITER_QUEUE,
+    CONNECT_WITHIN, FIRST_MESSAGE_WITHIN, FORSAKEN_WITHIN, HANDSHAKE_WITHIN, IDLE, MAX_HANDSHAKES,
+    WRITER_QUEUE,
 };
 
 /// What happened at connections, each since start.
@@ -98,6 +101,10 @@ pub struct TcpEdge {
     by_remote: DashMap<(Transport, SocketAddr), u64>,
     next_id: AtomicU64,
     pub(super) crowd: Crowd,
+    /// Those who hold a connection.
+    holders: TaskTracker,
+    /// This server has given its address away, or is about to.
+    forsaken: CancellationToken,
     /// What happened so far.
     pub counters: TcpCounters,
 }
@@ -146,6 +153,7 @@ impl TcpEdge {
         directory: watch::Receiver<Arc<Directory>>,
         tls: Option<SipTls>,
         bounds: ConnectionSettings,
+        forsaken: CancellationToken,
     ) -> Arc<Self> {
         Arc::new(Self {
             runtime,
@@ -158,6 +166,8 @@ impl TcpEdge {
             by_remote: DashMap::new(),
             next_id: AtomicU64::new(1),
             crowd: Crowd::new(bounds),
+            holders: TaskTracker::new(),
+            forsaken,
             counters: TcpCounters::default(),
         })
     }
@@ -176,6 +186,20 @@ impl TcpEdge {
             Some(Err(error)) => {
                 tracing::error!(error = %format!("{error:#}"), "the certificates of [sip-tls] stay as they were");
             }
+        }
+    }
+
+    /// Breaks every connection off, here and in the kernel, and those of others that share the token. Their other ends learn of
+    /// it at once if the address is still here, and from whoever has it as soon as they say anything.
+    pub async fn forsake(&self) {
+        self.forsaken.cancel();
+        self.holders.close();
+        if tokio::time::timeout(FORSAKEN_WITHIN, self.holders.wait()).await.is_err() {
+            let left = self.holders.len();
+            tracing::warn!(
+                left,
+                "connections are left in the kernel: they may answer for this server for minutes"
+            );
         }
     }
 
@@ -209,16 +233,18 @@ impl TcpEdge {
         let edge = Arc::clone(self);
         match self.register(flow.transport, remote, kind) {
             Ok(entry) => {
-                self.runtime.spawn(async move { edge.hold(flow, stream, place, entry).await });
+                let held = async move { edge.hold(flow, stream, place, entry).await };
+                self.holders.spawn_on(held, &self.runtime);
             }
             Err(NoPlace::Source) => {
-                self.runtime.spawn(async move {
+                let held = async move {
                     edge.look_for_silent(ip).await;
                     match edge.register(flow.transport, remote, kind) {
                         Ok(entry) => edge.hold(flow, stream, place, entry).await,
                         Err(why) => edge.refused(remote, why),
                     }
-                });
+                };
+                self.holders.spawn_on(held, &self.runtime);
             }
             Err(why) => self.refused(remote, why),
         }
@@ -229,8 +255,10 @@ impl TcpEdge {
         let Entry { id, queue, close, leave } = entry;
         let flow = Flow { conn: id, ..flow };
         prepare(&stream);
+        let line = Line::new(stream, self.forsaken.clone());
         tokio::select! {
-            () = self.welcome(flow, stream, place, queue, close) => {}
+            () = self.welcome(flow, line, place, queue, close) => {}
+            () = self.forsaken.cancelled() => {}
             () = leave.cancelled() => {
                 self.counters.made_room.fetch_add(1, Ordering::Relaxed);
                 if let Some(unlogged) = self.crowd.worth_a_line(flow.remote.ip()) {
@@ -268,12 +296,12 @@ impl TcpEdge {
     async fn welcome(
         &self,
         flow: Flow,
-        stream: TcpStream,
+        line: Line,
         place: OwnedSemaphorePermit,
         queue: mpsc::Receiver<Bytes>,
         close: CancellationToken,
     ) {
-        match tokio::time::timeout(HANDSHAKE_WITHIN, self.shake_hands(flow, stream)).await {
+        match tokio::time::timeout(HANDSHAKE_WITHIN, self.shake_hands(flow, line)).await {
             Ok(Ok(accepted)) => {
                 drop(place);
                 self.serve(accepted, flow, queue, close, FIRST_MESSAGE_WITHIN).await;
@@ -297,7 +325,7 @@ impl TcpEdge {
     }
 
     /// What has to be said before the first message.
-    async fn shake_hands(&self, flow: Flow, stream: TcpStream) -> Result<Link, String> {
+    async fn shake_hands(&self, flow: Flow, stream: Line) -> Result<Link, String> {
         match flow.transport {
             Transport::Udp | Transport::Tcp => Ok(Link::Bytes(Box::new(stream))),
             Transport::Ws => Ok(Link::Ws(Box::new(ws::accept(Box::new(stream)).await?))),
@@ -309,7 +337,7 @@ impl TcpEdge {
         }
     }
 
-    async fn accept_tls(&self, flow: Flow, stream: TcpStream) -> Result<Box<dyn Bytewise>, String> {
+    async fn accept_tls(&self, flow: Flow, stream: Line) -> Result<Box<dyn Bytewise>, String> {
         let acceptor = self
             .tls
             .as_ref()
@@ -402,15 +430,29 @@ impl TcpEdge {
         let _ = self.write(id, payload);
         let edge = Arc::clone(self);
         let flow = Flow { conn: id, ..flow };
-        self.runtime.spawn(async move {
-            match tokio::time::timeout(CONNECT_WITHIN, edge.open(from, flow.remote, secure)).await {
-                Ok(Ok(stream)) => edge.serve(Link::Bytes(stream), flow, queue, close, IDLE).await,
-                Ok(Err(error)) => tracing::info!(remote = %flow.remote, %error, "cannot connect"),
-                Err(_) => tracing::info!(remote = %flow.remote, "no answer to a connection attempt"),
+        let held = async move {
+            tokio::select! {
+                () = edge.connected(from, flow, secure, (queue, close)) => {}
+                () = edge.forsaken.cancelled() => {}
             }
             edge.closed(flow, true).await;
-        });
+        };
+        self.holders.spawn_on(held, &self.runtime);
         Ok(())
+    }
+
+    async fn connected(
+        &self,
+        from: SocketAddr,
+        flow: Flow,
+        secure: bool,
+        (queue, close): (mpsc::Receiver<Bytes>, CancellationToken),
+    ) {
+        match tokio::time::timeout(CONNECT_WITHIN, self.open(from, flow.remote, secure)).await {
+            Ok(Ok(stream)) => self.serve(Link::Bytes(stream), flow, queue, close, IDLE).await,
+            Ok(Err(error)) => tracing::info!(remote = %flow.remote, %error, "cannot connect"),
+            Err(_) => tracing::info!(remote = %flow.remote, "no answer to a connection attempt"),
+        }
     }
 
     async fn open(
@@ -421,6 +463,7 @@ impl TcpEdge {
     ) -> Result<Box<dyn Bytewise>, String> {
         let stream = open(from, to).await.map_err(|error| error.to_string())?;
         prepare(&stream);
+        let stream = Line::new(stream, self.forsaken.clone());
         if !secure {
             return Ok(Box::new(stream));
         }
@@ -507,7 +550,15 @@ mod tests {
         let (commands, receiver) = Commands::channel(64);
         let locals = vec![(Transport::Tcp, 0, "127.0.0.1:0".parse().unwrap())];
         let directory = watch::Sender::new(directory()).subscribe();
-        let edge = TcpEdge::new(Handle::current(), commands, locals, directory, None, bounds);
+        let edge = TcpEdge::new(
+            Handle::current(),
+            commands,
+            locals,
+            directory,
+            None,
+            bounds,
+            CancellationToken::new(),
+        );
         Bench { edge, commands: receiver }
     }
 
@@ -589,6 +640,34 @@ mod tests {
         drop(phone);
         assert_eq!(bench.failed().await, flow);
         assert_eq!(bench.edge.send(flow, Bytes::from_static(OPTIONS)), Err(flow));
+    }
+
+    /// A listener, and a phone that has sent a message.
+    async fn phone(bench: &mut Bench) -> TcpStream {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let here = listener.local_addr().unwrap();
+        tokio::spawn(Arc::clone(&bench.edge).accept(Transport::Tcp, 0, listener));
+        let mut phone = TcpStream::connect(here).await.unwrap();
+        phone.write_all(OPTIONS).await.unwrap();
+        bench.input().await;
+        phone
+    }
+
+    #[tokio::test]
+    async fn a_server_that_gives_its_address_away_leaves_no_connection_in_the_kernel() {
+        let mut bench = bench();
+        let mut phone = phone(&mut bench).await;
+        let peer = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        bench.edge.send(to(peer.local_addr().unwrap(), 0), Bytes::from_static(OPTIONS)).unwrap();
+        let (mut gateway, _) = peer.accept().await.unwrap();
+        gateway.read_exact(&mut [0; OPTIONS.len()]).await.unwrap();
+        bench.edge.forsake().await;
+        assert_eq!(bench.edge.counters.open.load(Ordering::Relaxed), 0);
+        // What is closed ends its stream; what is broken off is reset, and the kernel keeps nothing of it.
+        for other in [&mut phone, &mut gateway] {
+            let error = other.read(&mut [0; 1]).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        }
     }
 
     #[tokio::test]

@@ -11,7 +11,6 @@ use tandem_cti::{ErrorCode, Event, Refusal, Request, TOpenServer, Unreadable, de
 use tandem_switch::Input;
 use tandem_switch::cti::{CtiInput, LinkId, Outgoing};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{MissedTickBehavior, interval_at, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -23,6 +22,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::doorkeeper::Refused;
 use super::{Acceptor, CtiEdge, Ending};
+use crate::edges::line::Line;
 use crate::limits::{
     CTI_FAILURE_PAUSE, CTI_HANDSHAKE_WITHIN, CTI_IDLE, CTI_OPEN_WITHIN, CTI_PING_EVERY, CTI_READ_BUFFER,
     CTI_REQUESTS_PER_S, CTI_WRITE_CHUNK, MAX_CTI_EARLY, WRITE_WITHIN,
@@ -54,7 +54,7 @@ type Socket<S> = WebSocketStream<S>;
 /// Serves a connection until it ends.
 pub async fn serve(
     edge: &CtiEdge,
-    stream: TcpStream,
+    stream: Line,
     remote: SocketAddr,
     tls: Option<Acceptor>,
     place: OwnedSemaphorePermit,

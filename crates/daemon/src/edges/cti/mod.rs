@@ -21,6 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::isolation::Isolation;
+use super::line::Line;
 use super::tls::Acceptor;
 use crate::command::Commands;
 use crate::limits::{
@@ -84,6 +85,8 @@ pub struct CtiEdge {
     isolation: Arc<Isolation>,
     /// The server ends.
     stopping: CancellationToken,
+    /// Its address is another server's: connections are broken off, see [`Line`].
+    forsaken: CancellationToken,
     /// What happened so far.
     pub counters: CtiCounters,
 }
@@ -94,6 +97,7 @@ impl CtiEdge {
         commands: Commands,
         directory: watch::Receiver<Arc<Directory>>,
         isolation: Arc<Isolation>,
+        forsaken: CancellationToken,
     ) -> Arc<Self> {
         Arc::new(Self {
             commands,
@@ -103,6 +107,7 @@ impl CtiEdge {
             doorkeeper: Doorkeeper::new(),
             isolation,
             stopping: CancellationToken::new(),
+            forsaken,
             counters: CtiCounters::default(),
         })
     }
@@ -183,7 +188,8 @@ impl CtiEdge {
         let _ = SockRef::from(&stream).set_send_buffer_size(CTI_SEND_BUFFER);
         let edge = Arc::clone(self);
         tokio::spawn(async move {
-            link::serve(&edge, stream, remote, tls, place).await;
+            let line = Line::new(stream, edge.forsaken.clone());
+            link::serve(&edge, line, remote, tls, place).await;
             edge.counters.open.fetch_sub(1, Ordering::Relaxed);
         });
     }
