@@ -127,6 +127,11 @@ class Machine:
         told = sh(*self.inside("ip", "-j", "addr", "show", "dev", "eth0"), capture_output=True, text=True)
         return any(info.get("local") == VIRTUAL for info in json.loads(told.stdout)[0]["addr_info"])
 
+    def leftovers(self):
+        """Connections of the site's address that the kernel of this machine has, but for those that are over."""
+        told = sh(*self.inside("ss", "-Hant", "src", VIRTUAL), capture_output=True, text=True).stdout
+        return [line for line in told.splitlines() if line.split()[0] not in ("LISTEN", "TIME-WAIT")]
+
     # The process.
 
     @property

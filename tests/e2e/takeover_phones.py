@@ -249,6 +249,8 @@ class Play:
             primary.signal(signal.SIGCONT)
         self.group.is_whole(other)
         expect(primary.spoken() == spoken, f"who was replaced says nothing any more, but sent {primary.spoken() - spoken} messages")
+        left = primary.leftovers()
+        expect(not left, f"nothing of a connection stays where the address was, but the kernel has {left}")
         return told
 
     def upgraded(self):

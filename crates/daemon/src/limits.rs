@@ -126,8 +126,10 @@ pub const WS_SILENCE: Duration = Duration::from_secs(95);
 pub const IDLE: Duration = Duration::from_secs(3_900);
 /// Time for one message to be written; a peer that takes longer is closed.
 pub const WRITE_WITHIN: Duration = Duration::from_secs(10);
-/// Time for the connections of a server that gives its address away to be broken off; it goes on without those that are left.
-pub const FORSAKEN_WITHIN: Duration = Duration::from_secs(1);
+/// Time for the connections of a server that gives its address away to end; it goes on without those that are left.
+pub const PARTED_WITHIN: Duration = Duration::from_secs(1);
+/// Time for what was said last on them to arrive, before the kernel forgets them.
+pub const LAST_WORDS_WITHIN: Duration = Duration::from_millis(50);
 /// Bytes read from a connection at a time.
 pub const READ_CHUNK: usize = 16 * 1024;
 

@@ -17,7 +17,6 @@ use tandem_switch::{Directory, DrainOrder, Input};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
-use tokio_util::sync::CancellationToken;
 
 use crate::command::Commands;
 use crate::config::{self, Config, Durability, HaSettings, MediaSettings, Origin, Settings};
@@ -29,13 +28,16 @@ use crate::edges::dns::Dns;
 use crate::edges::group::About;
 use crate::edges::http::{self, Sources};
 use crate::edges::isolation::Isolation;
+use crate::edges::line::Parting;
 use crate::edges::media::MediaEdge;
 use crate::edges::members::Summary;
 use crate::edges::resolve::Resolve;
 use crate::edges::udp::UdpEdge;
 use crate::edges::udp_kernel;
 use crate::edges::{tcp, tls, udp};
-use crate::limits::{MAX_COMMANDS, MAX_CTI_LINKS, MAX_HTTP_REQUESTS, MAX_LISTEN, MAX_OWN_CONNECTIONS};
+use crate::limits::{
+    LAST_WORDS_WITHIN, MAX_COMMANDS, MAX_CTI_LINKS, MAX_HTTP_REQUESTS, MAX_LISTEN, MAX_OWN_CONNECTIONS,
+};
 use crate::load::LoadMeter;
 use crate::member::{self, Myself};
 use crate::pulse::Pulse;
@@ -88,7 +90,7 @@ pub fn serve(origin: &Origin, config: Config) -> Result<()> {
     let signals = edges.block_on(async { Signals::new() }).context("cannot wait for signals")?;
     let (publish, watch) = watch::channel(Arc::clone(&directory));
     let tls = settings.sip_tls.clone().map(tls::SipTls::new).transpose()?;
-    let forsaken = CancellationToken::new();
+    let parting = Arc::new(Parting::default());
     let tcp = tcp::TcpEdge::new(
         edges.handle().clone(),
         commands.clone(),
@@ -96,14 +98,14 @@ pub fn serve(origin: &Origin, config: Config) -> Result<()> {
         watch.clone(),
         tls,
         settings.connections,
-        forsaken.clone(),
+        Arc::clone(&parting),
     );
     let isolation = Arc::new(Isolation::default());
-    let desktops = CtiEdge::new(commands.clone(), watch, Arc::clone(&isolation), forsaken);
+    let desktops = CtiEdge::new(commands.clone(), watch, Arc::clone(&isolation), Arc::clone(&parting));
     let media = edges.block_on(media(settings.media.as_ref(), &directory.server.name, &commands))?;
     let server = server(&directory, opened.persisted, &settings.ha)?;
     let pair = settings.ha.pair.as_ref();
-    let is_alone = pair.is_none();
+    let has_partner = pair.is_some();
     let summary = pair.map(|_| Summary::read(origin)).transpose()?;
     let name = member::name(pair, &directory.server.name);
     let me = Myself { name: name.clone(), kind: Kind::Server, summary };
@@ -138,14 +140,24 @@ pub fn serve(origin: &Origin, config: Config) -> Result<()> {
     let control = Control { origin, commands, systemd, sources, settings, directory, publish };
     let (sources, stopped) = edges.block_on(control.run(opened.doors, signals, ends));
     let joined = node.join().map_err(|_| anyhow!("the node's thread ended by a fault"));
-    if !is_alone {
-        // Before the address goes, so that the other ends hear of it.
-        edges.block_on(sources.tcp.forsake());
-    }
-    sources.address.stop();
-    edges.block_on(sources.cti.stop());
+    edges.block_on(leave(&sources, &parting, has_partner));
     edges.shutdown_background();
     conclude(joined?.context("the node's thread ended")?, stopped)
+}
+
+/// The addresses go, and with them every connection, if another server is to have them; desktops first get what is on its way
+/// to them.
+async fn leave(sources: &Sources, parting: &Parting, has_partner: bool) {
+    if has_partner {
+        parting.begin();
+    }
+    sources.address.stop();
+    sources.cti.stop().await;
+    if has_partner {
+        sources.tcp.parted().await;
+        tokio::time::sleep(LAST_WORDS_WITHIN).await;
+        parting.forget();
+    }
 }
 
 fn conclude(end: End, stopped: Result<()>) -> Result<()> {

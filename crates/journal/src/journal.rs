@@ -13,7 +13,7 @@ use crate::batch::{Batch, Parts};
 use crate::counters::{Counters, add, set};
 use crate::disk::{Dir, Disk};
 use crate::error::{Condition, Failure, OpenError, Refused};
-use crate::limits::{SEGMENT, SYNC_EVERY, SYNC_WITHIN};
+use crate::limits::{CROWD, SEGMENT, SYNC_EVERY, SYNC_EVERY_IN_A_CROWD, SYNC_WITHIN};
 use crate::log::{Log, Spare, spare, write_snapshot};
 use crate::queue::{Queue, Work};
 use crate::recover::{Recovered, recover};
@@ -228,7 +228,7 @@ impl<D: Disk> Writer<D> {
                 Work::Group(batches) => self.group(&batches),
                 Work::Done(done) => self.done(done),
                 Work::Late => {
-                    let synced = self.sync();
+                    let synced = self.sync(1);
                     self.check(synced);
                 }
                 Work::End => break,
@@ -236,7 +236,7 @@ impl<D: Disk> Writer<D> {
             self.look_ahead();
         }
         if self.failed.is_none() {
-            let synced = self.sync();
+            let synced = self.sync(1);
             self.check(synced);
         }
         self.let_helper_end();
@@ -273,7 +273,7 @@ impl<D: Disk> Writer<D> {
         }
         let late = self.unsafe_since.is_some_and(|since| since.elapsed() >= SYNC_WITHIN);
         if late || batches.iter().any(|batch| batch.sync) {
-            return self.sync();
+            return self.sync(batches.len());
         }
         if !self.log.is_safe() {
             self.unsafe_since.get_or_insert_with(Instant::now);
@@ -293,7 +293,7 @@ impl<D: Disk> Writer<D> {
         let Some(parts) = &batch.snapshot else { return Ok(()) };
         if batch.is_empty() {
             if batch.sync {
-                self.sync()?;
+                self.sync(1)?;
             }
             self.snapshot.next = Some(parts.clone());
             self.snapshot.releases.1 = batch.first_needed.unwrap_or(0);
@@ -307,13 +307,15 @@ impl<D: Disk> Writer<D> {
         self.together(std::slice::from_ref(batch))
     }
 
-    fn sync(&mut self) -> Result<(), Failure> {
+    /// `sharing`: batches that it is for.
+    fn sync(&mut self, sharing: usize) -> Result<(), Failure> {
         self.unsafe_since = None;
         if self.log.is_safe() {
             return Ok(());
         }
         let begin = Instant::now();
-        self.not_before = Some(begin + SYNC_EVERY);
+        let rest = if sharing >= CROWD { SYNC_EVERY_IN_A_CROWD } else { SYNC_EVERY };
+        self.not_before = Some(begin + rest);
         self.log.sync()?;
         self.queue.counters.synced(begin.elapsed());
         Ok(())

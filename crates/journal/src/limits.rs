@@ -17,7 +17,11 @@ pub const MAX_WAITING_BYTES: usize = 64 << 20;
 /// Snapshots that wait for the disk; a further one is refused.
 pub const MAX_WAITING_SNAPSHOTS: usize = 4;
 /// Least time from one sync to the next: what comes meanwhile shares the next one. What comes after a pause waits for nothing.
-pub const SYNC_EVERY: Duration = Duration::from_millis(1);
+pub const SYNC_EVERY: Duration = Duration::from_millis(2);
+/// The same after a sync that as many as a [`CROWD`] have shared: it costs each of them little.
+pub const SYNC_EVERY_IN_A_CROWD: Duration = Duration::from_millis(1);
+/// See [`SYNC_EVERY_IN_A_CROWD`]; batches.
+pub const CROWD: usize = 4;
 /// How long a batch that does not ask for it may wait for its sync.
 pub const SYNC_WITHIN: Duration = Duration::from_millis(100);
 /// Bytes of a snapshot that are written between two syncs, so that it never stands before a batch for long.

@@ -12,7 +12,7 @@ pub mod group;
 pub mod http;
 pub mod isolation;
 pub mod journal;
-mod line;
+pub mod line;
 pub mod media;
 pub mod members;
 pub mod metrics;

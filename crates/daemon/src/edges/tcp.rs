@@ -23,15 +23,14 @@ use tokio_util::task::TaskTracker;
 
 use super::address::Presence;
 use super::crowd::{Crowd, Kind, NoPlace, kind_of};
-use super::line::Line;
+use super::line::{Line, Parting};
 use super::tls::SipTls;
 use super::tls_names::{expected, may_come};
 use super::{stream, ws};
 use crate::command::Commands;
 use crate::config::ConnectionSettings;
 use crate::limits::{
-    CONNECT_WITHIN, FIRST_MESSAGE_WITHIN, FORSAKEN_WITHIN, HANDSHAKE_WITHIN, IDLE, MAX_HANDSHAKES,
-    WRITER_QUEUE,
+    CONNECT_WITHIN, FIRST_MESSAGE_WITHIN, HANDSHAKE_WITHIN, IDLE, MAX_HANDSHAKES, PARTED_WITHIN, WRITER_QUEUE,
 };
 
 /// What happened at connections, each since start.
@@ -103,8 +102,8 @@ pub struct TcpEdge {
     pub(super) crowd: Crowd,
     /// Those who hold a connection.
     holders: TaskTracker,
-    /// This server has given its address away, or is about to.
-    forsaken: CancellationToken,
+    /// The address goes, and they with it.
+    parting: Arc<Parting>,
     /// What happened so far.
     pub counters: TcpCounters,
 }
@@ -153,7 +152,7 @@ impl TcpEdge {
         directory: watch::Receiver<Arc<Directory>>,
         tls: Option<SipTls>,
         bounds: ConnectionSettings,
-        forsaken: CancellationToken,
+        parting: Arc<Parting>,
     ) -> Arc<Self> {
         Arc::new(Self {
             runtime,
@@ -167,7 +166,7 @@ impl TcpEdge {
             next_id: AtomicU64::new(1),
             crowd: Crowd::new(bounds),
             holders: TaskTracker::new(),
-            forsaken,
+            parting,
             counters: TcpCounters::default(),
         })
     }
@@ -189,12 +188,10 @@ impl TcpEdge {
         }
     }
 
-    /// Breaks every connection off, here and in the kernel, and those of others that share the token. Their other ends learn of
-    /// it at once if the address is still here, and from whoever has it as soon as they say anything.
-    pub async fn forsake(&self) {
-        self.forsaken.cancel();
+    /// Returns when every connection has ended, because [`Parting`] has begun; without those that take too long.
+    pub async fn parted(&self) {
         self.holders.close();
-        if tokio::time::timeout(FORSAKEN_WITHIN, self.holders.wait()).await.is_err() {
+        if tokio::time::timeout(PARTED_WITHIN, self.holders.wait()).await.is_err() {
             let left = self.holders.len();
             tracing::warn!(
                 left,
@@ -255,10 +252,10 @@ impl TcpEdge {
         let Entry { id, queue, close, leave } = entry;
         let flow = Flow { conn: id, ..flow };
         prepare(&stream);
-        let line = Line::new(stream, self.forsaken.clone());
+        let line = Line::new(stream, Arc::clone(&self.parting));
         tokio::select! {
             () = self.welcome(flow, line, place, queue, close) => {}
-            () = self.forsaken.cancelled() => {}
+            () = self.parting.begun() => {}
             () = leave.cancelled() => {
                 self.counters.made_room.fetch_add(1, Ordering::Relaxed);
                 if let Some(unlogged) = self.crowd.worth_a_line(flow.remote.ip()) {
@@ -433,7 +430,7 @@ impl TcpEdge {
         let held = async move {
             tokio::select! {
                 () = edge.connected(from, flow, secure, (queue, close)) => {}
-                () = edge.forsaken.cancelled() => {}
+                () = edge.parting.begun() => {}
             }
             edge.closed(flow, true).await;
         };
@@ -463,7 +460,7 @@ impl TcpEdge {
     ) -> Result<Box<dyn Bytewise>, String> {
         let stream = open(from, to).await.map_err(|error| error.to_string())?;
         prepare(&stream);
-        let stream = Line::new(stream, self.forsaken.clone());
+        let stream = Line::new(stream, Arc::clone(&self.parting));
         if !secure {
             return Ok(Box::new(stream));
         }
@@ -550,15 +547,7 @@ mod tests {
         let (commands, receiver) = Commands::channel(64);
         let locals = vec![(Transport::Tcp, 0, "127.0.0.1:0".parse().unwrap())];
         let directory = watch::Sender::new(directory()).subscribe();
-        let edge = TcpEdge::new(
-            Handle::current(),
-            commands,
-            locals,
-            directory,
-            None,
-            bounds,
-            CancellationToken::new(),
-        );
+        let edge = TcpEdge::new(Handle::current(), commands, locals, directory, None, bounds, Arc::default());
         Bench { edge, commands: receiver }
     }
 
@@ -654,19 +643,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_gives_its_address_away_leaves_no_connection_in_the_kernel() {
+    async fn of_a_server_that_gives_its_address_away_the_last_words_arrive_and_nothing_stays_in_the_kernel() {
         let mut bench = bench();
         let mut phone = phone(&mut bench).await;
         let peer = TcpListener::bind("127.0.0.1:0").await.unwrap();
         bench.edge.send(to(peer.local_addr().unwrap(), 0), Bytes::from_static(OPTIONS)).unwrap();
         let (mut gateway, _) = peer.accept().await.unwrap();
-        gateway.read_exact(&mut [0; OPTIONS.len()]).await.unwrap();
-        bench.edge.forsake().await;
+        gateway.read_exact(&mut [0; 1]).await.unwrap();
+        bench.edge.parting.begin();
+        bench.edge.parted().await;
         assert_eq!(bench.edge.counters.open.load(Ordering::Relaxed), 0);
-        // What is closed ends its stream; what is broken off is reset, and the kernel keeps nothing of it.
+        let mut rest = Vec::new();
+        gateway.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest, OPTIONS[1..], "what was on its way came, and then the end");
+        assert_eq!(phone.read(&mut [0; 1]).await.unwrap(), 0);
+        bench.edge.parting.forget();
+        // Of a connection that was closed, the kernel would take this.
         for other in [&mut phone, &mut gateway] {
-            let error = other.read(&mut [0; 1]).await.unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+            let error = other.write_all(OPTIONS).await.unwrap_err();
+            assert!(matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset));
         }
     }
 

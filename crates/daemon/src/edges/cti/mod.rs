@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::isolation::Isolation;
-use super::line::Line;
+use super::line::{Line, Parting};
 use super::tls::Acceptor;
 use crate::command::Commands;
 use crate::limits::{
@@ -85,8 +85,8 @@ pub struct CtiEdge {
     isolation: Arc<Isolation>,
     /// The server ends.
     stopping: CancellationToken,
-    /// Its address is another server's: connections are broken off, see [`Line`].
-    forsaken: CancellationToken,
+    /// The address goes, and they with it.
+    parting: Arc<Parting>,
     /// What happened so far.
     pub counters: CtiCounters,
 }
@@ -97,7 +97,7 @@ impl CtiEdge {
         commands: Commands,
         directory: watch::Receiver<Arc<Directory>>,
         isolation: Arc<Isolation>,
-        forsaken: CancellationToken,
+        parting: Arc<Parting>,
     ) -> Arc<Self> {
         Arc::new(Self {
             commands,
@@ -107,7 +107,7 @@ impl CtiEdge {
             doorkeeper: Doorkeeper::new(),
             isolation,
             stopping: CancellationToken::new(),
-            forsaken,
+            parting,
             counters: CtiCounters::default(),
         })
     }
@@ -188,7 +188,7 @@ impl CtiEdge {
         let _ = SockRef::from(&stream).set_send_buffer_size(CTI_SEND_BUFFER);
         let edge = Arc::clone(self);
         tokio::spawn(async move {
-            let line = Line::new(stream, edge.forsaken.clone());
+            let line = Line::new(stream, Arc::clone(&edge.parting));
             link::serve(&edge, line, remote, tls, place).await;
             edge.counters.open.fetch_sub(1, Ordering::Relaxed);
         });
