@@ -241,6 +241,8 @@ class Play:
         before it registers again, and is not waited for."""
         primary, other = self.roles()
         self.cast.begin(self.cast.softphones[:1])
+        # The kernel of a machine whose server was killed waits a minute for phones that had not closed their end when the address went.
+        before = [line for line in primary.leftovers() if not line.startswith("ESTAB")]
         moment = primary.signal(signal.SIGSTOP)
         try:
             told = self.lost_to(other, moment, closed=False)
@@ -249,7 +251,7 @@ class Play:
             primary.signal(signal.SIGCONT)
         self.group.is_whole(other)
         expect(primary.spoken() == spoken, f"who was replaced says nothing any more, but sent {primary.spoken() - spoken} messages")
-        left = primary.leftovers()
+        left = [line for line in primary.leftovers() if line not in before]
         expect(not left, f"nothing of a connection stays where the address was, but the kernel has {left}")
         return told
 
