@@ -6,7 +6,7 @@
 # make load   200 calls a second for 60 s through both sites
 # make fuzz   arbitrary bytes against the parsers and a whole node, SECONDS=60 each; findings in target/fuzz/found
 # make soak   random histories with faults in the simulator, for MINUTES=10
-# make properties   the tests again, property tests with CASES=20000 cases each that nobody has seen before
+# make properties   the tests again, property tests with CASES=1000 cases each that nobody has seen before
 
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),$(CURDIR)/target)
 TANDEM := $(TARGET)/release/tandem
@@ -14,7 +14,7 @@ TOOLS  := tests/e2e/tools.sh
 DENY   := $(TARGET)/tools/bin/cargo-deny
 MINUTES := 10
 SECONDS := 60
-CASES   := 20000
+CASES   := 1000
 export TANDEM
 
 .PHONY: help build run demo test format lint unit deny fuzz e2e plays lab lab-ha load soak properties
@@ -95,6 +95,7 @@ properties: export PROPTEST_CASES := $(CASES)
 properties: export CARGO_INCREMENTAL := 0
 properties: export CARGO_PROFILE_DEV_OPT_LEVEL := 1
 properties:
+	@case "$(CASES)" in ''|*[!0-9]*) echo "CASES is how many cases each property test draws, not '$(CASES)'" >&2; exit 2;; esac
 	@sh $(TOOLS) cc
 	$(LINTED) cargo test --workspace --locked --no-fail-fast
 

@@ -1,7 +1,7 @@
 //! Connections that leave nothing behind once their server has given its address to another one.
 //!
 //! A connection that is closed lives on in the kernel until the other end has acknowledged its end. While the address is
-//! another server's, nobody does, for minutes. Should the address come back meanwhile, and a client come from the port that it had
+//! another server's, nobody does, for a minute or so. Should the address come back meanwhile, and a client come from the port that it had
 //! then, what is left of the old connection answers him: he is connected with nothing, and nobody tells him.
 
 use std::io;

@@ -195,7 +195,7 @@ impl TcpEdge {
             let left = self.holders.len();
             tracing::warn!(
                 left,
-                "connections are left in the kernel: they may answer for this server for minutes"
+                "connections are left in the kernel: they may answer for this server for a minute"
             );
         }
     }
@@ -620,32 +620,27 @@ mod tests {
     #[tokio::test]
     async fn a_closed_connection_fails_its_flow_and_then_writing_to_it_fails() {
         let mut bench = bench();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let here = listener.local_addr().unwrap();
-        tokio::spawn(Arc::clone(&bench.edge).accept(Transport::Tcp, 0, listener));
-        let mut phone = TcpStream::connect(here).await.unwrap();
-        phone.write_all(OPTIONS).await.unwrap();
-        let Input::Sip { flow, .. } = bench.input().await else { panic!("a message was sent") };
+        let (phone, flow) = phone(&mut bench).await;
         drop(phone);
         assert_eq!(bench.failed().await, flow);
         assert_eq!(bench.edge.send(flow, Bytes::from_static(OPTIONS)), Err(flow));
     }
 
     /// A listener, and a phone that has sent a message.
-    async fn phone(bench: &mut Bench) -> TcpStream {
+    async fn phone(bench: &mut Bench) -> (TcpStream, Flow) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let here = listener.local_addr().unwrap();
         tokio::spawn(Arc::clone(&bench.edge).accept(Transport::Tcp, 0, listener));
         let mut phone = TcpStream::connect(here).await.unwrap();
         phone.write_all(OPTIONS).await.unwrap();
-        bench.input().await;
-        phone
+        let Input::Sip { flow, .. } = bench.input().await else { panic!("a message was sent") };
+        (phone, flow)
     }
 
     #[tokio::test]
     async fn of_a_server_that_gives_its_address_away_the_last_words_arrive_and_nothing_stays_in_the_kernel() {
         let mut bench = bench();
-        let mut phone = phone(&mut bench).await;
+        let (mut phone, _) = phone(&mut bench).await;
         let peer = TcpListener::bind("127.0.0.1:0").await.unwrap();
         bench.edge.send(to(peer.local_addr().unwrap(), 0), Bytes::from_static(OPTIONS)).unwrap();
         let (mut gateway, _) = peer.accept().await.unwrap();
